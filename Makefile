@@ -1,0 +1,54 @@
+# What this repository can do; `make` alone lists it.
+
+.DEFAULT_GOAL := help
+# The steps share one build folder, which cargo locks anyway.
+.NOTPARALLEL:
+.PHONY: run test lint lint-scripts proto fmt openapi cli-reference docs openapi-check cli-reference-check docs-check ci help
+
+run: ## start the service on the embedded store (more flags: ARGS="--listen 127.0.0.1:9090")
+	cargo run --release --locked -- serve $(ARGS)
+
+test: ## run every test on SQLite and PostgreSQL (some of them: TESTARGS="name")
+	scripts/with-postgres cargo test --locked $(TESTARGS)
+
+lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc comments
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+lint-scripts:
+	for script in scripts/* .ci/run; do bash -n $$script || exit 1; done
+
+proto: ## check the protobuf contract: lint, format, nothing released is broken
+	scripts/buf lint
+	scripts/buf format --diff --exit-code
+	scripts/buf-breaking
+
+fmt: ## format the Rust code and the protobuf files
+	cargo fmt
+	scripts/buf format -w
+
+# Files that the binary writes itself: the standard output of the verb that the target is named after.
+document.openapi := docs/openapi.json
+document.cli-reference := docs/cli.md
+
+openapi: ## regenerate docs/openapi.json
+cli-reference: ## regenerate docs/cli.md
+openapi cli-reference:
+	@mkdir -p target/generated docs
+	cargo run --locked --quiet -- $@ > target/generated/$@
+	mv target/generated/$@ $(document.$@)
+
+openapi-check cli-reference-check: %-check:
+	@mkdir -p target/generated
+	cargo run --locked --quiet -- $* > target/generated/$*
+	@diff -u $(document.$*) target/generated/$* || { echo "$(document.$*) is out of date: run 'make $*'" >&2; exit 1; }
+
+docs: openapi cli-reference ## regenerate both
+
+docs-check: openapi-check cli-reference-check ## check that both are up to date
+
+ci: lint docs-check test ## all of the above checks, the quickest first
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

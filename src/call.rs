@@ -1,0 +1,76 @@
+//! What both faces do with every call: its tracing id, its credentials, its deadline.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+use crate::{
+    auth::{Authenticator, Caller, Presented},
+    error::Error,
+};
+
+/// The header (and metadata key) that traces one call; taken from the caller or made, and always answered.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header (and metadata key) that says on whose behalf a call is made.
+pub const ACTOR: HeaderName = HeaderName::from_static("x-redflag-actor");
+/// The ledger core's own header for the API key.
+pub const BLNK_KEY: HeaderName = HeaderName::from_static("x-blnk-key");
+
+/// The most characters that a caller's tracing id may have; a longer one is replaced.
+const MAX_REQUEST_ID: usize = 128;
+
+tokio::task_local! {
+    static CURRENT: Arc<str>;
+}
+
+/// Runs `call` under its tracing id.
+pub async fn traced<T>(id: Arc<str>, call: impl Future<Output = T>) -> T {
+    CURRENT.scope(id, call).await
+}
+
+/// The tracing id of the call that is being served; empty outside of one.
+pub fn request_id() -> Arc<str> {
+    CURRENT.try_with(Arc::clone).unwrap_or_default()
+}
+
+/// The tracing id that the caller sent, or a fresh one when there is none, or one that is no visible ASCII.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tracing id is no data: nothing depends on which it is"
+)]
+pub fn choose_request_id(headers: &HeaderMap) -> Arc<str> {
+    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let usable =
+        |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
+    sent.filter(usable)
+        .map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
+}
+
+/// Verifies who calls, from the headers that both faces share (gRPC metadata are headers).
+///
+/// # Errors
+/// As [`Authenticator::authenticate`].
+pub async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Caller, Error> {
+    let bytes = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    let request_id = request_id();
+    let presented = Presented {
+        authorization: bytes(http::header::AUTHORIZATION),
+        blnk_key: bytes(BLNK_KEY),
+        actor: bytes(ACTOR),
+        request_id: &request_id,
+    };
+    let caller = authenticator.authenticate(presented).await?;
+    tracing::Span::current().record("key_id", caller.key_id());
+    Ok(caller)
+}
+
+/// Runs `call` for at most `limit`; then drops it, which stops its work.
+///
+/// # Errors
+/// [`crate::error::Reason::DeadlineExceeded`].
+pub async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::time::timeout(limit, call)
+        .await
+        .map_err(|_| Error::deadline_exceeded(limit))
+}

@@ -1,0 +1,19 @@
+//! The tenants.
+
+use super::{Name, OrganizationId, Timestamp};
+
+/// A tenant: every row belongs to one, and a key sees only its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// What it is called; unique.
+    pub name: Name,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Organization {
+    /// What the first organization is called.
+    pub const DEFAULT_NAME: &'static str = "default";
+}

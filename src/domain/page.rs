@@ -1,0 +1,88 @@
+//! Keyset pagination: how much a page holds and where it continues.
+
+use super::{AnomalyId, Invalid, Timestamp};
+
+/// How many entries a page holds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize(u16);
+
+impl PageSize {
+    /// The most entries any page holds.
+    pub const MAX: Self = Self(1_000);
+    /// What a page of alerts holds unless told otherwise.
+    pub const DEFAULT: Self = Self(50);
+
+    /// Reads a page size: 0 or none is `default`, more than the most is read as the most.
+    ///
+    /// # Errors
+    /// When it is negative.
+    pub fn parse(raw: Option<i64>, default: Self) -> Result<Self, Invalid> {
+        match raw.unwrap_or(0) {
+            0 => Ok(default),
+            size if size < 0 => Err(Invalid::new(format!("must not be negative, is {size}"))),
+            size => Ok(u16::try_from(size).map_or(Self::MAX, |size| Self(size.min(Self::MAX.0)))),
+        }
+    }
+
+    /// The size as a number.
+    pub const fn get(self) -> usize {
+        self.0 as usize
+    }
+
+    /// How many rows a store reads to know whether there is a next page: one more.
+    pub const fn with_next(self) -> i64 {
+        self.0 as i64 + 1
+    }
+}
+
+/// Where a list of alerts continues: after the alert made at `created_at` with id `anomaly_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// When the last alert of the page before was made.
+    pub created_at: Timestamp,
+    /// The last alert of the page before.
+    pub anomaly_id: AnomalyId,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The entries, in order.
+    pub items: Vec<T>,
+    /// Whether more entries follow.
+    pub has_more: bool,
+    /// How many entries the whole list has, when that was asked for.
+    pub total: Option<i64>,
+}
+
+impl<T> Page<T> {
+    /// The page that `rows` make, where a store read one row more than `size` if it could.
+    pub fn from_rows(mut rows: Vec<T>, size: PageSize) -> Self {
+        let has_more = rows.len() > size.get();
+        rows.truncate(size.get());
+        Self {
+            items: rows,
+            has_more,
+            total: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_defaulted_coerced_and_refused() {
+        let parse = |raw| PageSize::parse(raw, PageSize::DEFAULT);
+        assert_eq!(parse(None).unwrap().get(), 50);
+        assert_eq!(parse(Some(0)).unwrap().get(), 50);
+        assert_eq!(parse(Some(1)).unwrap().get(), 1);
+        assert_eq!(parse(Some(1_001)).unwrap().get(), 1_000);
+        assert_eq!(parse(Some(i64::MAX)).unwrap().get(), 1_000);
+        assert_eq!(
+            parse(Some(-1)).unwrap_err().to_string(),
+            "must not be negative, is -1"
+        );
+    }
+}

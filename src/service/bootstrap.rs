@@ -1,0 +1,58 @@
+//! The first start on an empty database.
+
+use super::Service;
+use crate::{
+    auth::Secret,
+    domain::{ApiKey, Name, Organization, OrganizationId, Person, Scope, Scopes},
+    error::Error,
+};
+
+/// The first key of a database, made just now.
+#[derive(Debug)]
+pub struct FirstKey {
+    /// The key.
+    pub key: ApiKey,
+    /// Its secret, to be shown once; `None` when whoever started the service chose it.
+    pub generated: Option<Secret>,
+}
+
+impl Service {
+    /// Makes the organization `default` and an all-scopes key for it, unless there is any key. The key's secret is
+    /// `chosen`, or a fresh one. Of several instances that start at once, exactly one makes them.
+    ///
+    /// # Errors
+    /// Only those of the store and of the operating system's randomness.
+    pub async fn bootstrap(&self, chosen: Option<Secret>) -> Result<Option<FirstKey>, Error> {
+        let now = self.clock.now();
+        let organization = Organization {
+            id: OrganizationId::from_uuid(self.ids.next(now)),
+            name: known(Name::parse(Organization::DEFAULT_NAME)),
+            created_at: now,
+        };
+        let (secret, is_chosen) = match chosen {
+            Some(secret) => (secret, true),
+            None => (Secret::generate()?, false),
+        };
+        let name = known(Name::parse("bootstrap"));
+        let owner = known(Person::parse("admin"));
+        let key = self.key(
+            organization.id,
+            name,
+            owner,
+            Scopes::new([Scope::All]),
+            &secret,
+            now,
+        );
+        let made = self.store.bootstrap(&organization, &key).await?;
+        Ok(made.map(|key| FirstKey {
+            key,
+            generated: (!is_chosen).then_some(secret),
+        }))
+    }
+}
+
+/// A word of our own that keeps the rules.
+fn known<T>(parsed: Result<T, crate::domain::Invalid>) -> T {
+    // Only called with the constants above, which the unit tests of `Text` cover.
+    parsed.expect("a built-in word is valid")
+}

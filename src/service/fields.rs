@@ -1,0 +1,70 @@
+//! Collects what is wrong with the fields of one call, so that every offending field is listed.
+
+use crate::{
+    domain::{EntityId, Invalid, invalid::parse_list},
+    error::{Error, Reason, Violation},
+};
+
+/// The fields read so far, and the rules that some of them break.
+#[derive(Debug, Default)]
+pub struct Fields {
+    violations: Vec<Violation>,
+    others_than_entity_ids: bool,
+}
+
+impl Fields {
+    /// Takes what came of reading `field`; a refusal is noted and answers `None`.
+    pub fn read<T>(&mut self, field: &str, result: Result<T, Invalid>) -> Option<T> {
+        self.others_than_entity_ids |= result.is_err();
+        self.note(field, result)
+    }
+
+    /// Takes what came of reading entity ids, whose refusal has a reason of its own.
+    pub fn read_entity<T>(&mut self, field: &str, result: Result<T, Invalid>) -> Option<T> {
+        self.note(field, result)
+    }
+
+    /// Reads a list of at most `most` entity ids; duplicates collapse.
+    pub fn read_entities(&mut self, field: &str, raw: &[String], most: usize) -> Option<Vec<EntityId>> {
+        if raw.len() > most {
+            return self.read(field, Err(Invalid::too_many(most, "entities", raw.len())));
+        }
+        self.read_entity(field, parse_list(raw, most, "entities", EntityId::parse))
+    }
+
+    /// The error that lists all fields at fault; call it when one was refused.
+    pub fn into_error(self) -> Error {
+        let reason = if self.others_than_entity_ids {
+            Reason::ValidationError
+        } else {
+            Reason::InvalidEntityId
+        };
+        Error::violations(reason, self.violations)
+    }
+
+    /// Passes when no field was refused.
+    ///
+    /// # Errors
+    /// The error that lists all fields at fault: [`Reason::InvalidEntityId`] when only entity ids are, else
+    /// [`Reason::ValidationError`].
+    pub fn finish(self) -> Result<(), Error> {
+        if self.violations.is_empty() {
+            Ok(())
+        } else {
+            Err(self.into_error())
+        }
+    }
+
+    fn note<T>(&mut self, field: &str, result: Result<T, Invalid>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(rule) => {
+                self.violations.push(Violation {
+                    field: field.to_owned(),
+                    rule,
+                });
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Flagging an entity.
+
+use serde_json::{Map, Value};
+
+use super::{Given, Service, fields::Fields};
+use crate::{
+    auth::Caller,
+    domain::{
+        AffectedEntities, Alert, AnomalyId, Assignee, Description, EntityId, Metadata, NewAlert, Person,
+        Scope, Severity, StatusKey, Timestamp, Title, alert::MAX_ESCALATED_TO, invalid::parse_list,
+    },
+    error::Error,
+};
+
+/// What a caller says when flagging an entity.
+#[derive(Debug)]
+pub struct FlagInput {
+    /// The entity to flag.
+    pub entity_id: String,
+    /// Further entities that the alert is about.
+    pub additional_entity_ids: Vec<String>,
+    /// What happened, in a line.
+    pub title: String,
+    /// What happened, in full.
+    pub description: String,
+    /// Where to start; `FLAGGED` when absent or empty.
+    pub status: Option<String>,
+    /// How bad it is.
+    pub severity: Given<Severity>,
+    /// Who works on it; the key's owner when absent, nobody when empty.
+    pub assigned_to: Option<String>,
+    /// Whom to escalate it to at once.
+    pub escalated_to: Vec<String>,
+    /// What to keep beside it.
+    pub metadata: Given<Map<String, Value>>,
+}
+
+impl Service {
+    /// Flags an entity: makes an alert.
+    ///
+    /// # Errors
+    /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:write`; `ALERT_INVALID_ENTITY_ID`,
+    /// `GEN_VALIDATION_ERROR`, `ALERT_UNKNOWN_STATUS`.
+    pub async fn flag_entity(&self, caller: &Caller, input: FlagInput) -> Result<Alert, Error> {
+        caller.require(Scope::AlertsWrite)?;
+        let change = self.change(caller);
+        let alert = self.new_alert(caller, input, change.at)?;
+        match self.store.flag(alert, &change).await {
+            Ok(alert) => Ok(alert),
+            Err(error) => Err(self.alert_error(caller.organization_id(), error).await),
+        }
+    }
+
+    fn new_alert(&self, caller: &Caller, input: FlagInput, at: Timestamp) -> Result<NewAlert, Error> {
+        let mut fields = Fields::default();
+        let flagged = fields.read_entity("entity_id", EntityId::parse(&input.entity_id));
+        // One place is taken by the flagged entity, unless it is named again among the others.
+        let others = fields.read_entities(
+            "additional_entity_ids",
+            &input.additional_entity_ids,
+            AffectedEntities::MAX,
+        );
+        let title = fields.read("title", Title::parse(&input.title));
+        let description = fields.read("description", Description::parse(&input.description));
+        let status = fields.read("status", starting_status(input.status.as_deref()));
+        let severity = fields.read("severity", input.severity);
+        let assigned_to = fields.read("assigned_to", assignee(caller, input.assigned_to.as_deref()));
+        let escalated_to = fields.read("escalated_to", escalation(&input.escalated_to));
+        let metadata = fields.read("metadata", input.metadata.and_then(Metadata::parse));
+        let kind = flagged.as_ref().map(EntityId::kind);
+        let entities = AffectedEntities::sort_in(flagged.into_iter().chain(others.into_iter().flatten()));
+        if kind.is_some() {
+            fields.read("additional_entity_ids", entities.check_size());
+        }
+        let (
+            Some(kind),
+            Some(title),
+            Some(description),
+            Some(status),
+            Some(severity),
+            Some(assigned_to),
+            Some(escalated_to),
+            Some(metadata),
+        ) = (
+            kind,
+            title,
+            description,
+            status,
+            severity,
+            assigned_to,
+            escalated_to,
+            metadata,
+        )
+        else {
+            return Err(fields.into_error());
+        };
+        fields.finish()?;
+        Ok(NewAlert {
+            organization_id: caller.organization_id(),
+            id: AnomalyId::from_uuid(self.ids.next(at)),
+            title,
+            description,
+            kind,
+            entities,
+            status,
+            severity,
+            assigned_to,
+            escalated_to,
+            metadata,
+        })
+    }
+}
+
+fn starting_status(raw: Option<&str>) -> Given<StatusKey> {
+    raw.filter(|raw| !raw.is_empty())
+        .map_or_else(|| Ok(StatusKey::flagged()), StatusKey::parse)
+}
+
+fn assignee(caller: &Caller, raw: Option<&str>) -> Given<Assignee> {
+    raw.map_or_else(|| Ok(caller.owner().clone().into()), Assignee::parse)
+}
+
+/// Reads whom an alert is escalated to; duplicates collapse.
+pub fn escalation(raw: &[String]) -> Given<Vec<Person>> {
+    parse_list(raw, MAX_ESCALATED_TO, "people", Person::parse)
+}

@@ -1,0 +1,114 @@
+//! The rules: one use case per file, called by both faces and by the command line.
+//!
+//! A use case takes what a face received, checks the caller's scope, parses the fields into domain types, and runs one
+//! method of the store. Faces hand over words and numbers as they came; where a face has its own spelling for a value
+//! (an enum's word, an instant), it hands over what came of reading it, so that every offending field is listed at once.
+
+mod bootstrap;
+mod fields;
+mod flag;
+mod keys;
+mod organizations;
+mod page_token;
+mod query;
+mod statuses;
+mod update;
+
+use std::sync::Arc;
+
+use crate::{
+    auth::Caller,
+    domain::{ChangeContext, Clock, IdSource, Invalid, OrganizationId, PageSize, StatusKey, StatusOrigin},
+    error::{Error, Reason},
+    store::{Store, StoreError},
+};
+
+pub use bootstrap::FirstKey;
+pub use flag::FlagInput;
+pub use keys::NewKeyInput;
+pub use query::{ListInput, ListedAlerts};
+pub use statuses::{ListStatusesInput, ListedStatuses, NewStatusInput, StatusUpdateInput};
+pub use update::UpdateInput;
+
+/// What came of reading a value that a face spells its own way.
+pub type Given<T> = Result<T, Invalid>;
+
+/// The use cases over one store.
+#[derive(Clone)]
+pub struct Service {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl Service {
+    /// The use cases over `store`, telling time by `clock` and taking fresh ids from `ids`.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>) -> Self {
+        Self { store, clock, ids }
+    }
+
+    /// Whether calls can be served: the store answers and has the right schema.
+    ///
+    /// # Errors
+    /// [`Reason::Unavailable`].
+    pub async fn check_ready(&self) -> Result<(), Error> {
+        self.store.check().await.map_err(Error::unavailable)
+    }
+
+    fn change(&self, caller: &Caller) -> ChangeContext {
+        caller.change(self.clock.now())
+    }
+
+    /// The error for a status that the organization does not have, with those that it has.
+    async fn unknown_status(&self, organization: OrganizationId, key: &StatusKey) -> Error {
+        let valid = match self.first_status_keys(organization).await {
+            Ok(valid) => valid,
+            Err(error) => return error,
+        };
+        let message = format!(
+            "there is no status {key} here; valid ones are {}",
+            valid.join(", ")
+        );
+        Error::new(Reason::UnknownStatus, message)
+            .with("status", key.as_str())
+            .with("valid_statuses", valid)
+    }
+
+    /// The keys of the built-in statuses and of the first custom ones, as many as fit an error.
+    async fn first_status_keys(&self, organization: OrganizationId) -> Result<Vec<String>, Error> {
+        let mut keys = Vec::new();
+        for origin in [StatusOrigin::Builtin, StatusOrigin::Custom] {
+            let page = self
+                .store
+                .statuses(organization, origin, None, PageSize::DEFAULT)
+                .await?;
+            keys.extend(page.items.into_iter().map(|status| status.key.to_string()));
+        }
+        Ok(keys)
+    }
+
+    /// The error for a failed change of an alert.
+    async fn alert_error(&self, organization: OrganizationId, error: StoreError) -> Error {
+        match error {
+            StoreError::NotFound => alert_not_found(),
+            StoreError::UnknownStatus(key) => self.unknown_status(organization, &key).await,
+            StoreError::Rule(rule) => Error::violation(Reason::ValidationError, "affected_entities", rule),
+            other => other.into(),
+        }
+    }
+}
+
+/// The error for an alert that the organization does not have, whatever the reason.
+fn alert_not_found() -> Error {
+    Error::new(Reason::AlertNotFound, "there is no such alert")
+}
+
+impl From<StoreError> for Error {
+    /// What is left once a use case has told the failures it knows: the database is away, or something is wrong.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            other => Self::internal(other),
+        }
+    }
+}

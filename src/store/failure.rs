@@ -1,0 +1,92 @@
+//! The one funnel for what drivers report.
+
+use sqlx::error::{DatabaseError, ErrorKind};
+
+use super::StoreError;
+
+/// What a statement failed with: a constraint, which means something where it was run, or anything else.
+pub enum Failure {
+    /// Something with that key is there already.
+    Unique,
+    /// What it refers to is not there, or it is still referred to.
+    ForeignKey,
+    /// Anything else.
+    Other(StoreError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().map(DatabaseError::kind) {
+            Some(ErrorKind::UniqueViolation) => Self::Unique,
+            Some(ErrorKind::ForeignKeyViolation) => Self::ForeignKey,
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
+impl Failure {
+    /// The error, where a unique violation means `unique` and one of a foreign key means `foreign_key`.
+    pub fn meaning(self, unique: StoreError, foreign_key: StoreError) -> StoreError {
+        match self {
+            Self::Unique => unique,
+            Self::ForeignKey => foreign_key,
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_passing(&error) {
+            Self::Unavailable(Box::new(error))
+        } else {
+            Self::Internal(Box::new(error))
+        }
+    }
+}
+
+/// Whether the same call may well succeed a moment later.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_code(&code)),
+        _ => false,
+    }
+}
+
+fn is_passing_code(code: &str) -> bool {
+    match code.parse::<u32>() {
+        // SQLite's result codes; the lower byte is the primary one: BUSY, LOCKED, FULL.
+        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 13),
+        // SQLSTATE classes of PostgreSQL: connection (08), rolled back for a conflict (40), resources (53), operator
+        // intervention and timeouts (57), read-only after a failover (25006), lock not available (55P03).
+        _ => {
+            ["08", "40", "53", "57"]
+                .iter()
+                .any(|class| code.starts_with(class))
+                || code == "25006"
+                || code == "55P03"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_that_pass_are_told_from_those_that_stay() {
+        for code in [
+            "5", "517", "6", "262", "13", "08006", "40001", "40P01", "53300", "57P01", "57014", "25006",
+        ] {
+            assert!(is_passing_code(code), "{code}");
+        }
+        for code in ["1", "11", "19", "787", "23503", "42P01", "22021"] {
+            assert!(!is_passing_code(code), "{code}");
+        }
+    }
+}

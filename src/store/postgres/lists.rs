@@ -1,0 +1,70 @@
+//! Reading alerts: pages and totals.
+
+use sqlx::{Postgres, QueryBuilder};
+
+use super::PostgresStore;
+use crate::{
+    domain::{Alert, AlertQuery, Page},
+    store::{
+        StoreError,
+        listing::{self, Part},
+        rows::{ALERT_COLUMNS, AlertRow},
+    },
+};
+
+impl PostgresStore {
+    pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
+        let rows: Vec<AlertRow> = statement(&listing::page(query, ALERT_COLUMNS))
+            .build_query_as()
+            .fetch_all(&self.pool)
+            .await?;
+        let alerts = rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?;
+        let mut page = Page::from_rows(alerts, query.size);
+        if query.include_total {
+            let total = statement(&listing::total(query))
+                .build_query_scalar()
+                .fetch_one(&self.pool)
+                .await?;
+            page.total = Some(total);
+        }
+        Ok(page)
+    }
+
+    /// How PostgreSQL would run the statements of a list, a line for each step: of the page, then of the total.
+    ///
+    /// # Errors
+    /// When the statements can't be prepared.
+    #[doc(hidden)]
+    pub async fn explain_list(&self, query: &AlertQuery) -> Result<[Vec<String>; 2], StoreError> {
+        Ok([
+            self.explain(&listing::page(query, ALERT_COLUMNS)).await?,
+            self.explain(&listing::total(query)).await?,
+        ])
+    }
+
+    async fn explain(&self, parts: &[Part]) -> Result<Vec<String>, StoreError> {
+        let explained: Vec<_> = [Part::Sql("EXPLAIN ")].iter().chain(parts).cloned().collect();
+        Ok(statement(&explained)
+            .build_query_scalar()
+            .fetch_all(&self.pool)
+            .await?)
+    }
+}
+
+/// The parts as a statement; values are bound.
+fn statement(parts: &[Part]) -> QueryBuilder<Postgres> {
+    let mut builder = QueryBuilder::new("");
+    for part in parts {
+        match part {
+            Part::Sql(sql) => builder.push(sql),
+            // PostgreSQL takes no hints; its statistics lead it to the same index.
+            Part::Index(_) => &mut builder,
+            Part::Limit(limit) => builder.push(limit),
+            Part::Uuid(uuid) => builder.push_bind(*uuid),
+            Part::Text(text) => builder.push_bind(text.clone()),
+            Part::Code(code) => builder.push_bind(*code),
+            Part::Time(time) => builder.push_bind(*time),
+        };
+    }
+    builder
+}

@@ -1,0 +1,154 @@
+//! Statuses.
+
+use sqlx::{PgExecutor, Postgres, Transaction};
+
+use super::{PostgresStore, sql};
+use crate::{
+    domain::{
+        AlertStatus, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey, StatusOrigin,
+        StatusPatch,
+    },
+    store::{
+        StoreError,
+        failure::Failure,
+        rows::{StatusRow, words},
+    },
+};
+
+impl PostgresStore {
+    pub(super) async fn insert_status(
+        &self,
+        organization: OrganizationId,
+        status: NewStatus,
+        change: &ChangeContext,
+    ) -> Result<AlertStatus, StoreError> {
+        let status = status.into_status(organization, change);
+        let inserted = insert(&self.pool, &status).await;
+        inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
+        Ok(status)
+    }
+
+    pub(super) async fn select_statuses(
+        &self,
+        organization: OrganizationId,
+        origin: StatusOrigin,
+        after: Option<&StatusKey>,
+        size: PageSize,
+    ) -> Result<Page<AlertStatus>, StoreError> {
+        let rows: Vec<StatusRow> = sqlx::query_as(sql::SELECT_STATUSES)
+            .bind(organization.uuid())
+            .bind(after.map_or("", StatusKey::as_str))
+            .bind(origin == StatusOrigin::Builtin)
+            .bind(size.with_next())
+            .fetch_all(&self.pool)
+            .await?;
+        let statuses = rows
+            .into_iter()
+            .map(AlertStatus::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(Page::from_rows(statuses, size))
+    }
+
+    pub(super) async fn select_missing_statuses(
+        &self,
+        organization: OrganizationId,
+        keys: &[StatusKey],
+    ) -> Result<Vec<StatusKey>, StoreError> {
+        let missing: Vec<String> = sqlx::query_scalar(sql::SELECT_MISSING_STATUSES)
+            .bind(organization.uuid())
+            .bind(words(keys))
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(keys
+            .iter()
+            .filter(|key| missing.iter().any(|missing| missing == key.as_str()))
+            .cloned()
+            .collect())
+    }
+
+    pub(super) async fn patch_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        patch: &StatusPatch,
+        change: &ChangeContext,
+    ) -> Result<AlertStatus, StoreError> {
+        let mut transaction = self.begin().await?;
+        let row: Option<StatusRow> = sqlx::query_as(sql::SELECT_STATUS_FOR_UPDATE)
+            .bind(organization.uuid())
+            .bind(key.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let before = AlertStatus::try_from(row.ok_or(StoreError::NotFound)?)?;
+        let after = before.patched(patch, change.at);
+        if after != before {
+            write_changes(&mut transaction, &after).await?;
+            transaction.commit().await?;
+        }
+        Ok(after)
+    }
+
+    pub(super) async fn remove_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+    ) -> Result<(), StoreError> {
+        match delete(&self.pool, organization, key).await {
+            Ok(0) => Err(StoreError::NotFound),
+            Ok(_) => Ok(()),
+            Err(Failure::ForeignKey) => Err(StoreError::InUse(self.uses(organization, key).await?)),
+            Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::NotFound)),
+        }
+    }
+
+    async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar(sql::COUNT_STATUS_USES)
+            .bind(organization.uuid())
+            .bind(key.as_str());
+        Ok(count.fetch_one(&self.pool).await?)
+    }
+}
+
+async fn write_changes(
+    transaction: &mut Transaction<'_, Postgres>,
+    status: &AlertStatus,
+) -> Result<(), StoreError> {
+    sqlx::query(sql::UPDATE_STATUS)
+        .bind(status.organization_id.uuid())
+        .bind(status.key.as_str())
+        .bind(status.name.as_str())
+        .bind(status.colour.as_str())
+        .bind(status.updated_at)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Writes one status.
+pub async fn insert(executor: impl PgExecutor<'_>, status: &AlertStatus) -> Result<(), Failure> {
+    sqlx::query(sql::INSERT_STATUS)
+        .bind(status.organization_id.uuid())
+        .bind(status.key.as_str())
+        .bind(status.name.as_str())
+        .bind(status.colour.as_str())
+        .bind(status.class.code())
+        .bind(status.key.origin() == StatusOrigin::Builtin)
+        .bind(status.created_at)
+        .bind(status.updated_at)
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
+async fn delete(
+    executor: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    key: &StatusKey,
+) -> Result<u64, Failure> {
+    let deleted = sqlx::query(sql::DELETE_STATUS)
+        .bind(organization.uuid())
+        .bind(key.as_str())
+        .execute(executor)
+        .await?;
+    Ok(deleted.rows_affected())
+}

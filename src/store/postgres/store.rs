@@ -1,0 +1,131 @@
+//! The store's contract, each method one line that names where it is kept.
+
+use async_trait::async_trait;
+
+use super::{MIGRATOR, PostgresStore, alerts, sql};
+use crate::{
+    domain::{
+        Alert, AlertPatch, AlertQuery, AlertStatus, AnomalyId, ApiKey, ChangeContext, KeyDigest, KeyId,
+        NewAlert, NewStatus, Organization, OrganizationId, Page, PageSize, StatusKey, StatusOrigin,
+        StatusPatch, Timestamp,
+    },
+    store::{Store, StoreError, schema::SchemaVersion},
+};
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn flag(&self, alert: NewAlert, change: &ChangeContext) -> Result<Alert, StoreError> {
+        self.insert_alert(alert, change).await
+    }
+
+    async fn update_alert(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+        patch: &AlertPatch,
+        change: &ChangeContext,
+    ) -> Result<Alert, StoreError> {
+        self.patch_alert(organization, id, patch, change).await
+    }
+
+    async fn alert(&self, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError> {
+        alerts::select(&self.pool, sql::SELECT_ALERT, organization, id).await
+    }
+
+    async fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
+        self.select_page(query).await
+    }
+
+    async fn create_status(
+        &self,
+        organization: OrganizationId,
+        status: NewStatus,
+        change: &ChangeContext,
+    ) -> Result<AlertStatus, StoreError> {
+        self.insert_status(organization, status, change).await
+    }
+
+    async fn statuses(
+        &self,
+        organization: OrganizationId,
+        origin: StatusOrigin,
+        after: Option<&StatusKey>,
+        size: PageSize,
+    ) -> Result<Page<AlertStatus>, StoreError> {
+        self.select_statuses(organization, origin, after, size).await
+    }
+
+    async fn missing_statuses(
+        &self,
+        organization: OrganizationId,
+        keys: &[StatusKey],
+    ) -> Result<Vec<StatusKey>, StoreError> {
+        self.select_missing_statuses(organization, keys).await
+    }
+
+    async fn update_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        patch: &StatusPatch,
+        change: &ChangeContext,
+    ) -> Result<AlertStatus, StoreError> {
+        self.patch_status(organization, key, patch, change).await
+    }
+
+    async fn delete_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        _change: &ChangeContext,
+    ) -> Result<(), StoreError> {
+        self.remove_status(organization, key).await
+    }
+
+    async fn create_organization(&self, organization: &Organization) -> Result<(), StoreError> {
+        self.insert_organization(organization).await
+    }
+
+    async fn organizations(&self) -> Result<Vec<Organization>, StoreError> {
+        self.select_organizations().await
+    }
+
+    async fn create_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.insert_key(key).await
+    }
+
+    async fn keys(&self, organization: Option<OrganizationId>) -> Result<Vec<ApiKey>, StoreError> {
+        self.select_keys(organization).await
+    }
+
+    async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
+        self.select_key(digest).await
+    }
+
+    async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
+        self.update_revoked(id, at).await
+    }
+
+    async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.update_last_used(id, at).await
+    }
+
+    async fn bootstrap(
+        &self,
+        organization: &Organization,
+        key: &ApiKey,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        self.insert_first_key(organization, key).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let version = SchemaVersion::read(&mut *self.pool.acquire().await?, &MIGRATOR).await;
+        version
+            .map_err(|error| StoreError::Unavailable(error.into()))?
+            .check_current()
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

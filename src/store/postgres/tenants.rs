@@ -1,0 +1,148 @@
+//! Organizations and their keys.
+
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+
+use super::{PostgresStore, sql, statuses};
+use crate::{
+    domain::{AlertStatus, ApiKey, KeyDigest, KeyId, Organization, OrganizationId, Timestamp},
+    store::{
+        StoreError,
+        failure::Failure,
+        rows::{KeyRow, OrganizationRow},
+    },
+};
+
+impl PostgresStore {
+    pub(super) async fn insert_organization(&self, organization: &Organization) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        insert_organization(&mut transaction, sql::INSERT_ORGANIZATION, organization)
+            .await
+            .map_err(meaning)?;
+        insert_builtin(&mut transaction, organization)
+            .await
+            .map_err(meaning)?;
+        Ok(transaction.commit().await?)
+    }
+
+    pub(super) async fn select_organizations(&self) -> Result<Vec<Organization>, StoreError> {
+        let query = sqlx::query_as(sql::SELECT_ORGANIZATIONS);
+        let rows: Vec<OrganizationRow> = query.fetch_all(&self.pool).await?;
+        Ok(rows
+            .into_iter()
+            .map(Organization::try_from)
+            .collect::<Result<_, _>>()?)
+    }
+
+    pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        insert(&self.pool, key).await.map_err(meaning)
+    }
+
+    pub(super) async fn select_keys(
+        &self,
+        organization: Option<OrganizationId>,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let query = sqlx::query_as(sql::SELECT_KEYS).bind(organization.map(OrganizationId::uuid));
+        let rows: Vec<KeyRow> = query.fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?)
+    }
+
+    pub(super) async fn select_key(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
+        let query = sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.as_slice());
+        let row: Option<KeyRow> = query.fetch_optional(&self.pool).await?;
+        Ok(row.map(ApiKey::try_from).transpose()?)
+    }
+
+    pub(super) async fn update_revoked(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
+        let query = sqlx::query_as(sql::REVOKE_KEY).bind(at).bind(id.uuid());
+        let row: Option<KeyRow> = query.fetch_optional(&self.pool).await?;
+        Ok(ApiKey::try_from(row.ok_or(StoreError::NotFound)?)?)
+    }
+
+    pub(super) async fn update_last_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(sql::TOUCH_KEY)
+            .bind(at)
+            .bind(id.uuid())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The organization's row is the lock that instances starting at once wait at.
+    pub(super) async fn insert_first_key(
+        &self,
+        organization: &Organization,
+        key: &ApiKey,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        if any_key(&self.pool).await? {
+            return Ok(None);
+        }
+        let mut transaction = self.begin().await?;
+        let made = insert_organization(&mut transaction, sql::INSERT_ORGANIZATION_IF_NEW, organization).await;
+        if made.map_err(meaning)? {
+            insert_builtin(&mut transaction, organization)
+                .await
+                .map_err(meaning)?;
+        }
+        let lock = sqlx::query_scalar(sql::LOCK_ORGANIZATION_BY_NAME).bind(organization.name.as_str());
+        let locked: Uuid = lock.fetch_one(&mut *transaction).await?;
+        if any_key(&mut *transaction).await? {
+            return Ok(None);
+        }
+        let key = ApiKey {
+            organization_id: OrganizationId::from_uuid(locked),
+            ..key.clone()
+        };
+        insert(&mut *transaction, &key).await.map_err(meaning)?;
+        transaction.commit().await?;
+        Ok(Some(key))
+    }
+}
+
+fn meaning(failure: Failure) -> StoreError {
+    failure.meaning(StoreError::Duplicate, StoreError::NotFound)
+}
+
+async fn any_key(executor: impl PgExecutor<'_>) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(sql::ANY_KEY).fetch_one(executor).await?)
+}
+
+/// Writes an organization by one of the statements that do; tells whether it is new.
+async fn insert_organization(
+    conn: &mut PgConnection,
+    statement: &'static str,
+    organization: &Organization,
+) -> Result<bool, Failure> {
+    let inserted = sqlx::query(statement)
+        .bind(organization.id.uuid())
+        .bind(organization.name.as_str())
+        .bind(organization.created_at)
+        .execute(conn)
+        .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+async fn insert_builtin(conn: &mut PgConnection, organization: &Organization) -> Result<(), Failure> {
+    for status in AlertStatus::builtin(organization.id, organization.created_at) {
+        statuses::insert(&mut *conn, &status).await?;
+    }
+    Ok(())
+}
+
+async fn insert(executor: impl PgExecutor<'_>, key: &ApiKey) -> Result<(), Failure> {
+    sqlx::query(sql::INSERT_KEY)
+        .bind(key.id.uuid())
+        .bind(key.organization_id.uuid())
+        .bind(key.name.as_str())
+        .bind(key.owner.as_str())
+        .bind(key.scopes.names())
+        .bind(&key.prefix)
+        .bind(key.digest.0.as_slice())
+        .bind(key.created_at)
+        .bind(key.expires_at)
+        .bind(key.revoked_at)
+        .bind(key.last_used_at)
+        .execute(executor)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! The schema and its versions, told the same way for both databases.
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+
+use super::StoreError;
+
+/// What to do about a schema that is older than this version knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOlderSchema {
+    /// Bring it up to date.
+    Migrate,
+    /// Refuse.
+    Refuse,
+}
+
+/// Why a database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no database that redflag knows.
+    #[error("{0}")]
+    Url(String),
+    /// The database can't be reached or opened.
+    #[error("can't open the database: {0}")]
+    Unreachable(String),
+    /// The schema is older, and migrating was not wanted.
+    #[error("the database's schema is version {found}, this redflag needs {known}: run `redflag migrate`")]
+    Older {
+        /// What the database has.
+        found: i64,
+        /// What this version needs.
+        known: i64,
+    },
+    /// A newer redflag has been here.
+    #[error(
+        "the database's schema is version {found}, newer than the {known} this redflag knows: use a newer redflag"
+    )]
+    Newer {
+        /// What the database has.
+        found: i64,
+        /// What this version knows.
+        known: i64,
+    },
+    /// A migration failed.
+    #[error("can't migrate the database: {0}")]
+    Migration(#[from] MigrateError),
+}
+
+/// How the schema that a database has compares to the one that this version knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaVersion {
+    /// The newest migration applied, 0 on an empty database.
+    pub found: i64,
+    /// The newest migration known.
+    pub known: i64,
+}
+
+impl SchemaVersion {
+    /// Reads what the database has; changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::Unreachable`].
+    pub async fn read<C: Migrate>(conn: &mut C, migrator: &Migrator) -> Result<Self, OpenError> {
+        let known = migrator
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or_default();
+        let applied = match conn.list_applied_migrations(&migrator.table_name).await {
+            Ok(applied) => applied,
+            Err(error) if is_missing_table(&error) => Vec::new(),
+            Err(error) => return Err(OpenError::Unreachable(error.to_string())),
+        };
+        let found = applied
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or_default();
+        Ok(Self { found, known })
+    }
+
+    /// Whether the database has exactly the schema that this version knows.
+    pub const fn is_current(self) -> bool {
+        self.found == self.known
+    }
+
+    /// Passes when the database has exactly the schema that this version knows.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: another version is at work on the database.
+    pub fn check_current(self) -> Result<(), StoreError> {
+        let refused = || {
+            format!(
+                "the schema is version {}, this redflag knows {}",
+                self.found, self.known
+            )
+        };
+        if self.is_current() {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable(refused().into()))
+        }
+    }
+
+    /// Whether the schema must be migrated before use.
+    ///
+    /// # Errors
+    /// [`OpenError::Newer`]; [`OpenError::Older`] when migrating is not wanted.
+    pub const fn needs_migration(self, on_older: OnOlderSchema) -> Result<bool, OpenError> {
+        let Self { found, known } = self;
+        match on_older {
+            _ if found == known => Ok(false),
+            _ if found > known => Err(OpenError::Newer { found, known }),
+            OnOlderSchema::Refuse => Err(OpenError::Older { found, known }),
+            OnOlderSchema::Migrate => Ok(true),
+        }
+    }
+}
+
+/// Whether the table of migrations is missing, as on an empty database: `SQLITE_ERROR`, or PostgreSQL's
+/// `undefined_table`.
+fn is_missing_table(error: &MigrateError) -> bool {
+    let MigrateError::Execute(sqlx::Error::Database(error)) = error else {
+        return false;
+    };
+    matches!(error.code().as_deref(), Some("1" | "42P01"))
+}

@@ -1,0 +1,151 @@
+//! Statuses.
+
+use sqlx::SqliteConnection;
+
+use super::{SqliteStore, rows::json_list, sql};
+use crate::{
+    domain::{
+        AlertStatus, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey, StatusOrigin,
+        StatusPatch,
+    },
+    store::{StoreError, failure::Failure, rows::StatusRow},
+};
+
+impl SqliteStore {
+    pub(super) async fn insert_status(
+        &self,
+        organization: OrganizationId,
+        status: NewStatus,
+        change: &ChangeContext,
+    ) -> Result<AlertStatus, StoreError> {
+        let status = status.into_status(organization, change);
+        let mut transaction = self.begin().await?;
+        let inserted = insert(&mut transaction, &status).await;
+        inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
+        transaction.commit().await?;
+        Ok(status)
+    }
+
+    pub(super) async fn select_statuses(
+        &self,
+        organization: OrganizationId,
+        origin: StatusOrigin,
+        after: Option<&StatusKey>,
+        size: PageSize,
+    ) -> Result<Page<AlertStatus>, StoreError> {
+        let rows: Vec<StatusRow> = sqlx::query_as(sql::SELECT_STATUSES)
+            .bind(organization.uuid())
+            .bind(after.map_or("", StatusKey::as_str))
+            .bind(origin == StatusOrigin::Builtin)
+            .bind(size.with_next())
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        let statuses = rows
+            .into_iter()
+            .map(AlertStatus::try_from)
+            .collect::<Result<_, _>>()?;
+        Ok(Page::from_rows(statuses, size))
+    }
+
+    pub(super) async fn select_missing_statuses(
+        &self,
+        organization: OrganizationId,
+        keys: &[StatusKey],
+    ) -> Result<Vec<StatusKey>, StoreError> {
+        let missing: Vec<String> = sqlx::query_scalar(sql::SELECT_MISSING_STATUSES)
+            .bind(json_list(keys))
+            .bind(organization.uuid())
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        Ok(keys
+            .iter()
+            .filter(|key| missing.iter().any(|missing| missing == key.as_str()))
+            .cloned()
+            .collect())
+    }
+
+    pub(super) async fn patch_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        patch: &StatusPatch,
+        change: &ChangeContext,
+    ) -> Result<AlertStatus, StoreError> {
+        let mut transaction = self.begin().await?;
+        let row: Option<StatusRow> = sqlx::query_as(sql::SELECT_STATUS)
+            .bind(organization.uuid())
+            .bind(key.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let before = AlertStatus::try_from(row.ok_or(StoreError::NotFound)?)?;
+        let after = before.patched(patch, change.at);
+        if after != before {
+            sqlx::query(sql::UPDATE_STATUS)
+                .bind(after.name.as_str())
+                .bind(after.colour.as_str())
+                .bind(after.updated_at.timestamp_micros())
+                .bind(organization.uuid())
+                .bind(key.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+        }
+        Ok(after)
+    }
+
+    pub(super) async fn remove_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        match delete(&mut transaction, organization, key).await {
+            Ok(0) => Err(StoreError::NotFound),
+            Ok(_) => Ok(transaction.commit().await?),
+            Err(Failure::ForeignKey) => Err(StoreError::InUse(
+                uses(&mut transaction, organization, key).await?,
+            )),
+            Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::NotFound)),
+        }
+    }
+}
+
+/// Writes one status.
+pub async fn insert(conn: &mut SqliteConnection, status: &AlertStatus) -> Result<(), Failure> {
+    sqlx::query(sql::INSERT_STATUS)
+        .bind(status.organization_id.uuid())
+        .bind(status.key.as_str())
+        .bind(status.name.as_str())
+        .bind(status.colour.as_str())
+        .bind(status.class.code())
+        .bind(status.key.origin() == StatusOrigin::Builtin)
+        .bind(status.created_at.timestamp_micros())
+        .bind(status.updated_at.timestamp_micros())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn delete(
+    conn: &mut SqliteConnection,
+    organization: OrganizationId,
+    key: &StatusKey,
+) -> Result<u64, Failure> {
+    let deleted = sqlx::query(sql::DELETE_STATUS)
+        .bind(organization.uuid())
+        .bind(key.as_str())
+        .execute(conn)
+        .await?;
+    Ok(deleted.rows_affected())
+}
+
+async fn uses(
+    conn: &mut SqliteConnection,
+    organization: OrganizationId,
+    key: &StatusKey,
+) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar(sql::COUNT_STATUS_USES)
+        .bind(organization.uuid())
+        .bind(key.as_str());
+    Ok(count.fetch_one(conn).await?)
+}
