@@ -42,22 +42,12 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
     let branch = |branch: &Branch| {
         let mut parts = vec![Part::Sql("SELECT * FROM (")];
         parts.extend(branch.select(query, &residual));
-        parts.extend([
-            Part::Sql(order),
-            Part::Sql(" LIMIT "),
-            Part::Limit(limit),
-            Part::Sql(") AS branch"),
-        ]);
+        parts.extend([Part::Sql(order), Part::Sql(" LIMIT "), Part::Limit(limit), Part::Sql(") AS branch")]);
         parts
     };
     let mut parts = vec![Part::Sql("WITH page AS (SELECT created_at, anomaly_id FROM (")];
     parts.extend(union(&driver, branch));
-    parts.extend([
-        Part::Sql(") AS branches"),
-        Part::Sql(order),
-        Part::Sql(" LIMIT "),
-        Part::Limit(limit),
-    ]);
+    parts.extend([Part::Sql(") AS branches"), Part::Sql(order), Part::Sql(" LIMIT "), Part::Limit(limit)]);
     parts.extend([Part::Sql(") SELECT "), Part::Sql(columns)]);
     parts.push(Part::Sql(
         " FROM page JOIN alerts a ON a.anomaly_id = page.anomaly_id AND a.organization_id = ",
@@ -72,10 +62,7 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
 
 /// The statement that counts all alerts that match, wherever the page stands.
 pub fn total(query: &AlertQuery) -> Vec<Part> {
-    let whole = AlertQuery {
-        after: None,
-        ..query.clone()
-    };
+    let whole = AlertQuery { after: None, ..query.clone() };
     let (driver, residual) = drive(&whole.filter);
     let mut parts = vec![Part::Sql("SELECT count(*) FROM (")];
     parts.extend(union(&driver, |branch| branch.select(&whole, &residual)));
@@ -85,11 +72,7 @@ pub fn total(query: &AlertQuery) -> Vec<Part> {
 
 /// Joins the statements of all branches. An alert can be about several of the entities asked for, and is seen once.
 fn union(driver: &Driver<'_>, statement: impl Fn(&Branch) -> Vec<Part>) -> Vec<Part> {
-    let between = if matches!(driver, Driver::Entities(_)) {
-        " UNION "
-    } else {
-        " UNION ALL "
-    };
+    let between = if matches!(driver, Driver::Entities(_)) { " UNION " } else { " UNION ALL " };
     let statements: Vec<_> = driver.branches().iter().map(statement).collect();
     statements.join(&Part::Sql(between))
 }
@@ -146,11 +129,7 @@ fn drive(filter: &AlertFilter) -> (Driver<'_>, AlertFilter) {
 /// The classes asked for, or all: an index that holds the class before the time is read class by class.
 fn take_classes(residual: &mut AlertFilter) -> Vec<StatusClass> {
     let asked = std::mem::take(&mut residual.status_classes);
-    if asked.is_empty() {
-        StatusClass::ALL.to_vec()
-    } else {
-        asked
-    }
+    if asked.is_empty() { StatusClass::ALL.to_vec() } else { asked }
 }
 
 /// One value of the driving filter: where its rows stand, and the conditions that find them.
@@ -170,21 +149,11 @@ impl Driver<'_> {
             Self::Everything => vec![Branch::on_alerts("alerts_by_time", vec![])],
             Self::Entities(ids) => ids
                 .iter()
-                .map(|id| {
-                    Branch::on(
-                        "alert_entities d",
-                        " AND d.entity_id = ",
-                        Part::Text(id.to_string()),
-                    )
-                })
+                .map(|id| Branch::on("alert_entities d", " AND d.entity_id = ", Part::Text(id.to_string())))
                 .collect(),
             Self::EscalatedTo(person) => {
                 let person = Part::Text(person.to_string());
-                vec![Branch::on(
-                    "alert_escalations d",
-                    " AND d.escalated_to = ",
-                    person,
-                )]
+                vec![Branch::on("alert_escalations d", " AND d.escalated_to = ", person)]
             }
             Self::AssignedTo(assignee, classes) => {
                 let value = || Part::Text(assignee.to_string());
@@ -208,17 +177,12 @@ impl Driver<'_> {
                     by_class(classes, "alerts_by_severity", " AND d.severity = ", value)
                 })
                 // The index leaves out alerts without severity; saying so lets the databases use it.
-                .map(|branch| Branch {
-                    fixed: " AND d.severity <> 0",
-                    ..branch
-                })
+                .map(|branch| Branch { fixed: " AND d.severity <> 0", ..branch })
                 .collect(),
             Self::Types(kinds, classes) => kinds
                 .iter()
                 .flat_map(|kind| {
-                    by_class(classes, "alerts_by_type", " AND d.type = ", || {
-                        Part::Code(kind.code())
-                    })
+                    by_class(classes, "alerts_by_type", " AND d.type = ", || Part::Code(kind.code()))
                 })
                 .collect(),
             Self::Classes(classes) => classes
@@ -246,42 +210,24 @@ fn by_class(
 impl Branch {
     fn on_alerts(index: &'static str, conditions: Vec<(&'static str, Part)>) -> Self {
         let (table, index) = ("alerts d", Some(index));
-        Self {
-            table,
-            index,
-            conditions,
-            join: None,
-            fixed: "",
-        }
+        Self { table, index, conditions, join: None, fixed: "" }
     }
 
     fn on(table: &'static str, condition: &'static str, value: Part) -> Self {
         let join = " JOIN alerts a ON a.organization_id = d.organization_id AND a.anomaly_id = d.anomaly_id";
         let conditions = vec![(condition, value)];
-        Self {
-            table,
-            index: None,
-            conditions,
-            join: Some(join),
-            fixed: "",
-        }
+        Self { table, index: None, conditions, join: Some(join), fixed: "" }
     }
 
     /// The keys of the branch's alerts that match and stand after the cursor, in no order.
     fn select(&self, query: &AlertQuery, residual: &AlertFilter) -> Vec<Part> {
-        let mut parts = vec![
-            Part::Sql("SELECT d.created_at, d.anomaly_id FROM "),
-            Part::Sql(self.table),
-        ];
+        let mut parts = vec![Part::Sql("SELECT d.created_at, d.anomaly_id FROM "), Part::Sql(self.table)];
         parts.extend(self.index.map(Part::Index));
         let checks = residual_checks(residual, query.organization_id, self.join.is_some());
         if !checks.is_empty() {
             parts.extend(self.join.map(Part::Sql));
         }
-        parts.extend([
-            Part::Sql(" WHERE d.organization_id = "),
-            Part::Uuid(query.organization_id.uuid()),
-        ]);
+        parts.extend([Part::Sql(" WHERE d.organization_id = "), Part::Uuid(query.organization_id.uuid())]);
         for (condition, value) in &self.conditions {
             parts.extend([Part::Sql(condition), value.clone()]);
         }
@@ -311,11 +257,7 @@ fn span(query: &AlertQuery) -> Vec<Part> {
         } else {
             " AND (d.created_at, d.anomaly_id) < ("
         }));
-        parts.extend([
-            Part::Time(cursor.created_at),
-            Part::Sql(", "),
-            Part::Uuid(cursor.anomaly_id.uuid()),
-        ]);
+        parts.extend([Part::Time(cursor.created_at), Part::Sql(", "), Part::Uuid(cursor.anomaly_id.uuid())]);
         parts.push(Part::Sql(")"));
     }
     parts
@@ -327,71 +269,26 @@ fn residual_checks(residual: &AlertFilter, organization: OrganizationId, joined:
     let text = |words: Vec<String>| words.into_iter().map(Part::Text).collect();
     let mut parts = Vec::new();
     let statuses = text(residual.statuses.iter().map(ToString::to_string).collect());
-    any_of(
-        &mut parts,
-        on(" AND d.status IN (", " AND a.status IN ("),
-        statuses,
-    );
-    let classes = residual
-        .status_classes
-        .iter()
-        .map(|class| Part::Code(class.code()))
-        .collect();
-    any_of(
-        &mut parts,
-        on(" AND d.status_class IN (", " AND a.status_class IN ("),
-        classes,
-    );
-    let kinds = residual
-        .types
-        .iter()
-        .map(|kind| Part::Code(kind.code()))
-        .collect();
+    any_of(&mut parts, on(" AND d.status IN (", " AND a.status IN ("), statuses);
+    let classes = residual.status_classes.iter().map(|class| Part::Code(class.code())).collect();
+    any_of(&mut parts, on(" AND d.status_class IN (", " AND a.status_class IN ("), classes);
+    let kinds = residual.types.iter().map(|kind| Part::Code(kind.code())).collect();
     any_of(&mut parts, on(" AND d.type IN (", " AND a.type IN ("), kinds);
-    let severities = residual
-        .severities
-        .iter()
-        .map(|severity| Part::Code(severity.code()))
-        .collect();
-    any_of(
-        &mut parts,
-        on(" AND d.severity IN (", " AND a.severity IN ("),
-        severities,
-    );
-    let assignee = residual
-        .assigned_to
-        .iter()
-        .map(|assignee| Part::Text(assignee.to_string()))
-        .collect();
-    any_of(
-        &mut parts,
-        on(" AND d.assigned_to IN (", " AND a.assigned_to IN ("),
-        assignee,
-    );
+    let severities = residual.severities.iter().map(|severity| Part::Code(severity.code())).collect();
+    any_of(&mut parts, on(" AND d.severity IN (", " AND a.severity IN ("), severities);
+    let assignee = residual.assigned_to.iter().map(|assignee| Part::Text(assignee.to_string())).collect();
+    any_of(&mut parts, on(" AND d.assigned_to IN (", " AND a.assigned_to IN ("), assignee);
     if let Some(after) = residual.updated.after {
-        parts.extend([
-            Part::Sql(on(" AND d.updated_at > ", " AND a.updated_at > ")),
-            Part::Time(after),
-        ]);
+        parts.extend([Part::Sql(on(" AND d.updated_at > ", " AND a.updated_at > ")), Part::Time(after)]);
     }
     if let Some(before) = residual.updated.before {
-        parts.extend([
-            Part::Sql(on(" AND d.updated_at < ", " AND a.updated_at < ")),
-            Part::Time(before),
-        ]);
+        parts.extend([Part::Sql(on(" AND d.updated_at < ", " AND a.updated_at < ")), Part::Time(before)]);
     }
     if let Some(person) = &residual.escalated_to {
-        parts.push(Part::Sql(
-            " AND EXISTS (SELECT 1 FROM alert_escalations e WHERE e.organization_id = ",
-        ));
-        parts.extend([
-            Part::Uuid(organization.uuid()),
-            Part::Sql(" AND e.escalated_to = "),
-        ]);
+        parts.push(Part::Sql(" AND EXISTS (SELECT 1 FROM alert_escalations e WHERE e.organization_id = "));
+        parts.extend([Part::Uuid(organization.uuid()), Part::Sql(" AND e.escalated_to = ")]);
         parts.push(Part::Text(person.to_string()));
-        parts.push(Part::Sql(
-            " AND e.created_at = d.created_at AND e.anomaly_id = d.anomaly_id)",
-        ));
+        parts.push(Part::Sql(" AND e.created_at = d.created_at AND e.anomaly_id = d.anomaly_id)"));
     }
     parts
 }

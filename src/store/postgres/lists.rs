@@ -14,17 +14,12 @@ use crate::{
 
 impl PostgresStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-        let rows: Vec<AlertRow> = statement(&listing::page(query, ALERT_COLUMNS))
-            .build_query_as()
-            .fetch_all(&self.pool)
-            .await?;
+        let rows: Vec<AlertRow> =
+            statement(&listing::page(query, ALERT_COLUMNS)).build_query_as().fetch_all(&self.pool).await?;
         let alerts = rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?;
         let mut page = Page::from_rows(alerts, query.size);
         if query.include_total {
-            let total = statement(&listing::total(query))
-                .build_query_scalar()
-                .fetch_one(&self.pool)
-                .await?;
+            let total = statement(&listing::total(query)).build_query_scalar().fetch_one(&self.pool).await?;
             page.total = Some(total);
         }
         Ok(page)
@@ -44,10 +39,7 @@ impl PostgresStore {
 
     async fn explain(&self, parts: &[Part]) -> Result<Vec<String>, StoreError> {
         let explained: Vec<_> = [Part::Sql("EXPLAIN ")].iter().chain(parts).cloned().collect();
-        Ok(statement(&explained)
-            .build_query_scalar()
-            .fetch_all(&self.pool)
-            .await?)
+        Ok(statement(&explained).build_query_scalar().fetch_all(&self.pool).await?)
     }
 }
 
