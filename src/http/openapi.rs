@@ -87,7 +87,11 @@ fn trace_answers(operation: &mut Operation) {
 }
 
 fn text_header(description: &str) -> Header {
-    let mut header = Header::new(Object::builder().schema_type(Type::String));
+    header(Type::String, description)
+}
+
+fn header(kind: Type, description: &str) -> Header {
+    let mut header = Header::new(Object::builder().schema_type(kind));
     header.description = Some(description.to_owned());
     header
 }
@@ -159,7 +163,7 @@ fn failure((status, description): (u16, &str)) -> (String, RefOr<Response>) {
     let response = ResponseBuilder::new().description(description).content("application/json", content);
     let response = match status {
         401 => response.header("WWW-Authenticate", text_header("`Bearer`.")),
-        503 => response.header("Retry-After", text_header("After how many seconds to try again.")),
+        503 => response.header("Retry-After", header(Type::Integer, "After how many seconds to try again.")),
         _ => response,
     };
     (status.to_string(), RefOr::T(response.build()))
