@@ -102,3 +102,33 @@ pub async fn fallback(OriginalUri(uri): OriginalUri) -> Response {
 async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     problem::method_not_allowed(method.as_str(), uri.path())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every `$ref` within `value`.
+    fn references(value: &Value) -> Vec<&str> {
+        match value {
+            Value::Object(map) => {
+                let own = map.get("$ref").and_then(Value::as_str);
+                own.into_iter().chain(map.values().flat_map(references)).collect()
+            }
+            Value::Array(values) => values.iter().flat_map(references).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_document_holds_what_it_refers_to() {
+        let document: Value = serde_json::from_str(&openapi_json()).unwrap();
+        let references = references(&document);
+        assert!(references.contains(&"#/components/schemas/Alert"));
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use utoipa::{
     },
 };
 
-use super::problem::ErrorView;
+use super::{problem::ErrorView, words::StatusKeyText};
 use crate::call;
 
 /// The document before the routes are added.
@@ -33,7 +33,8 @@ use crate::call;
         (name = "statuses", description = "Where alerts can stand: the built-in statuses and the organization's own."),
         (name = "health", description = "Whether the process runs and serves calls. Needs no key."),
     ),
-    components(schemas(ErrorView)),
+    // What no route names in its body.
+    components(schemas(ErrorView, StatusKeyText)),
     security(("bearer" = []), ("blnk_key" = [])),
     modifiers(&Credentials),
 )]
