@@ -1,2 +1,6 @@
-//! The integration tests, in one binary.
-fn main() {}
+//! The integration tests, in one binary. Run them with `make test`, which brings a PostgreSQL server.
+
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod support;
