@@ -3,6 +3,7 @@
 mod world;
 
 mod alerts;
+mod bulk;
 mod concurrency;
 mod keys;
 mod largest;
