@@ -34,15 +34,28 @@ pub enum Part {
 /// The statement that reads the page: `columns` of `alerts a`, one row more than the page holds if there are more.
 pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
     let (driver, residual) = drive(&query.filter);
-    let order = match query.order {
-        SortOrder::Descending => " ORDER BY created_at DESC, anomaly_id DESC",
-        SortOrder::Ascending => " ORDER BY created_at, anomaly_id",
+    let [within_branch, order, of_page] = match query.order {
+        SortOrder::Descending => [
+            " ORDER BY d.created_at DESC, d.anomaly_id DESC",
+            " ORDER BY created_at DESC, anomaly_id DESC",
+            " ORDER BY page.created_at DESC, page.anomaly_id DESC",
+        ],
+        SortOrder::Ascending => [
+            " ORDER BY d.created_at, d.anomaly_id",
+            " ORDER BY created_at, anomaly_id",
+            " ORDER BY page.created_at, page.anomaly_id",
+        ],
     };
     let limit = query.size.with_next();
     let branch = |branch: &Branch| {
         let mut parts = vec![Part::Sql("SELECT * FROM (")];
         parts.extend(branch.select(query, &residual));
-        parts.extend([Part::Sql(order), Part::Sql(" LIMIT "), Part::Limit(limit), Part::Sql(") AS branch")]);
+        parts.extend([
+            Part::Sql(within_branch),
+            Part::Sql(" LIMIT "),
+            Part::Limit(limit),
+            Part::Sql(") AS branch"),
+        ]);
         parts
     };
     let mut parts = vec![Part::Sql("WITH page AS (SELECT created_at, anomaly_id FROM (")];
@@ -53,10 +66,7 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
         " FROM page JOIN alerts a ON a.anomaly_id = page.anomaly_id AND a.organization_id = ",
     ));
     parts.push(Part::Uuid(query.organization_id.uuid()));
-    parts.push(Part::Sql(match query.order {
-        SortOrder::Descending => " ORDER BY page.created_at DESC, page.anomaly_id DESC",
-        SortOrder::Ascending => " ORDER BY page.created_at, page.anomaly_id",
-    }));
+    parts.push(Part::Sql(of_page));
     parts
 }
 

@@ -9,4 +9,6 @@ mod grpc;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod support;
