@@ -47,10 +47,18 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
         ],
     };
     let limit = query.size.with_next();
+    let [before, between] = match driver {
+        Driver::UpdatedAfter(_) => [
+            "SELECT * FROM (WITH changed AS MATERIALIZED (",
+            ") SELECT d.created_at, d.anomaly_id FROM changed d",
+        ],
+        _ => ["SELECT * FROM (", ""],
+    };
     let branch = |branch: &Branch| {
-        let mut parts = vec![Part::Sql("SELECT * FROM (")];
+        let mut parts = vec![Part::Sql(before)];
         parts.extend(branch.select(query, &residual));
         parts.extend([
+            Part::Sql(between),
             Part::Sql(within_branch),
             Part::Sql(" LIMIT "),
             Part::Limit(limit),
@@ -95,7 +103,8 @@ enum Driver<'q> {
     Entities(&'q [EntityId]),
     EscalatedTo(&'q Person),
     AssignedTo(&'q Assignee, Vec<StatusClass>),
-    /// Few alerts change within the time that somebody asks about; these are sorted.
+    /// Few alerts change within the time that somebody asks about; these are gathered and sorted. Gathered first, lest a
+    /// database follow the order of lists instead, past all that did not change.
     UpdatedAfter(Timestamp),
     Statuses(&'q [StatusKey]),
     Severities(&'q [Severity], Vec<StatusClass>),

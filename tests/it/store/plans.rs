@@ -171,17 +171,23 @@ fn cases() -> impl Iterator<Item = Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_reads_every_list_by_the_index_that_drives_it() {
-    let world = loaded(DatabaseKind::Sqlite).await;
-    let store = SqliteStore::open(world.database.url(), 1, OnOlderSchema::Refuse).await.unwrap();
-    for case in cases() {
-        for query in pages(&world, &case) {
-            let [page, total] = store.explain_list(&query).await.unwrap();
-            let told = || format!("{query:#?}\n{}\n\n{}", page.join("\n"), total.join("\n"));
-            assert!(page.iter().chain(&total).all(|step| seeks(step, &case)), "{}", told());
-            assert!(case.is_sorted() || sorts_only_pages(&page), "{}", told());
-            assert!(query.after.is_none() || case.is_sorted() || starts_at_the_cursor(&page), "{}", told());
+    // Its plans must not depend on statistics, which nobody may ever have gathered.
+    for world in [World::new(DatabaseKind::Sqlite).await, loaded(DatabaseKind::Sqlite).await] {
+        let store = SqliteStore::open(world.database.url(), 1, OnOlderSchema::Refuse).await.unwrap();
+        for case in cases() {
+            for query in pages(&world, &case) {
+                assert_sqlite_seeks(&store, &case, &query).await;
+            }
         }
     }
+}
+
+async fn assert_sqlite_seeks(store: &SqliteStore, case: &Case, query: &AlertQuery) {
+    let [page, total] = store.explain_list(query).await.unwrap();
+    let told = || format!("{query:#?}\n{}\n\n{}", page.join("\n"), total.join("\n"));
+    let at_cursor = query.after.is_none() || starts_at_the_cursor(&page);
+    assert!(page.iter().chain(&total).all(|step| seeks(step, case)), "{}", told());
+    assert!(case.is_sorted() || (sorts_only_pages(&page) && at_cursor), "{}", told());
 }
 
 /// Whether a step of SQLite's that reads a table does so through the index it should.
@@ -191,6 +197,7 @@ fn seeks(step: &str, case: &Case) -> bool {
         index => index,
     };
     match step.split_once(' ').unwrap_or((step, "")) {
+        ("SCAN", "d") => case.is_sorted(),
         ("SCAN", what) => ["page", "branch", "branches"].contains(&what),
         ("SEARCH", what) if what.starts_with("d ") => what.contains(driving),
         ("SEARCH", what) if what.starts_with("a ") => what.contains("(organization_id=? AND anomaly_id=?)"),
@@ -223,20 +230,17 @@ async fn postgres_reads_every_list_by_the_index_that_drives_it() {
             let told = || format!("{query:#?}\n{}\n\n{}", page.join("\n"), total.join("\n"));
             assert!(!page.iter().any(|step| step.contains("Seq Scan")), "{}", told());
             assert!(page.iter().any(|step| is_driven(step, &case)), "{}", told());
-            // Where a branch holds little more than a page, the database may sort it.
-            let most = 2 * (query.size.get() + 1) + case.skimmed;
+            // Where a branch holds no more than a few pages, the database may sort it.
+            let most = 4 * (query.size.get() + 1) + case.skimmed;
             assert!(page.iter().all(|step| rows_seen(step) <= most), "{}", told());
             assert!(counts_by_index(&total), "{}", told());
         }
     }
 }
 
-/// Whether a step of PostgreSQL's reads by the index it should. For what changed lately it may see that this is also
-/// what was made lately.
+/// Whether a step of PostgreSQL's reads by the index it should.
 fn is_driven(step: &str, case: &Case) -> bool {
-    let by = |index: &str| [" using ", " on "].iter().any(|word| step.contains(&format!("{word}{index}")));
-    let by_update = || by("alerts_by_update") || by("alerts_by_time") || by("alerts_by_class");
-    if case.is_sorted() { by_update() } else { by(case.driver) }
+    [" using ", " on "].iter().any(|word| step.contains(&format!("{word}{}", case.driver)))
 }
 
 /// How many rows a step read, over all times that it ran, or refused. Merging is bounded by what branches read.
