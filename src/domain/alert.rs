@@ -60,9 +60,7 @@ impl Alert {
             self.title.as_str().len() + self.description.as_str().len() + self.assigned_to.as_str().len();
         let people: usize = self.escalated_to.iter().map(|person| person.as_str().len() + WRAPPING).sum();
         let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
-        // A number of one digit takes eleven bytes in a Struct.
-        let metadata = 6 * self.metadata.to_value().to_string().len();
-        FIXED + texts + people + entities + metadata
+        FIXED + texts + people + entities + self.metadata.weight()
     }
 
     /// The alert with `patch` applied, equal to `self` when that changes nothing. `status_class` is the class of the
