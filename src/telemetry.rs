@@ -55,11 +55,11 @@ pub async fn trace(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), path(&request));
     let traced = async {
         let response = call::traced(Arc::clone(&id), next.run(request)).await;
-        let latency_ms = started.elapsed().as_secs_f64() * 1_000.0;
+        let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         if let Some(code) = grpc_code(response.headers()) {
-            tracing::info!(%path, code, latency_ms, "gRPC");
+            tracing::info!(%path, code, latency_us, "gRPC");
         } else {
-            tracing::info!(%method, %path, code = response.status().as_u16(), latency_ms, "HTTP");
+            tracing::info!(%method, %path, code = response.status().as_u16(), latency_us, "HTTP");
         }
         response
     };

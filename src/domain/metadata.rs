@@ -35,10 +35,27 @@ impl Metadata {
         &self.0
     }
 
+    /// About how many bytes the object takes in an answer, rather too many than too few.
+    pub fn weight(&self) -> usize {
+        self.0.iter().map(|(key, value)| key.len() + weight(value)).sum()
+    }
+
     /// The object as a JSON value.
     pub fn to_value(&self) -> Value {
         Value::Object(self.0.clone())
     }
+}
+
+/// What a value takes in a Struct, with what is wrapped around it and its key.
+fn weight(value: &Value) -> usize {
+    const WRAPPING: usize = 16;
+    let held = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+    };
+    WRAPPING + held
 }
 
 fn serialized_size(map: &Map<String, Value>) -> usize {

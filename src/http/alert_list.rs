@@ -4,7 +4,7 @@ use utoipa::IntoParams;
 
 use super::{
     query::{Parameters, time, truth, whole_number},
-    words::{EntityIdText, EntityTypeWord, SeverityWord, StatusClassWord},
+    words::{EntityIdText, EntityTypeWord, SeverityWord, StatusClassWord, StatusKeyText},
 };
 use crate::{
     domain::{EntityType, Invalid, Severity, SortOrder, StatusClass},
@@ -19,7 +19,7 @@ pub struct AlertListParameters {
     /// Only alerts in one of these statuses (keys, in any case): repeated or separated by commas, at most 100. One that
     /// the organization does not have is an error.
     #[param(style = Form, explode, max_items = 100, required = false)]
-    status: Vec<String>,
+    status: Vec<StatusKeyText>,
     /// Only alerts whose status is of one of these classes: repeated or separated by commas.
     #[param(style = Form, explode, max_items = 100, required = false)]
     status_class: Vec<StatusClassWord>,
@@ -30,10 +30,10 @@ pub struct AlertListParameters {
     #[param(style = Form, explode, max_items = 100, required = false)]
     severity: Vec<SeverityWord>,
     /// Only alerts assigned to exactly this person. Present but empty: only alerts assigned to nobody.
-    #[param(nullable = false, max_length = 200, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$")]
+    #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     assigned_to: Option<String>,
     /// Only alerts escalated to exactly this person, perhaps among others.
-    #[param(nullable = false, max_length = 200, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$")]
+    #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     escalated_to: Option<String>,
     /// Only alerts about at least one of these entities: repeated or separated by commas, at most 100.
     #[param(style = Form, explode, max_items = 100, required = false)]
@@ -50,9 +50,10 @@ pub struct AlertListParameters {
     /// Only alerts last changed before this instant; the instant itself is excluded.
     #[param(nullable = false, format = DateTime)]
     updated_before: Option<String>,
-    /// How many alerts a page holds at most. 0 is read as the default 50, more than 1,000 as 1,000.
+    /// How many alerts a page holds at most. 0 is read as the default 50, more than 1,000 as 1,000. A page can hold fewer
+    /// although more follow, so that it stays below 4 MiB: only `next_page_token` tells the end.
     #[param(nullable = false, minimum = 0, default = 50)]
-    page_size: Option<i64>,
+    page_size: Option<usize>,
     /// The `next_page_token` of the page before, given with the same filters and order. Empty: the first page.
     #[param(nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
     page_token: Option<String>,

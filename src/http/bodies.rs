@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::words::{
     BalanceIdText, ColourWord, EntityIdText, IdentityIdText, MetadataSchema, PersonText, SeverityWord,
-    StatusClassWord, TransactionIdText,
+    StatusClassWord, TransactionIdText, texts,
 };
 use crate::{
     domain::{Severity, StatusClass},
@@ -29,11 +29,11 @@ pub struct FlagBody {
         nullable = false,
         min_length = 1,
         max_length = 10_000,
-        pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$"
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
     )]
     description: Option<String>,
     /// What happened, in a line. Default: empty.
-    #[schema(max_length = 200, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$")]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     title: Option<String>,
     /// Further entities that the alert is about, of any kind. Duplicates collapse; with the flagged one at most 100.
     #[schema(max_items = 100)]
@@ -45,7 +45,7 @@ pub struct FlagBody {
     #[schema(value_type = Option<SeverityWord>)]
     severity: Option<String>,
     /// Who works on it. Default: the owner of the API key. Empty: nobody.
-    #[schema(max_length = 200, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$")]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     assigned_to: Option<String>,
     /// Whom to escalate it to at once. Duplicates collapse.
     #[schema(max_items = 50)]
@@ -60,13 +60,13 @@ impl FlagBody {
     pub fn into_input(self, entity_id: String) -> FlagInput {
         FlagInput {
             entity_id,
-            additional_entity_ids: EntityIdText::texts(self.additional_entity_ids.unwrap_or_default()),
+            additional_entity_ids: texts(self.additional_entity_ids.unwrap_or_default()),
             title: self.title.unwrap_or_default(),
             description: self.description.unwrap_or_default(),
             status: self.status,
             severity: self.severity.map_or(Ok(Severity::Unspecified), |word| Severity::parse(&word)),
             assigned_to: self.assigned_to,
-            escalated_to: PersonText::texts(self.escalated_to.unwrap_or_default()),
+            escalated_to: texts(self.escalated_to.unwrap_or_default()),
             metadata: Ok(self.metadata.unwrap_or_default()),
         }
     }
@@ -78,20 +78,20 @@ impl FlagBody {
 #[schema(as = UpdateAlert, example = json!({"status": "INVESTIGATING"}))]
 pub struct UpdateBody {
     /// What happened, in a line.
-    #[schema(max_length = 200, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$")]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     title: Option<String>,
     /// What happened, in full.
-    #[schema(min_length = 1, max_length = 10_000, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$")]
+    #[schema(min_length = 1, max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     description: Option<String>,
     /// The key of the status to move it to, in any case.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_]+$")]
     status: Option<String>,
     /// How bad it is, in any case. `null` clears it.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<SeverityWord>)]
-    severity: Option<Option<String>>,
+    severity: Change<String>,
     /// Who works on it now. Empty: nobody.
-    #[schema(max_length = 200, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$")]
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     assigned_to: Option<String>,
     /// Whom it is escalated to now. Duplicates collapse.
     #[schema(max_items = 50)]
@@ -113,29 +113,43 @@ pub struct UpdateBody {
 impl UpdateBody {
     /// What the service takes, about the alert `anomaly_id`.
     pub fn into_input(self, anomaly_id: String) -> UpdateInput {
-        let severity = |word: Option<String>| match word {
-            Some(word) => Severity::parse(&word),
-            None => Ok(Severity::Unspecified),
+        let severity = match self.severity {
+            Change::Kept => None,
+            Change::Cleared => Some(Ok(Severity::Unspecified)),
+            Change::Set(word) => Some(Severity::parse(&word)),
         };
         UpdateInput {
             anomaly_id,
             title: self.title,
             description: self.description,
             status: self.status,
-            severity: self.severity.map(severity),
+            severity,
             assigned_to: self.assigned_to,
-            escalated_to: self.escalated_to.map(PersonText::texts),
+            escalated_to: self.escalated_to.map(texts),
             metadata: self.metadata.map(Ok),
-            affected_balances: self.affected_balances.map(BalanceIdText::texts),
-            affected_transactions: self.affected_transactions.map(TransactionIdText::texts),
-            affected_identities: self.affected_identities.map(IdentityIdText::texts),
+            affected_balances: self.affected_balances.map(texts),
+            affected_transactions: self.affected_transactions.map(texts),
+            affected_identities: self.affected_identities.map(texts),
         }
     }
 }
 
-/// Reads a field so that `null` is told from a field that is missing.
-fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(value).map(Some)
+/// A field whose `null` says something else than leaving it out.
+#[derive(Debug, Default)]
+enum Change<T> {
+    /// It was left out.
+    #[default]
+    Kept,
+    /// It was `null`.
+    Cleared,
+    /// It was given.
+    Set(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(value)?.map_or(Self::Cleared, Self::Set))
+    }
 }
 
 /// The status to add. `null` is as good as leaving a field out; unknown fields are ignored.
@@ -148,7 +162,7 @@ pub struct NewStatusBody {
         nullable = false,
         min_length = 1,
         max_length = 64,
-        pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$"
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
     )]
     name: Option<String>,
     /// How it is shown, in any case.
@@ -185,7 +199,7 @@ pub struct StatusBody {
         nullable = false,
         min_length = 1,
         max_length = 64,
-        pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$"
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
     )]
     name: Option<String>,
     /// How it is shown, in any case.

@@ -36,7 +36,7 @@ impl Readiness {
 
 /// What the health calls look at.
 #[derive(Clone)]
-pub struct Health {
+pub(super) struct Health {
     /// Whether shutdown has begun.
     pub readiness: Readiness,
     /// What serves calls.
@@ -52,7 +52,7 @@ pub struct Health {
     get, path = "/healthz", tag = "health", security(()),
     responses((status = 200, description = "It runs.", body = HealthView), NotServing),
 )]
-pub async fn healthz(State(health): State<Health>) -> Result<Response, Problem> {
+pub(super) async fn healthz(State(health): State<Health>) -> Result<Response, Problem> {
     health.readiness.check()?;
     json(StatusCode::OK, &HealthView { status: "ok" })
 }
@@ -64,7 +64,7 @@ pub async fn healthz(State(health): State<Health>) -> Result<Response, Problem> 
     get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, description = "It serves calls.", body = HealthView), NotServing),
 )]
-pub async fn readyz(State(health): State<Health>) -> Result<Response, Problem> {
+pub(super) async fn readyz(State(health): State<Health>) -> Result<Response, Problem> {
     health.readiness.check()?;
     call::within(health.timeout, health.service.check_ready()).await.map_err(Error::unavailable)??;
     json(StatusCode::OK, &HealthView { status: "ready" })

@@ -167,6 +167,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only whether it can be read matters")]
     struct Sample {
         title: Option<String>,
         people: Option<Vec<String>>,

@@ -84,6 +84,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The OpenAPI document as text.
+///
+/// # Panics
+/// Never: the document holds nothing that JSON can't carry.
 pub fn openapi_json() -> String {
     // The document holds text, numbers and maps with text keys only, which always serialise.
     let json = openapi().to_pretty_json().expect("the document serialises");
@@ -91,10 +94,41 @@ pub fn openapi_json() -> String {
 }
 
 /// Answers a path where there is nothing.
+#[expect(clippy::unused_async, reason = "routers take asynchronous handlers")]
 pub async fn fallback(OriginalUri(uri): OriginalUri) -> Response {
     not_found(uri.path())
 }
 
 async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     problem::method_not_allowed(method.as_str(), uri.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every `$ref` within `value`.
+    fn references(value: &Value) -> Vec<&str> {
+        match value {
+            Value::Object(map) => {
+                let own = map.get("$ref").and_then(Value::as_str);
+                own.into_iter().chain(map.values().flat_map(references)).collect()
+            }
+            Value::Array(values) => values.iter().flat_map(references).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_document_holds_what_it_refers_to() {
+        let document: Value = serde_json::from_str(&openapi_json()).unwrap();
+        let references = references(&document);
+        assert!(references.contains(&"#/components/schemas/Alert"));
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use utoipa::{
     },
 };
 
-use super::problem::ErrorView;
+use super::{problem::ErrorView, words::StatusKeyText};
 use crate::call;
 
 /// The document before the routes are added.
@@ -33,7 +33,8 @@ use crate::call;
         (name = "statuses", description = "Where alerts can stand: the built-in statuses and the organization's own."),
         (name = "health", description = "Whether the process runs and serves calls. Needs no key."),
     ),
-    components(schemas(ErrorView)),
+    // What no route names in its body.
+    components(schemas(ErrorView, StatusKeyText)),
     security(("bearer" = []), ("blnk_key" = [])),
     modifiers(&Credentials),
 )]
@@ -87,7 +88,11 @@ fn trace_answers(operation: &mut Operation) {
 }
 
 fn text_header(description: &str) -> Header {
-    let mut header = Header::new(Object::builder().schema_type(Type::String));
+    header(Type::String, description)
+}
+
+fn header(kind: Type, description: &str) -> Header {
+    let mut header = Header::new(Object::builder().schema_type(kind));
     header.description = Some(description.to_owned());
     header
 }
@@ -159,7 +164,7 @@ fn failure((status, description): (u16, &str)) -> (String, RefOr<Response>) {
     let response = ResponseBuilder::new().description(description).content("application/json", content);
     let response = match status {
         401 => response.header("WWW-Authenticate", text_header("`Bearer`.")),
-        503 => response.header("Retry-After", text_header("After how many seconds to try again.")),
+        503 => response.header("Retry-After", header(Type::Integer, "After how many seconds to try again.")),
         _ => response,
     };
     (status.to_string(), RefOr::T(response.build()))

@@ -49,7 +49,7 @@ pub async fn create_status(
 pub struct StatusListParameters {
     /// How many custom statuses a page holds at most. 0 is read as the default 1,000, and so is more.
     #[param(nullable = false, minimum = 0, default = 1000)]
-    page_size: Option<i64>,
+    page_size: Option<usize>,
     /// The `next_page_token` of the page before. Empty: the first page.
     #[param(nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
     page_token: Option<String>,

@@ -86,6 +86,11 @@ impl SeverityWord {
     }
 }
 
+/// The texts of a list.
+pub fn texts<T: Into<String>>(list: Vec<T>) -> Vec<String> {
+    list.into_iter().map(Into::into).collect()
+}
+
 /// Declares text in a list, which needs a type of its own for its limits to be stated.
 macro_rules! listed_text {
     ($(#[$meta:meta])* $name:ident) => {
@@ -95,10 +100,9 @@ macro_rules! listed_text {
         $(#[$meta])*
         pub struct $name(pub String);
 
-        impl $name {
-            /// The texts of a list.
-            pub fn texts(list: Vec<Self>) -> Vec<String> {
-                list.into_iter().map(|listed| listed.0).collect()
+        impl From<$name> for String {
+            fn from(listed: $name) -> Self {
+                listed.0
             }
         }
     };
@@ -125,8 +129,13 @@ listed_text! {
     IdentityIdText
 }
 listed_text! {
+    /// The key of a status, in any case.
+    #[schema(as = StatusKey, max_length = 64, pattern = "^[A-Za-z0-9_]+$", example = "FLAGGED")]
+    StatusKeyText
+}
+listed_text! {
     /// Somebody: a name, an id, an address; whatever the organization knows people by.
-    #[schema(as = Person, min_length = 1, max_length = 200, pattern = r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$", example = "user_01K4EX0BRXHNNGCRVT2TPNK07W")]
+    #[schema(as = Person, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$", example = "user_01K4EX0BRXHNNGCRVT2TPNK07W")]
     PersonText
 }
 
@@ -177,9 +186,8 @@ impl PartialSchema for MetadataValueSchema {
     fn schema() -> RefOr<Schema> {
         /// Whole numbers are exact up to here in every JSON reader (RFC 7493 §2.2), and all numbers beyond are whole.
         const EXACT: f64 = 9_007_199_254_740_991.0;
-        let text = Object::builder()
-            .schema_type(Type::String)
-            .pattern(Some(r"^([^\x00-\x08\x0B-\x1F\x7F-\x9F]|\r\n)*$"));
+        let text =
+            Object::builder().schema_type(Type::String).pattern(Some(r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"));
         let number = Object::builder().schema_type(Type::Number).minimum(Some(-EXACT)).maximum(Some(EXACT));
         AnyOfBuilder::new()
             .item(ObjectBuilder::new().schema_type(Type::Null))

@@ -34,15 +34,36 @@ pub enum Part {
 /// The statement that reads the page: `columns` of `alerts a`, one row more than the page holds if there are more.
 pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
     let (driver, residual) = drive(&query.filter);
-    let order = match query.order {
-        SortOrder::Descending => " ORDER BY created_at DESC, anomaly_id DESC",
-        SortOrder::Ascending => " ORDER BY created_at, anomaly_id",
+    let [within_branch, order, of_page] = match query.order {
+        SortOrder::Descending => [
+            " ORDER BY d.created_at DESC, d.anomaly_id DESC",
+            " ORDER BY created_at DESC, anomaly_id DESC",
+            " ORDER BY page.created_at DESC, page.anomaly_id DESC",
+        ],
+        SortOrder::Ascending => [
+            " ORDER BY d.created_at, d.anomaly_id",
+            " ORDER BY created_at, anomaly_id",
+            " ORDER BY page.created_at, page.anomaly_id",
+        ],
     };
     let limit = query.size.with_next();
+    let [before, between] = match driver {
+        Driver::UpdatedAfter(_) => [
+            "SELECT * FROM (WITH changed AS MATERIALIZED (",
+            ") SELECT d.created_at, d.anomaly_id FROM changed d",
+        ],
+        _ => ["SELECT * FROM (", ""],
+    };
     let branch = |branch: &Branch| {
-        let mut parts = vec![Part::Sql("SELECT * FROM (")];
+        let mut parts = vec![Part::Sql(before)];
         parts.extend(branch.select(query, &residual));
-        parts.extend([Part::Sql(order), Part::Sql(" LIMIT "), Part::Limit(limit), Part::Sql(") AS branch")]);
+        parts.extend([
+            Part::Sql(between),
+            Part::Sql(within_branch),
+            Part::Sql(" LIMIT "),
+            Part::Limit(limit),
+            Part::Sql(") AS branch"),
+        ]);
         parts
     };
     let mut parts = vec![Part::Sql("WITH page AS (SELECT created_at, anomaly_id FROM (")];
@@ -53,10 +74,7 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
         " FROM page JOIN alerts a ON a.anomaly_id = page.anomaly_id AND a.organization_id = ",
     ));
     parts.push(Part::Uuid(query.organization_id.uuid()));
-    parts.push(Part::Sql(match query.order {
-        SortOrder::Descending => " ORDER BY page.created_at DESC, page.anomaly_id DESC",
-        SortOrder::Ascending => " ORDER BY page.created_at, page.anomaly_id",
-    }));
+    parts.push(Part::Sql(of_page));
     parts
 }
 
@@ -85,7 +103,8 @@ enum Driver<'q> {
     Entities(&'q [EntityId]),
     EscalatedTo(&'q Person),
     AssignedTo(&'q Assignee, Vec<StatusClass>),
-    /// Few alerts change within the time that somebody asks about; these are sorted.
+    /// Few alerts change within the time that somebody asks about; these are gathered and sorted. Gathered first, lest a
+    /// database follow the order of lists instead, past all that did not change.
     UpdatedAfter(Timestamp),
     Statuses(&'q [StatusKey]),
     Severities(&'q [Severity], Vec<StatusClass>),
@@ -223,7 +242,8 @@ impl Branch {
     fn select(&self, query: &AlertQuery, residual: &AlertFilter) -> Vec<Part> {
         let mut parts = vec![Part::Sql("SELECT d.created_at, d.anomaly_id FROM "), Part::Sql(self.table)];
         parts.extend(self.index.map(Part::Index));
-        let checks = residual_checks(residual, query.organization_id, self.join.is_some());
+        let alert = if self.join.is_some() { "a" } else { "d" };
+        let checks = residual_checks(residual, query.organization_id, alert);
         if !checks.is_empty() {
             parts.extend(self.join.map(Part::Sql));
         }
@@ -263,44 +283,60 @@ fn span(query: &AlertQuery) -> Vec<Part> {
     parts
 }
 
-/// The conditions that what does not drive puts on an alert; `joined` tells that the alert stands beside the driver.
-fn residual_checks(residual: &AlertFilter, organization: OrganizationId, joined: bool) -> Vec<Part> {
-    let on = |alone: &'static str, beside: &'static str| if joined { beside } else { alone };
-    let text = |words: Vec<String>| words.into_iter().map(Part::Text).collect();
-    let mut parts = Vec::new();
-    let statuses = text(residual.statuses.iter().map(ToString::to_string).collect());
-    any_of(&mut parts, on(" AND d.status IN (", " AND a.status IN ("), statuses);
-    let classes = residual.status_classes.iter().map(|class| Part::Code(class.code())).collect();
-    any_of(&mut parts, on(" AND d.status_class IN (", " AND a.status_class IN ("), classes);
-    let kinds = residual.types.iter().map(|kind| Part::Code(kind.code())).collect();
-    any_of(&mut parts, on(" AND d.type IN (", " AND a.type IN ("), kinds);
-    let severities = residual.severities.iter().map(|severity| Part::Code(severity.code())).collect();
-    any_of(&mut parts, on(" AND d.severity IN (", " AND a.severity IN ("), severities);
-    let assignee = residual.assigned_to.iter().map(|assignee| Part::Text(assignee.to_string())).collect();
-    any_of(&mut parts, on(" AND d.assigned_to IN (", " AND a.assigned_to IN ("), assignee);
-    if let Some(after) = residual.updated.after {
-        parts.extend([Part::Sql(on(" AND d.updated_at > ", " AND a.updated_at > ")), Part::Time(after)]);
-    }
-    if let Some(before) = residual.updated.before {
-        parts.extend([Part::Sql(on(" AND d.updated_at < ", " AND a.updated_at < ")), Part::Time(before)]);
-    }
+/// The conditions that what does not drive puts on an alert.
+fn residual_checks(residual: &AlertFilter, organization: OrganizationId, alert: &'static str) -> Vec<Part> {
+    let mut checks = Checks { alert, parts: Vec::new() };
+    checks.any_of(".status IN (", residual.statuses.iter().map(|key| Part::Text(key.to_string())));
+    checks.any_of(".status_class IN (", residual.status_classes.iter().map(|class| Part::Code(class.code())));
+    checks.any_of(".type IN (", residual.types.iter().map(|kind| Part::Code(kind.code())));
+    checks.any_of(".severity IN (", residual.severities.iter().map(|severity| Part::Code(severity.code())));
+    checks.any_of(".assigned_to IN (", residual.assigned_to.iter().map(|to| Part::Text(to.to_string())));
+    checks.compare(".updated_at > ", residual.updated.after);
+    checks.compare(".updated_at < ", residual.updated.before);
     if let Some(person) = &residual.escalated_to {
-        parts.push(Part::Sql(" AND EXISTS (SELECT 1 FROM alert_escalations e WHERE e.organization_id = "));
-        parts.extend([Part::Uuid(organization.uuid()), Part::Sql(" AND e.escalated_to = ")]);
-        parts.push(Part::Text(person.to_string()));
-        parts.push(Part::Sql(" AND e.created_at = d.created_at AND e.anomaly_id = d.anomaly_id)"));
+        checks.escalated_to(person, organization);
     }
-    parts
+    checks.parts
 }
 
-fn any_of(parts: &mut Vec<Part>, condition: &'static str, values: Vec<Part>) {
-    if values.is_empty() {
-        return;
+/// Conditions on the alert that a statement calls `alert`, each begun with AND.
+struct Checks {
+    alert: &'static str,
+    parts: Vec<Part>,
+}
+
+impl Checks {
+    fn any_of(&mut self, condition: &'static str, values: impl Iterator<Item = Part>) {
+        let mut values = values.peekable();
+        if values.peek().is_none() {
+            return;
+        }
+        self.begin(condition);
+        for (index, value) in values.enumerate() {
+            self.parts.extend((index > 0).then_some(Part::Sql(", ")));
+            self.parts.push(value);
+        }
+        self.parts.push(Part::Sql(")"));
     }
-    parts.push(Part::Sql(condition));
-    for (index, value) in values.into_iter().enumerate() {
-        parts.extend((index > 0).then_some(Part::Sql(", ")));
-        parts.push(value);
+
+    fn compare(&mut self, condition: &'static str, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.begin(condition);
+            self.parts.push(Part::Time(at));
+        }
     }
-    parts.push(Part::Sql(")"));
+
+    fn escalated_to(&mut self, person: &Person, organization: OrganizationId) {
+        self.parts.extend([
+            Part::Sql(" AND EXISTS (SELECT 1 FROM alert_escalations e WHERE e.organization_id = "),
+            Part::Uuid(organization.uuid()),
+            Part::Sql(" AND e.escalated_to = "),
+            Part::Text(person.to_string()),
+            Part::Sql(" AND e.created_at = d.created_at AND e.anomaly_id = d.anomaly_id)"),
+        ]);
+    }
+
+    fn begin(&mut self, condition: &'static str) {
+        self.parts.extend([Part::Sql(" AND "), Part::Sql(self.alert), Part::Sql(condition)]);
+    }
 }

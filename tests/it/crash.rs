@@ -79,7 +79,8 @@ async fn check_whole(client: &mut AlertServiceClient<Channel>, alerts: &HashMap<
     for alert in alerts.values().take(50) {
         let entity_ids = vec![alert.affected_transactions[2].clone()];
         let found = all(client, ListAlertsRequest { entity_ids, ..Default::default() }).await;
-        assert_eq!(found.into_keys().collect::<Vec<_>>(), [alert.anomaly_id.clone()]);
+        assert_eq!(found.len(), 1);
+        assert!(found.contains_key(&alert.anomaly_id));
     }
 }
 

@@ -17,4 +17,6 @@ mod lifecycle;
 #[cfg(test)]
 mod parity;
 #[cfg(test)]
+mod store;
+#[cfg(test)]
 mod support;

@@ -28,10 +28,12 @@ statements! {
         a.status_class, a.severity, a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, \
         a.affected_identities, a.metadata, a.version, a.created_at, a.updated_at \
         FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2";
+    /// Locks the alert, no stronger than its update will: whoever deletes a status may still look at the alerts in it,
+    /// and does not wait for one that waits for the status.
     SELECT_ALERT_FOR_UPDATE = "SELECT a.organization_id, a.anomaly_id, a.title, a.description, a.type, a.status, \
         a.status_class, a.severity, a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, \
         a.affected_identities, a.metadata, a.version, a.created_at, a.updated_at \
-        FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2 FOR UPDATE";
+        FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2 FOR NO KEY UPDATE";
     INSERT_ENTITIES = "INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
         SELECT $1, entity_id, $2, $3 FROM unnest($4::text[]) AS entity_id";
     DELETE_ENTITIES = "DELETE FROM alert_entities WHERE organization_id = $1 AND created_at = $2 AND anomaly_id = $3 \
@@ -72,6 +74,6 @@ statements! {
         RETURNING key_id, organization_id, name, owner, scopes, prefix, digest, created_at, expires_at, revoked_at, \
         last_used_at";
     TOUCH_KEY = "UPDATE api_keys SET last_used_at = $1 WHERE key_id = $2 \
-        AND (last_used_at IS NULL OR last_used_at <= $1 - interval '60 seconds')";
+        AND (last_used_at IS NULL OR last_used_at <= $1::timestamptz - interval '60 seconds')";
     ANY_KEY = "SELECT EXISTS (SELECT 1 FROM api_keys)";
 }

@@ -90,9 +90,12 @@ impl PostgresStore {
         }
     }
 
+    /// How many alerts use a status that could not be deleted: at least the one that was in the way, even if it has
+    /// moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
         let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
-        Ok(count.fetch_one(&self.pool).await?)
+        let now: i64 = count.fetch_one(&self.pool).await?;
+        Ok(now.max(1))
     }
 }
 

@@ -124,7 +124,12 @@ fn what_is_not_there_or_not_clear_is_told() {
 fn the_schema_is_checked_and_brought_up_to_date() {
     let place = Place::new();
     let url = place.database_url();
-    let (code, line) = failure(&["migrate", "--check", "--database-url", &url]);
+    let check = ["migrate", "--check", "--database-url", &url];
+    let (code, line) = failure(&check);
+    assert!(code == Some(1) && line.starts_with("can't open the database: "), "{line}");
+    assert!(place.database_bytes().is_empty());
+    place.make_empty_database();
+    let (code, line) = failure(&check);
     assert!(code == Some(1) && line.starts_with("the database's schema is version 0, "), "{line}");
     for args in [&["migrate"][..], &["migrate"], &["migrate", "--check"]] {
         let output = run(&[args, &["--database-url", &url]].concat());

@@ -62,6 +62,11 @@ impl Place {
         format!("sqlite:{}", self.folder.path().join("redflag.db").display())
     }
 
+    /// A database without any schema: to SQLite, an empty file.
+    fn make_empty_database(&self) {
+        fs::write(self.folder.path().join("redflag.db"), "").unwrap();
+    }
+
     /// What standard error holds.
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()

@@ -1,6 +1,18 @@
 //! The REST face, through real connections.
 
+/// Checks an answer against its picture, in which whatever differs from run to run is named and not told.
+macro_rules! assert_answer {
+    ($answer:expr, @$picture:literal) => {{
+        let mut settings = insta::Settings::clone_current();
+        for field in ["anomaly_id", "organization_id", "created_at", "updated_at"] {
+            settings.add_redaction(&format!(".**.{field}"), format!("[{field}]"));
+        }
+        settings.bind(|| insta::assert_json_snapshot!($answer, @$picture));
+    }};
+}
+
 mod answers;
+mod answers_more;
 mod availability;
 mod documented;
 mod documented_rules;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{grpc, rest};
 use crate::support::{TestApp, app::KEY};
 
 /// One call, its fields named and spelled as in JSON.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub enum Call {
     Flag(String, Value),
     Update(String, Value),

@@ -15,19 +15,20 @@ use self::{face::Face, scenario::Scenario};
 use crate::support::{DatabaseKind, TestApp};
 
 /// What was asked, and what came of it.
-type Step = (String, Value);
+type Step = (Value, Value);
 
 async fn transcript(kind: DatabaseKind, face: fn(&TestApp) -> Face) -> Vec<Step> {
     let app = TestApp::start(kind).await;
     let steps = Scenario::new(&app, face(&app)).await.play().await;
     let mut seen = HashMap::new();
-    steps.into_iter().map(|(asked, answer)| (asked, told_apart(answer, &mut seen))).collect()
+    let mut told_apart = |value| told_apart(value, &mut seen);
+    steps.into_iter().map(|(asked, answer)| (told_apart(asked), told_apart(answer))).collect()
 }
 
-/// The answer with each id and each instant replaced by the order in which it first appeared: what differs from run to
+/// The value with each id and each instant replaced by the order in which it first appeared: what differs from run to
 /// run is gone, what is the same within a run stays the same.
-fn told_apart(answer: Value, seen: &mut HashMap<String, usize>) -> Value {
-    match answer {
+fn told_apart(value: Value, seen: &mut HashMap<String, usize>) -> Value {
+    match value {
         Value::String(text) if differs_from_run_to_run(&text) => {
             let next = seen.len();
             Value::String(format!("#{}", seen.entry(text).or_insert(next)))
@@ -36,7 +37,7 @@ fn told_apart(answer: Value, seen: &mut HashMap<String, usize>) -> Value {
         Value::Object(map) => map
             .into_iter()
             .map(|(field, value)| {
-                let is_token = field == "next_page_token" && value != "";
+                let is_token = field.ends_with("page_token") && value != "";
                 let value = if is_token { "[token]".into() } else { told_apart(value, seen) };
                 (field, value)
             })

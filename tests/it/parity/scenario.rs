@@ -69,7 +69,7 @@ impl Scenario {
 
     async fn ask(&mut self, call: Call) -> Value {
         let answer = self.face.call(call.clone()).await;
-        self.steps.push((format!("{call:?}"), answer.clone()));
+        self.steps.push((json!(call), answer.clone()));
         answer
     }
 
@@ -307,10 +307,10 @@ impl Scenario {
                 Call::UpdateStatus("ODD".to_owned(), json!({})),
                 Call::DeleteStatus("ODD".to_owned()),
             ] {
-                self.steps.push((format!("{call:?} {name}"), face.call(call).await));
+                self.steps.push((json!([name, call]), face.call(call).await));
             }
         }
         let face = Face { actor: Some("a".repeat(201)), ..self.face.clone() };
-        self.steps.push(("List on behalf of a long name".to_owned(), face.call(Call::List(json!({}))).await));
+        self.steps.push(("List on behalf of a long name".into(), face.call(Call::List(json!({}))).await));
     }
 }

@@ -1,0 +1,40 @@
+//! The conformance suite: what `trait Store` promises, held against every store.
+
+mod world;
+
+mod alerts;
+mod bulk;
+mod concurrency;
+mod keys;
+mod largest;
+mod lists;
+mod model;
+mod plans;
+mod random;
+mod schema;
+mod sql;
+mod statuses;
+mod tenancy;
+mod tenants;
+mod updates;
+
+/// Runs each of the tests named, `async fn(&World)`, on every store: as `…::sqlite` and `…::postgres`.
+macro_rules! on_every_store {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            use crate::{store::world::World, support::DatabaseKind};
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$test(&World::new(DatabaseKind::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$test(&World::new(DatabaseKind::Postgres).await).await;
+            }
+        }
+    )+};
+}
+
+use on_every_store;

@@ -1,0 +1,188 @@
+//! A store with an organization in it, and short ways to say what tests do with it.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use redflag::domain::{
+    Actor, AffectedEntities, Alert, AlertFilter, AlertPatch, AlertQuery, AnomalyId, ApiKey, ChangeContext,
+    Clock, Colour, EntityId, EntityType, IdSource, KeyDigest, KeyId, NewAlert, NewStatus, Organization,
+    OrganizationId, PageSize, Scope, Scopes, Severity, SortOrder, StatusClass, StatusKey, Text,
+};
+use redflag::store::{Store, StoreError};
+
+use crate::support::{DatabaseKind, TestClock, TestDatabase, TestIds};
+
+pub struct World {
+    pub store: Arc<dyn Store>,
+    pub organization: OrganizationId,
+    pub clock: TestClock,
+    pub ids: TestIds,
+    pub database: TestDatabase,
+}
+
+impl World {
+    pub async fn new(kind: DatabaseKind) -> Self {
+        let database = TestDatabase::create(kind).await;
+        let (clock, ids) = (TestClock::default(), TestIds::default());
+        let mut world = Self {
+            store: database.open().await,
+            organization: OrganizationId::from_uuid(ids.next(clock.now())),
+            clock,
+            ids,
+            database,
+        };
+        world.organization = world.add_organization("first").await;
+        world
+    }
+
+    /// An organization that is not in the store.
+    pub fn organization(&self, name: &str) -> Organization {
+        let created_at = self.clock.now();
+        Organization {
+            id: OrganizationId::from_uuid(self.ids.next(created_at)),
+            name: text(name),
+            created_at,
+        }
+    }
+
+    pub async fn add_organization(&self, name: &str) -> OrganizationId {
+        let organization = self.organization(name);
+        self.store.create_organization(&organization).await.unwrap();
+        organization.id
+    }
+
+    /// A key that is not in the store.
+    pub fn key(&self, organization_id: OrganizationId) -> ApiKey {
+        let created_at = self.clock.now();
+        let id = self.ids.next(created_at);
+        let mut digest = [7; 32];
+        digest[..16].copy_from_slice(id.as_bytes());
+        ApiKey {
+            id: KeyId::from_uuid(id),
+            organization_id,
+            name: text("ci"),
+            owner: text("ada@example.com"),
+            scopes: Scopes::new([Scope::AlertsRead, Scope::AlertsWrite]),
+            prefix: "rf_abcdef".to_owned(),
+            digest: KeyDigest(digest),
+            created_at,
+            expires_at: None,
+            revoked_at: None,
+            last_used_at: None,
+        }
+    }
+
+    /// A change made now.
+    pub fn change(&self) -> ChangeContext {
+        ChangeContext {
+            actor: Actor {
+                key_id: KeyId::from_uuid(self.organization.uuid()),
+                key_name: text("ci"),
+                on_behalf_of: None,
+            },
+            at: self.clock.now(),
+            request_id: "req-1".to_owned(),
+        }
+    }
+
+    /// A change made a second later than the one before.
+    pub fn later(&self) -> ChangeContext {
+        self.clock.step(TimeDelta::seconds(1));
+        self.change()
+    }
+
+    /// An alert that is not in the store, with a field of each kind.
+    pub fn alert(&self) -> NewAlert {
+        NewAlert {
+            organization_id: self.organization,
+            id: AnomalyId::from_uuid(self.ids.next(self.clock.now())),
+            title: text("Large transfer"),
+            description: text("Ten times the usual amount."),
+            kind: EntityType::Transaction,
+            entities: entities(&["txn_1"]),
+            status: StatusKey::flagged(),
+            severity: Severity::Unspecified,
+            assigned_to: text(""),
+            escalated_to: Vec::new(),
+            metadata: redflag::domain::Metadata::default(),
+        }
+    }
+
+    pub async fn flag(&self, alert: NewAlert) -> Alert {
+        self.store.flag(alert, &self.change()).await.unwrap()
+    }
+
+    /// Flags an alert in `status`.
+    pub async fn flag_in(&self, status: &str) -> Alert {
+        self.flag(NewAlert { status: key(status), ..self.alert() }).await
+    }
+
+    /// Updates an alert of the first organization, a second later.
+    pub async fn update(&self, id: AnomalyId, patch: &AlertPatch) -> Result<Alert, StoreError> {
+        self.store.update_alert(self.organization, id, patch, &self.later()).await
+    }
+
+    pub async fn read(&self, id: AnomalyId) -> Option<Alert> {
+        self.store.alert(self.organization, id).await.unwrap()
+    }
+
+    /// Asks for the newest alerts of the first organization that match.
+    pub fn query(&self, filter: AlertFilter) -> AlertQuery {
+        AlertQuery {
+            organization_id: self.organization,
+            filter,
+            order: SortOrder::Descending,
+            after: None,
+            size: PageSize::MAX,
+            include_total: true,
+        }
+    }
+
+    /// The ids of the alerts that match, and proof that the total counts the same.
+    pub async fn find(&self, filter: AlertFilter) -> Vec<AnomalyId> {
+        let page = self.store.alerts(&self.query(filter)).await.unwrap();
+        assert_eq!(page.total, Some(i64::try_from(page.items.len()).unwrap()));
+        ids(&page.items)
+    }
+
+    /// A status that is not in the store.
+    pub fn status(&self, name: &str) -> NewStatus {
+        NewStatus {
+            key: key(name),
+            name: text("Waiting for review"),
+            colour: Colour::parse("#3B82F6").unwrap(),
+            class: StatusClass::InProgress,
+        }
+    }
+
+    pub async fn add_status(&self, name: &str) -> StatusKey {
+        let status = self.status(name);
+        self.store.create_status(self.organization, status, &self.change()).await.unwrap().key
+    }
+}
+
+/// Text of any kind that has the right length.
+pub fn text<const MIN: usize, const MAX: usize>(raw: &str) -> Text<MIN, MAX> {
+    Text::parse(raw).unwrap()
+}
+
+pub fn key(raw: &str) -> StatusKey {
+    StatusKey::parse(raw).unwrap()
+}
+
+pub fn entity(raw: &str) -> EntityId {
+    EntityId::parse(raw).unwrap()
+}
+
+pub fn entities(raw: &[&str]) -> AffectedEntities {
+    AffectedEntities::sort_in(raw.iter().map(|raw| entity(raw)))
+}
+
+pub fn ids(alerts: &[Alert]) -> Vec<AnomalyId> {
+    alerts.iter().map(|alert| alert.id).collect()
+}
+
+/// Metadata as JSON text writes it.
+pub fn metadata(json: &str) -> redflag::domain::Metadata {
+    redflag::domain::Metadata::parse(serde_json::from_str(json).unwrap()).unwrap()
+}
