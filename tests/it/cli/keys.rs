@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Place, failure, json_of, run, text};
+use super::{Place, eventually, failure, json_of, run, text};
 use crate::support::app::KEY;
 
 /// The arguments with the database and `--json`.
@@ -62,10 +62,7 @@ async fn keys_are_made_listed_and_revoked_while_a_server_runs() {
     assert_eq!((listed.as_array().unwrap().len(), fields(&listed[0])), (1, API_KEY.to_vec()));
     let revoked = json_of(&on(&url, &["key", "revoke", made["key_id"].as_str().unwrap()]));
     assert_eq!((fields(&revoked), revoked["revoked_at"].is_string()), (API_KEY.to_vec(), true));
-    while server.list_with(secret).await == 200 {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    assert_eq!(server.list_with(secret).await, 401);
+    eventually("the revoked key is refused", async || server.list_with(secret).await == 401).await;
     assert_eq!(json_of(&on(&url, &["key", "list"])).as_array().unwrap().len(), 2);
 }
 

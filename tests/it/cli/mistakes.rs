@@ -38,8 +38,9 @@ fn a_wrong_call_is_told_in_a_line_and_exits_two() {
 
 #[test]
 fn a_secret_that_is_refused_is_not_repeated() {
-    let (code, line) =
-        failure_of(command(&["serve"]).env("REDFLAG_BOOTSTRAP_KEY", "too-short-to-be-one").output().unwrap());
+    let (code, line) = failure_of(
+        &command(&["serve"]).env("REDFLAG_BOOTSTRAP_KEY", "too-short-to-be-one").output().unwrap(),
+    );
     assert_eq!(code, Some(2));
     assert!(line.contains("must be 32 to 200 characters, is 19") && !line.contains("too-short"), "{line}");
     let (code, line) = failure(&["serve", "--bootstrap-key", "also-too-short"]);

@@ -9,6 +9,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     process::{Child, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -27,10 +28,10 @@ fn text(bytes: &[u8]) -> &str {
 
 /// Runs a command that must fail: its exit code, and the one line that it tells on standard error.
 fn failure(args: &[&str]) -> (Option<i32>, String) {
-    failure_of(run(args))
+    failure_of(&run(args))
 }
 
-fn failure_of(output: Output) -> (Option<i32>, String) {
+fn failure_of(output: &Output) -> (Option<i32>, String) {
     assert_eq!(text(&output.stdout), "");
     let told = text(&output.stderr).to_owned();
     let line = told.strip_prefix("redflag: ").and_then(|told| told.strip_suffix('\n'));
@@ -45,6 +46,17 @@ fn json_of(args: &[&str]) -> Value {
     assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
     assert_eq!(text(&output.stderr), "");
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Asks until the answer is yes; gives up after what is long enough for any machine.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not so: {what}");
 }
 
 /// A folder of one test's own, with room for a database and a log.

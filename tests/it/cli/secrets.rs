@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Place;
+use super::{Place, eventually};
 use crate::support::app::KEY;
 
 const WORDS: [&str; 4] = ["a-title-to-keep", "a-description-to-keep", "a-value-to-keep", "a-filter-to-keep"];
@@ -23,10 +23,8 @@ async fn the_first_key_is_printed_once_and_works() {
     let server = place.serve(&[], &[]);
     let address = server.url("");
     assert_eq!(server.line, format!("redflag listening on {address} (gRPC + REST)\n"));
-    // The welcome follows the address.
-    while printed_key(&place.log()).is_none_or(|_| !place.log().contains("/docs for all calls")) {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    // That follows the address.
+    eventually("it says what to do next", async || place.log().contains("/docs for all calls")).await;
     let log = place.log();
     let key = printed_key(&log).unwrap();
     assert_eq!((server.list_with(key).await, key.len()), (200, 46));

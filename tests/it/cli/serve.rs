@@ -59,7 +59,7 @@ fn a_bad_value_of_a_variable_is_refused() {
         ("REDFLAG_LOG_FORMAT", "xml", "--log-format"),
     ] {
         let output = crate::support::process::command(&["serve"]).env(variable, value).output().unwrap();
-        let (code, line) = super::failure_of(output);
+        let (code, line) = super::failure_of(&output);
         assert!(code == Some(2) && line.contains(flag), "{variable}: {line}");
     }
 }

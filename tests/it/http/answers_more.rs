@@ -36,23 +36,7 @@ async fn listing_statuses() {
     {
       "status": 200,
       "body": {
-        "allowed_colours": [
-          "#3B82F6",
-          "#10B981",
-          "#F59E0B",
-          "#EF4444",
-          "#8B5CF6",
-          "#EC4899",
-          "#06B6D4",
-          "#84CC16",
-          "#F97316",
-          "#6366F1",
-          "#14B8A6",
-          "#A855F7",
-          "#E11D48",
-          "#64748B",
-          "#0EA5E9"
-        ],
+        "allowed_colours": "[the documented colours]",
         "builtin": [
           {
             "class": "open",

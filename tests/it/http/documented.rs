@@ -10,7 +10,7 @@ use crate::support::{DatabaseKind, TestApp, app::KEY};
 /// One documented call, and what is documented to come of it.
 struct Call {
     /// Method and path; `{alert_id}` is the alert that the first call made.
-    call: &'static str,
+    line: &'static str,
     /// The body, or nothing.
     body: &'static str,
     status: u16,
@@ -77,34 +77,34 @@ const STATUSES: Shape = &[
 
 const CALLS: [Call; 8] = [
     Call {
-        call: "POST /alerts/flag/bln_20f02af6-3728-4d37-9b5a-c7ed080f09df",
+        line: "POST /alerts/flag/bln_20f02af6-3728-4d37-9b5a-c7ed080f09df",
         body: r#"{"title": "Balance threshold exceeded", "description": "Account balance has exceeded the maximum allowed limit."}"#,
         status: 201,
         answer: ALERT,
     },
     Call {
-        call: "PUT /alerts/flag/{alert_id}",
+        line: "PUT /alerts/flag/{alert_id}",
         body: r#"{"title": "Threshold", "description": "Looked into.", "status": "INVESTIGATING"}"#,
         status: 200,
         answer: ALERT,
     },
-    Call { call: "GET /alerts/{alert_id}", body: "", status: 200, answer: ALERT },
-    Call { call: "GET /alerts", body: "", status: 200, answer: ALERTS },
+    Call { line: "GET /alerts/{alert_id}", body: "", status: 200, answer: ALERT },
+    Call { line: "GET /alerts", body: "", status: 200, answer: ALERTS },
     Call {
-        call: "POST /alerts/statuses",
+        line: "POST /alerts/statuses",
         body: r##"{"name": "Pending Review", "colour": "#3B82F6"}"##,
         status: 201,
         answer: STATUS,
     },
-    Call { call: "GET /alerts/statuses", body: "", status: 200, answer: STATUSES },
+    Call { line: "GET /alerts/statuses", body: "", status: 200, answer: STATUSES },
     Call {
-        call: "PUT /alerts/statuses/PENDING_REVIEW",
+        line: "PUT /alerts/statuses/PENDING_REVIEW",
         body: r##"{"name": "Second look", "colour": "#F59E0B"}"##,
         status: 200,
         answer: STATUS,
     },
     Call {
-        call: "DELETE /alerts/statuses/PENDING_REVIEW",
+        line: "DELETE /alerts/statuses/PENDING_REVIEW",
         body: "",
         status: 200,
         answer: &[("message", Is::Text)],
@@ -123,7 +123,9 @@ fn check(value: &Value, is: Is) {
         Is::Each(shape) => {
             let list = value.as_array().unwrap_or_else(|| panic!("{value} is no list"));
             assert!(!list.is_empty());
-            list.iter().for_each(|entry| check_object(entry, shape));
+            for entry in list {
+                check_object(entry, shape);
+            }
             true
         }
     };
@@ -161,7 +163,7 @@ async fn every_documented_call_gets_its_documented_answer(
     let app = TestApp::start(kind).await;
     let mut alert_id = String::new();
     for documented in CALLS {
-        let (method, path) = documented.call.split_once(' ').unwrap();
+        let (method, path) = documented.line.split_once(' ').unwrap();
         let path = format!("{base}{}", path.replace("{alert_id}", &alert_id));
         let mut request =
             app.rest_without_key(method.parse().unwrap(), &path).header(header, format!("{scheme}{KEY}"));
@@ -169,12 +171,12 @@ async fn every_documented_call_gets_its_documented_answer(
             request = request.header("content-type", "application/json").body(documented.body);
         }
         let answer = Answer::to(request).await;
-        assert_eq!(answer.status, documented.status, "{}: {answer:?}", documented.call);
+        assert_eq!(answer.status, documented.status, "{}: {answer:?}", documented.line);
         check_object(&answer.body, documented.answer);
         if let Some(made) = answer.body["anomaly_id"].as_str() {
             alert_id = made.to_owned();
         }
-        if documented.call.starts_with("POST /alerts/flag") {
+        if documented.line.starts_with("POST /alerts/flag") {
             assert_eq!(answer.header("location"), format!("{base}/alerts/{alert_id}"));
         }
     }

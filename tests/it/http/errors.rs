@@ -99,7 +99,7 @@ async fn a_body_over_a_mebibyte_is_refused_whether_it_says_so_or_not() {
     let told = exchange(&app, "content-length: 1048577", b"").await;
     assert!(told.starts_with("HTTP/1.1 413 "), "{told}");
     assert!(told.contains("the body must be at most 1048576 bytes, is 1048577 bytes"), "{told}");
-    let chunk = [b"100001\r\n".as_slice(), &[b' '; 1_048_577]].concat();
+    let chunk = [b"100001\r\n".to_vec(), vec![b' '; 1_048_577]].concat();
     let found = exchange(&app, "transfer-encoding: chunked", &chunk).await;
     assert!(found.starts_with("HTTP/1.1 413 ") && found.contains("GEN_PAYLOAD_TOO_LARGE"), "{found}");
     let whole = format!("{{\"description\": \"d\"{}}}", " ".repeat(1_048_576 - 20));

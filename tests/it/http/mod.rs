@@ -7,6 +7,7 @@ macro_rules! assert_answer {
         for field in ["anomaly_id", "organization_id", "created_at", "updated_at"] {
             settings.add_redaction(&format!(".**.{field}"), format!("[{field}]"));
         }
+        settings.add_redaction(".body.allowed_colours", "[the documented colours]");
         settings.bind(|| insta::assert_json_snapshot!($answer, @$picture));
     }};
 }

@@ -36,13 +36,13 @@ pub struct Face {
 
 #[derive(Clone)]
 pub enum Way {
-    Grpc(grpc::Client),
+    Grpc(Box<grpc::Client>),
     Rest(rest::Client),
 }
 
 impl Face {
     pub fn grpc(app: &TestApp) -> Self {
-        Self::of(Way::Grpc(grpc::Client::new(app)))
+        Self::of(Way::Grpc(Box::new(grpc::Client::new(app))))
     }
 
     pub fn rest(app: &TestApp) -> Self {
@@ -68,7 +68,7 @@ impl Face {
 }
 
 /// A failure as the scenario compares it. Fields are sorted: each face reads them in its own order.
-pub fn failure(reason: &str, mut fields: Vec<String>, details: BTreeMap<String, String>) -> Value {
+pub fn failure(reason: &str, mut fields: Vec<String>, details: &BTreeMap<String, String>) -> Value {
     fields.sort_unstable();
     json!({ "reason": reason, "fields": fields, "details": details })
 }

@@ -150,5 +150,5 @@ fn problem(status: &Status) -> Value {
         let parameter = PARAMETERS.iter().find(|(filter, _)| *filter == violation.field);
         parameter.map_or(violation.field, |(_, parameter)| (*parameter).to_owned())
     });
-    failure(&info.reason, fields.collect(), info.metadata.clone().into_iter().collect())
+    failure(&info.reason, fields.collect(), &info.metadata.clone().into_iter().collect())
 }

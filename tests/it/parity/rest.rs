@@ -85,7 +85,7 @@ fn problem(detail: &Value) -> Value {
     // Only a text has lines and columns.
     details.retain(|name, _| name != "line" && name != "column");
     let details = details.into_iter().map(|(name, value)| (name, as_text(&value))).collect();
-    failure(detail["code"].as_str().unwrap(), fields, details)
+    failure(detail["code"].as_str().unwrap(), fields, &details)
 }
 
 /// A detail as the other face tells it.
