@@ -3,9 +3,10 @@
 use std::fs;
 
 use rstest::rstest;
+use serde_json::json;
 
 use super::{Place, run, text};
-use crate::support::app::KEY;
+use crate::support::{app::KEY, outage};
 
 #[rstest]
 #[case::terminated("-TERM")]
@@ -26,7 +27,7 @@ async fn every_flag_can_be_given_as_a_variable() {
             ("REDFLAG_BOOTSTRAP_KEY", KEY),
             ("REDFLAG_DATABASE_CONNECTIONS", "2"),
             ("REDFLAG_NO_MIGRATE", "false"),
-            ("REDFLAG_REQUEST_TIMEOUT", "1ns"),
+            ("REDFLAG_REQUEST_TIMEOUT", "100ms"),
             ("REDFLAG_SHUTDOWN_DELAY", "0s"),
             ("REDFLAG_DRAIN_TIMEOUT", "5s"),
             ("REDFLAG_ALLOW_ORIGINS", "https://a.example,https://b.example"),
@@ -35,10 +36,13 @@ async fn every_flag_can_be_given_as_a_variable() {
         ],
         &[],
     );
-    let request = reqwest::Client::new().get(server.url("/alerts")).header("origin", "https://b.example");
-    let answer = request.bearer_auth(KEY).send().await.unwrap();
+    let held = outage::hold_writes(&place.database_url()).await;
+    let request = reqwest::Client::new().post(server.url("/alerts/flag/bln_1"));
+    let request = request.header("origin", "https://b.example").bearer_auth(KEY);
+    let answer = request.json(&json!({ "description": "d" })).send().await.unwrap();
     assert_eq!(answer.status(), 504);
     assert_eq!(answer.headers()["access-control-allow-origin"], "https://b.example");
+    held.release().await;
     assert_eq!(server.stop("-TERM"), Some(0));
     let log = place.log();
     assert!(log.lines().any(|line| line.starts_with('{') && line.contains("\"code\":504")), "{log}");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use redflag::app::Config;
 use reqwest::Method;
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{Answer, assert_discreet, post};
@@ -29,12 +31,20 @@ async fn a_call_while_the_database_is_away_is_to_be_tried_again() {
     assert_eq!(post(&app, "/alerts/flag/bln_1", json!({ "description": "d" })).await.status, 201);
 }
 
+#[rstest]
+#[case::sqlite(DatabaseKind::Sqlite)]
+#[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_call_that_takes_too_long_is_stopped() {
-    let database = TestDatabase::create(DatabaseKind::Sqlite).await;
-    let app = TestApp::start_with(database, |config| config.request_timeout = Duration::from_nanos(1)).await;
-    let refused = Answer::to(app.rest(Method::GET, "/alerts")).await;
+async fn a_call_that_takes_too_long_is_stopped(#[case] kind: DatabaseKind) {
+    let database = TestDatabase::create(kind).await;
+    let limit = |config: &mut Config| config.request_timeout = Duration::from_millis(100);
+    let app = TestApp::start_with(database, limit).await;
+    let held = outage::hold_writes(app.database().url()).await;
+    let body = json!({ "description": "d" });
+    let refused = post(&app, "/alerts/flag/bln_1", body).await;
     assert_eq!(refused.refusal(), (504, "GEN_DEADLINE_EXCEEDED"));
+    assert_eq!(refused.text(), "the call took longer than its deadline of 100ms");
+    held.release().await;
 }
 
 #[tokio::test]
