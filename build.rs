@@ -14,10 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=migrations");
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler
-        .include_source_info(true)
-        .include_imports(true)
-        .open_files(PROTOS)?;
+    compiler.include_source_info(true).include_imports(true).open_files(PROTOS)?;
     // Encoded by protox itself: decoding and encoding again would lose custom options.
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("redflag.binpb");
     fs::write(&descriptors, compiler.encode_file_descriptor_set())?;

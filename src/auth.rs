@@ -37,9 +37,7 @@ impl Secret {
     pub fn generate() -> Result<Self, Error> {
         let mut bits = [0_u8; 32];
         getrandom::fill(&mut bits).map_err(Error::internal)?;
-        Ok(Self(
-            format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(bits)).into(),
-        ))
+        Ok(Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(bits)).into()))
     }
 
     /// Reads a secret: [`Self::MIN`] to [`Self::MAX`] visible ASCII characters.
@@ -51,12 +49,7 @@ impl Secret {
             return Err(Invalid::new("must hold only visible ASCII characters"));
         }
         if !(Self::MIN..=Self::MAX).contains(&raw.len()) {
-            let rule = format!(
-                "must be {} to {} characters, is {}",
-                Self::MIN,
-                Self::MAX,
-                raw.len()
-            );
+            let rule = format!("must be {} to {} characters, is {}", Self::MIN, Self::MAX, raw.len());
             return Err(Invalid::new(rule));
         }
         Ok(Self(raw.into()))
@@ -121,11 +114,7 @@ impl Caller {
             key_name: self.key.name.clone(),
             on_behalf_of: self.on_behalf_of.clone(),
         };
-        ChangeContext {
-            actor,
-            at,
-            request_id: self.request_id.clone(),
-        }
+        ChangeContext { actor, at, request_id: self.request_id.clone() }
     }
 }
 
@@ -160,15 +149,8 @@ pub struct Authenticator {
 impl Authenticator {
     /// An authenticator for the keys in `store`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        let verified = Cache::builder()
-            .max_capacity(REMEMBERED)
-            .time_to_live(BELIEVED)
-            .build();
-        Self {
-            store,
-            clock,
-            verified,
-        }
+        let verified = Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED).build();
+        Self { store, clock, verified }
     }
 
     /// Verifies who calls.
@@ -184,11 +166,7 @@ impl Authenticator {
             return Err(Error::new(Reason::ExpiredApiKey, "the API key has expired"));
         }
         let on_behalf_of = presented.actor.map(parse_actor).transpose()?;
-        Ok(Caller {
-            key,
-            request_id: presented.request_id.to_owned(),
-            on_behalf_of,
-        })
+        Ok(Caller { key, request_id: presented.request_id.to_owned(), on_behalf_of })
     }
 
     async fn look_up(&self, digest: KeyDigest) -> Result<Arc<ApiKey>, Error> {
@@ -233,10 +211,7 @@ fn presented_secret(presented: &Presented<'_>) -> Result<Secret, Error> {
     let invalid = || Error::new(Reason::InvalidApiKey, "the API key is not valid");
     let raw = match (presented.authorization, presented.blnk_key) {
         (Some(authorization), _) => bearer(authorization).ok_or_else(|| {
-            Error::new(
-                Reason::InvalidApiKey,
-                "the `Authorization` header must read `Bearer <key>`",
-            )
+            Error::new(Reason::InvalidApiKey, "the `Authorization` header must read `Bearer <key>`")
         })?,
         (None, Some(key)) => key,
         (None, None) => return Err(missing()),

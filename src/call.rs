@@ -35,16 +35,12 @@ pub fn request_id() -> Arc<str> {
 }
 
 /// The tracing id that the caller sent, or a fresh one when there is none, or one that is no visible ASCII.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a tracing id is no data: nothing depends on which it is"
-)]
+#[expect(clippy::disallowed_methods, reason = "a tracing id is no data: nothing depends on which it is")]
 pub fn choose_request_id(headers: &HeaderMap) -> Arc<str> {
     let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let usable =
         |id: &&str| (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
-    sent.filter(usable)
-        .map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
+    sent.filter(usable).map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
 }
 
 /// Verifies who calls, from the headers that both faces share (gRPC metadata are headers).
@@ -70,7 +66,5 @@ pub async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) ->
 /// # Errors
 /// [`crate::error::Reason::DeadlineExceeded`].
 pub async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Error> {
-    tokio::time::timeout(limit, call)
-        .await
-        .map_err(|_| Error::deadline_exceeded(limit))
+    tokio::time::timeout(limit, call).await.map_err(|_| Error::deadline_exceeded(limit))
 }

@@ -140,33 +140,17 @@ impl Error {
 
     /// Fields that break rules; tells each of them.
     pub fn violations(reason: Reason, violations: Vec<Violation>) -> Self {
-        let told: Vec<_> = violations
-            .iter()
-            .map(|v| format!("{} {}", v.field, v.rule))
-            .collect();
-        Self {
-            violations,
-            ..Self::new(reason, told.join("; "))
-        }
+        Self { message: tell(&violations), violations, ..Self::new(reason, "") }
     }
 
     /// One field that breaks a rule.
     pub fn violation(reason: Reason, field: impl Into<String>, rule: Invalid) -> Self {
-        Self::violations(
-            reason,
-            vec![Violation {
-                field: field.into(),
-                rule,
-            }],
-        )
+        Self::violations(reason, vec![Violation { field: field.into(), rule }])
     }
 
     /// Something unexpected: callers learn nothing but that, the log gets `source`.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self {
-            source: Some(source.into()),
-            ..Self::new(Reason::Internal, "internal error")
-        }
+        Self { source: Some(source.into()), ..Self::new(Reason::Internal, "internal error") }
     }
 
     /// The database does not answer: callers may try again, the log gets `source`.
@@ -179,16 +163,28 @@ impl Error {
 
     /// The call took longer than it may.
     pub fn deadline_exceeded(limit: Duration) -> Self {
-        Self::new(
-            Reason::DeadlineExceeded,
-            format!("the call took longer than its deadline of {limit:?}"),
-        )
+        Self::new(Reason::DeadlineExceeded, format!("the call took longer than its deadline of {limit:?}"))
     }
 
     /// The same failure with one more detail for programs.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.details.insert(name, value.into());
+        self
+    }
+
+    /// The same failure with its fields named by `rename`, for a face that has its own names for them. `None` keeps a
+    /// name.
+    #[must_use]
+    pub fn rename_fields(mut self, rename: impl Fn(&str) -> Option<&'static str>) -> Self {
+        for violation in &mut self.violations {
+            if let Some(name) = rename(&violation.field) {
+                name.clone_into(&mut violation.field);
+            }
+        }
+        if !self.violations.is_empty() {
+            self.message = tell(&self.violations);
+        }
         self
     }
 
@@ -219,14 +215,21 @@ impl Error {
 
     /// Writes what callers must not see to the log; both faces call this once for each error they send.
     pub fn log(&self) {
-        match (&self.source, self.reason) {
-            (Some(source), Reason::Unavailable) => {
-                tracing::warn!(error = %chain(source.as_ref()), "unavailable")
-            }
-            (Some(source), _) => tracing::error!(error = %chain(source.as_ref()), "internal error"),
-            (None, _) => {}
+        let Some(source) = &self.source else { return };
+        let error = chain(source.as_ref());
+        if self.reason == Reason::Unavailable {
+            tracing::warn!(error, "unavailable");
+        } else {
+            tracing::error!(error, "internal error");
         }
     }
+}
+
+/// Each field at fault with the rule it breaks, in one line.
+fn tell(violations: &[Violation]) -> String {
+    let told: Vec<_> =
+        violations.iter().map(|violation| format!("{} {}", violation.field, violation.rule)).collect();
+    told.join("; ")
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

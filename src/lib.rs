@@ -1,8 +1,15 @@
 //! redflag: the self-hosted alerts service for ledgers.
+//!
+//! `docs/architecture.md` tells which room is for what.
 
+pub mod app;
 pub mod auth;
 pub mod call;
+pub mod cli;
 pub mod domain;
 pub mod error;
+pub mod grpc;
+pub mod http;
 pub mod service;
 pub mod store;
+pub mod telemetry;

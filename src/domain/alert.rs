@@ -46,10 +46,7 @@ pub struct Alert {
 impl Alert {
     /// Where a list that ended with this alert continues.
     pub const fn cursor(&self) -> Cursor {
-        Cursor {
-            created_at: self.created_at,
-            anomaly_id: self.id,
-        }
+        Cursor { created_at: self.created_at, anomaly_id: self.id }
     }
 
     /// The alert with `patch` applied, equal to `self` when that changes nothing. `status_class` is the class of the
@@ -72,10 +69,7 @@ impl Alert {
         replace(&mut alert.escalated_to, patch.escalated_to.as_ref());
         replace(&mut alert.metadata, patch.metadata.as_ref());
         replace(&mut alert.entities.balances, patch.affected_balances.as_ref());
-        replace(
-            &mut alert.entities.transactions,
-            patch.affected_transactions.as_ref(),
-        );
+        replace(&mut alert.entities.transactions, patch.affected_transactions.as_ref());
         replace(&mut alert.entities.identities, patch.affected_identities.as_ref());
         alert.status_class = status_class;
         if alert != *self {

@@ -19,12 +19,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [
-        Self::AlertsRead,
-        Self::AlertsWrite,
-        Self::StatusesWrite,
-        Self::All,
-    ];
+    pub const ALL: [Self; 4] = [Self::AlertsRead, Self::AlertsWrite, Self::StatusesWrite, Self::All];
 
     /// The scope's name.
     pub const fn as_str(self) -> &'static str {
@@ -121,10 +116,7 @@ mod tests {
         for scope in Scope::ALL {
             assert_eq!(Scope::parse(scope.as_str()).unwrap(), scope);
             assert!(Scopes::new([Scope::All]).allow(scope));
-            assert_eq!(
-                Scopes::new([Scope::AlertsRead]).allow(scope),
-                scope == Scope::AlertsRead
-            );
+            assert_eq!(Scopes::new([Scope::AlertsRead]).allow(scope), scope == Scope::AlertsRead);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Time and fresh ids, injected so that tests are deterministic.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 /// An instant in UTC with the microsecond precision that both stores keep.
@@ -23,10 +23,7 @@ pub trait IdSource: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place that asks the machine"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
     fn now(&self) -> Timestamp {
         Utc::now().trunc_subsecs(6)
     }
@@ -43,7 +40,13 @@ impl IdSource for SystemIds {
     }
 }
 
-/// An instant cut to the microsecond.
+/// The last microsecond that is not after `at`.
 pub fn to_micros(at: Timestamp) -> Timestamp {
     at.trunc_subsecs(6)
+}
+
+/// The first microsecond that is not before `at`.
+pub fn to_micros_up(at: Timestamp) -> Timestamp {
+    let down = to_micros(at);
+    if down == at { at } else { down + TimeDelta::microseconds(1) }
 }

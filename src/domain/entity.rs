@@ -33,9 +33,7 @@ impl EntityType {
     /// # Errors
     /// When it is none of the kinds; says which there are.
     pub fn parse(raw: &str) -> Result<Self, Invalid> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str().eq_ignore_ascii_case(raw));
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(raw));
         found.ok_or_else(|| Invalid::unknown_word(raw, Self::ALL.map(Self::as_str)))
     }
 
@@ -64,7 +62,10 @@ const PREFIXES: [(&str, EntityType); 4] = [
 
 /// A ledger object's id: `bln_`, `bal_`, `txn_` or `idt_` and 1 to 64 of `A-Z a-z 0-9 -`. Its case is kept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntityId(String);
+pub struct EntityId {
+    id: String,
+    kind: EntityType,
+}
 
 impl EntityId {
     /// The most characters that may follow the prefix.
@@ -75,54 +76,36 @@ impl EntityId {
     /// # Errors
     /// When the prefix is none of the known ones, or the rest is empty, too long or holds another character.
     pub fn parse(raw: &str) -> Result<Self, Invalid> {
-        let rest = PREFIXES
-            .iter()
-            .find_map(|(prefix, _)| raw.strip_prefix(prefix))
-            .ok_or_else(|| {
-                Invalid::new(format!(
-                    "must begin with bln_, bal_, txn_ or idt_, is {}",
-                    quoted(raw)
-                ))
-            })?;
+        let known = PREFIXES.iter().find_map(|(prefix, kind)| Some((raw.strip_prefix(prefix)?, *kind)));
+        let (rest, kind) = known.ok_or_else(|| {
+            Invalid::new(format!("must begin with bln_, bal_, txn_ or idt_, is {}", quoted(raw)))
+        })?;
         if rest.is_empty() {
-            return Err(Invalid::new(format!(
-                "must have characters after the prefix, is {}",
-                quoted(raw)
-            )));
+            return Err(Invalid::new(format!("must have characters after the prefix, is {}", quoted(raw))));
         }
         if let Some(c) = rest.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
-            return Err(Invalid::new(format!(
-                "must hold only A-Z a-z 0-9 - after the prefix, has {c:?}"
-            )));
+            return Err(Invalid::new(format!("must hold only A-Z a-z 0-9 - after the prefix, has {c:?}")));
         }
         if rest.len() > Self::MAX_REST {
-            return Err(Invalid::too_many(
-                Self::MAX_REST,
-                "characters after the prefix",
-                rest.len(),
-            ));
+            return Err(Invalid::too_many(Self::MAX_REST, "characters after the prefix", rest.len()));
         }
-        Ok(Self(raw.to_owned()))
+        Ok(Self { id: raw.to_owned(), kind })
     }
 
     /// The written id.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.id
     }
 
     /// What kind of object it is.
-    pub fn kind(&self) -> EntityType {
-        let known = PREFIXES.iter().find(|(prefix, _)| self.0.starts_with(prefix));
-        // Only `parse` makes an EntityId, and it asks for one of the prefixes.
-        known
-            .map(|(_, kind)| *kind)
-            .expect("an entity id has a known prefix")
+    pub const fn kind(&self) -> EntityType {
+        self.kind
     }
 }
 
 impl fmt::Display for EntityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.id)
     }
 }
 
@@ -159,9 +142,7 @@ impl AffectedEntities {
     /// When they hold none or too many.
     pub fn check_size(&self) -> Result<(), Invalid> {
         match self.iter().count() {
-            0 => Err(Invalid::new(
-                "must name at least one entity over the three affected lists",
-            )),
+            0 => Err(Invalid::new("must name at least one entity over the three affected lists")),
             size if size > Self::MAX => Err(Invalid::too_many(Self::MAX, "entities", size)),
             _ => Ok(()),
         }
@@ -169,10 +150,7 @@ impl AffectedEntities {
 
     /// All entities, list after list.
     pub fn iter(&self) -> impl Iterator<Item = &EntityId> {
-        self.balances
-            .iter()
-            .chain(&self.transactions)
-            .chain(&self.identities)
+        self.balances.iter().chain(&self.transactions).chain(&self.identities)
     }
 
     /// The list for entities of `kind`.

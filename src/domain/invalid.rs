@@ -16,11 +16,7 @@ impl Invalid {
     /// A refusal because `value` is none of `known`.
     pub fn unknown_word<'a>(value: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<_> = known.into_iter().collect();
-        Self(format!(
-            "must be one of {}, is {}",
-            known.join(", "),
-            quoted(value)
-        ))
+        Self(format!("must be one of {}, is {}", known.join(", "), quoted(value)))
     }
 
     /// A refusal of a list or set that holds `given` things where `most` are allowed.

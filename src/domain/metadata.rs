@@ -74,10 +74,7 @@ fn object(map: Map<String, Value>, depth: usize) -> Result<Map<String, Value>, I
 
 fn check_depth(depth: usize) -> Result<(), Invalid> {
     if depth > Metadata::MAX_DEPTH {
-        return Err(Invalid::new(format!(
-            "must be at most {} levels deep, is deeper",
-            Metadata::MAX_DEPTH
-        )));
+        return Err(Invalid::new(format!("must be at most {} levels deep, is deeper", Metadata::MAX_DEPTH)));
     }
     Ok(())
 }
@@ -126,10 +123,7 @@ fn exact(number: &Number) -> Result<Number, Invalid> {
 /// The integer that a double without a fraction stands for, when it is small enough to be exact.
 fn whole_number(double: f64) -> Option<i64> {
     // Prints without exponent or fraction, so that no lossy cast is needed; at most 2^53 − 1 either way.
-    format!("{double:.0}")
-        .parse()
-        .ok()
-        .filter(|whole: &i64| whole.unsigned_abs() <= MAX_EXACT.unsigned_abs())
+    format!("{double:.0}").parse().ok().filter(|whole: &i64| whole.unsigned_abs() <= MAX_EXACT.unsigned_abs())
 }
 
 #[cfg(test)]
@@ -140,9 +134,7 @@ mod tests {
     use super::*;
 
     fn parse(value: Value) -> Result<Metadata, Invalid> {
-        let Value::Object(map) = value else {
-            panic!("not an object")
-        };
+        let Value::Object(map) = value else { panic!("not an object") };
         Metadata::parse(map)
     }
 
@@ -159,20 +151,12 @@ mod tests {
     #[test]
     fn whole_numbers_have_one_form() {
         let parsed = parse(json!({ "a": 5.0, "b": -0.0, "c": 9_007_199_254_740_991_i64, "d": 0.5 })).unwrap();
-        assert_eq!(
-            parsed.to_value().to_string(),
-            r#"{"a":5,"b":0,"c":9007199254740991,"d":0.5}"#
-        );
+        assert_eq!(parsed.to_value().to_string(), r#"{"a":5,"b":0,"c":9007199254740991,"d":0.5}"#);
     }
 
     #[test]
     fn what_would_be_rounded_is_refused() {
-        for number in [
-            json!(9_007_199_254_740_992_i64),
-            json!(u64::MAX),
-            json!(1e300),
-            json!(i64::MIN),
-        ] {
+        for number in [json!(9_007_199_254_740_992_i64), json!(u64::MAX), json!(1e300), json!(i64::MIN)] {
             let refused = parse(json!({ "n": number })).unwrap_err().to_string();
             assert!(refused.contains("send it as a string"), "{refused}");
         }
@@ -185,12 +169,7 @@ mod tests {
         assert!(parse(json!({ "a": "x".repeat(16_376) })).is_ok());
         let nested = |levels| (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
         assert!(parse(nested(16)).is_ok());
-        assert!(
-            parse(nested(17))
-                .unwrap_err()
-                .to_string()
-                .contains("at most 16 levels")
-        );
+        assert!(parse(nested(17)).unwrap_err().to_string().contains("at most 16 levels"));
     }
 
     #[test]

@@ -60,11 +60,7 @@ impl<T> Page<T> {
     pub fn from_rows(mut rows: Vec<T>, size: PageSize) -> Self {
         let has_more = rows.len() > size.get();
         rows.truncate(size.get());
-        Self {
-            items: rows,
-            has_more,
-            total: None,
-        }
+        Self { items: rows, has_more, total: None }
     }
 }
 
@@ -80,9 +76,6 @@ mod tests {
         assert_eq!(parse(Some(1)).unwrap().get(), 1);
         assert_eq!(parse(Some(1_001)).unwrap().get(), 1_000);
         assert_eq!(parse(Some(i64::MAX)).unwrap().get(), 1_000);
-        assert_eq!(
-            parse(Some(-1)).unwrap_err().to_string(),
-            "must not be negative, is -1"
-        );
+        assert_eq!(parse(Some(-1)).unwrap_err().to_string(), "must not be negative, is -1");
     }
 }

@@ -58,9 +58,6 @@ impl Severity {
 
     /// The severity that a stored number stands for.
     pub fn from_code(code: i16) -> Option<Self> {
-        [Self::Unspecified]
-            .into_iter()
-            .chain(Self::GIVEN)
-            .find(|severity| severity.code() == code)
+        [Self::Unspecified].into_iter().chain(Self::GIVEN).find(|severity| severity.code() == code)
     }
 }

@@ -13,6 +13,11 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// Starts with what a face refused already, which is never only an entity id.
+    pub fn refused(violations: Vec<Violation>) -> Self {
+        Self { others_than_entity_ids: !violations.is_empty(), violations }
+    }
+
     /// Takes what came of reading `field`; a refusal is noted and answers `None`.
     pub fn read<T>(&mut self, field: &str, result: Result<T, Invalid>) -> Option<T> {
         self.others_than_entity_ids |= result.is_err();
@@ -34,11 +39,8 @@ impl Fields {
 
     /// The error that lists all fields at fault; call it when one was refused.
     pub fn into_error(self) -> Error {
-        let reason = if self.others_than_entity_ids {
-            Reason::ValidationError
-        } else {
-            Reason::InvalidEntityId
-        };
+        let reason =
+            if self.others_than_entity_ids { Reason::ValidationError } else { Reason::InvalidEntityId };
         Error::violations(reason, self.violations)
     }
 
@@ -48,21 +50,14 @@ impl Fields {
     /// The error that lists all fields at fault: [`Reason::InvalidEntityId`] when only entity ids are, else
     /// [`Reason::ValidationError`].
     pub fn finish(self) -> Result<(), Error> {
-        if self.violations.is_empty() {
-            Ok(())
-        } else {
-            Err(self.into_error())
-        }
+        if self.violations.is_empty() { Ok(()) } else { Err(self.into_error()) }
     }
 
     fn note<T>(&mut self, field: &str, result: Result<T, Invalid>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(rule) => {
-                self.violations.push(Violation {
-                    field: field.to_owned(),
-                    rule,
-                });
+                self.violations.push(Violation { field: field.to_owned(), rule });
                 None
             }
         }

@@ -81,16 +81,7 @@ impl Service {
             Some(assigned_to),
             Some(escalated_to),
             Some(metadata),
-        ) = (
-            kind,
-            title,
-            description,
-            status,
-            severity,
-            assigned_to,
-            escalated_to,
-            metadata,
-        )
+        ) = (kind, title, description, status, severity, assigned_to, escalated_to, metadata)
         else {
             return Err(fields.into_error());
         };
@@ -112,8 +103,7 @@ impl Service {
 }
 
 fn starting_status(raw: Option<&str>) -> Given<StatusKey> {
-    raw.filter(|raw| !raw.is_empty())
-        .map_or_else(|| Ok(StatusKey::flagged()), StatusKey::parse)
+    raw.filter(|raw| !raw.is_empty()).map_or_else(|| Ok(StatusKey::flagged()), StatusKey::parse)
 }
 
 fn assignee(caller: &Caller, raw: Option<&str>) -> Given<Assignee> {

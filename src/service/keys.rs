@@ -39,10 +39,8 @@ impl Service {
         let name = fields.read("name", Name::parse(&input.name));
         let owner = fields.read("owner", Person::parse(&input.owner));
         let scopes = fields.read("scopes", parse_scopes(&input.scopes));
-        let expires_at = fields.read(
-            "expires_in",
-            input.expires_in.map(|span| expiry(now, span)).transpose(),
-        );
+        let expires_at =
+            fields.read("expires_in", input.expires_in.map(|span| expiry(now, span)).transpose());
         let (Some(name), Some(owner), Some(scopes), Some(expires_at)) = (name, owner, scopes, expires_at)
         else {
             return Err(fields.into_error());
@@ -114,11 +112,8 @@ fn parse_scopes(raw: &[String]) -> Result<Scopes, Invalid> {
 }
 
 fn expiry(now: Timestamp, span: std::time::Duration) -> Result<Timestamp, Invalid> {
-    let at = TimeDelta::from_std(span)
-        .ok()
-        .and_then(|span| now.checked_add_signed(span));
-    at.filter(|at| at.timestamp() < MAX_EXPIRY)
-        .ok_or_else(|| Invalid::new("must end before the year 9999"))
+    let at = TimeDelta::from_std(span).ok().and_then(|span| now.checked_add_signed(span));
+    at.filter(|at| at.timestamp() < MAX_EXPIRY).ok_or_else(|| Invalid::new("must end before the year 9999"))
 }
 
 /// The start of the year 9999 in Unix seconds: within what every client and store can write.

@@ -65,23 +65,15 @@ impl Service {
             Ok(valid) => valid,
             Err(error) => return error,
         };
-        let message = format!(
-            "there is no status {key} here; valid ones are {}",
-            valid.join(", ")
-        );
-        Error::new(Reason::UnknownStatus, message)
-            .with("status", key.as_str())
-            .with("valid_statuses", valid)
+        let message = format!("there is no status {key} here; valid ones are {}", valid.join(", "));
+        Error::new(Reason::UnknownStatus, message).with("status", key.as_str()).with("valid_statuses", valid)
     }
 
     /// The keys of the built-in statuses and of the first custom ones, as many as fit an error.
     async fn first_status_keys(&self, organization: OrganizationId) -> Result<Vec<String>, Error> {
         let mut keys = Vec::new();
         for origin in [StatusOrigin::Builtin, StatusOrigin::Custom] {
-            let page = self
-                .store
-                .statuses(organization, origin, None, PageSize::DEFAULT)
-                .await?;
+            let page = self.store.statuses(organization, origin, None, PageSize::DEFAULT).await?;
             keys.extend(page.items.into_iter().map(|status| status.key.to_string()));
         }
         Ok(keys)

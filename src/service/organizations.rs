@@ -21,10 +21,8 @@ impl Service {
         match self.store.create_organization(&organization).await {
             Ok(()) => Ok(organization),
             Err(StoreError::Duplicate) => {
-                let message = format!(
-                    "there is an organization {} already",
-                    quoted(organization.name.as_str())
-                );
+                let message =
+                    format!("there is an organization {} already", quoted(organization.name.as_str()));
                 Err(Error::new(Reason::ValidationError, message))
             }
             Err(other) => Err(other.into()),
@@ -57,10 +55,7 @@ impl Service {
         };
         let is_wanted = |org: &Organization| org.name.as_str() == wanted || org.id.to_string() == wanted;
         all.into_iter().find(is_wanted).ok_or_else(|| {
-            Error::new(
-                Reason::NotFound,
-                format!("there is no organization {}", quoted(wanted)),
-            )
+            Error::new(Reason::NotFound, format!("there is no organization {}", quoted(wanted)))
         })
     }
 }

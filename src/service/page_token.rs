@@ -68,10 +68,7 @@ pub fn parse_cursor(position: &[u8]) -> Result<Cursor, Error> {
     let (micros, uuid) = position.split_first_chunk::<8>().ok_or_else(refused)?;
     let created_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or_else(refused)?;
     let uuid = Uuid::from_slice(uuid).map_err(|_| refused())?;
-    Ok(Cursor {
-        created_at,
-        anomaly_id: AnomalyId::from_uuid(uuid),
-    })
+    Ok(Cursor { created_at, anomaly_id: AnomalyId::from_uuid(uuid) })
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use crate::{
     domain::{
         Alert, AlertFilter, AlertQuery, AnomalyId, Assignee, Cursor, EntityType, OrganizationId, PageSize,
         Person, Scope, Severity, SortOrder, StatusClass, StatusKey, StatusOrigin, TimeRange, Timestamp,
+        clock::{to_micros, to_micros_up},
         invalid::parse_list,
     },
-    error::Error,
+    error::{Error, Violation},
 };
 
 /// Which alerts a caller wants listed; empty filters don't filter.
@@ -46,6 +47,8 @@ pub struct ListInput {
     pub page_token: String,
     /// Whether to count all that match.
     pub include_total: Given<bool>,
+    /// What the face refused already, to be listed with the rest.
+    pub refused: Vec<Violation>,
 }
 
 /// One page of alerts.
@@ -67,10 +70,7 @@ impl Service {
     pub async fn alert(&self, caller: &Caller, anomaly_id: &str) -> Result<Alert, Error> {
         caller.require(Scope::AlertsRead)?;
         let id = AnomalyId::parse(anomaly_id).map_err(|_| alert_not_found())?;
-        self.store
-            .alert(caller.organization_id(), id)
-            .await?
-            .ok_or_else(alert_not_found)
+        self.store.alert(caller.organization_id(), id).await?.ok_or_else(alert_not_found)
     }
 
     /// Reads one page of alerts.
@@ -83,29 +83,21 @@ impl Service {
         let organization_id = caller.organization_id();
         let token = input.page_token.clone();
         let mut query = query(organization_id, input)?;
-        let list = describe(&query);
-        query.after = continue_after(&list, &token)?;
-        self.check_statuses(organization_id, &query.filter.statuses)
-            .await?;
+        let listing = describe(&query);
+        query.after = continue_after(&listing, &token)?;
+        self.check_statuses(organization_id, &query.filter.statuses).await?;
         let page = self.store.alerts(&query).await?;
         let last = page.items.last().filter(|_| page.has_more);
         let next_page_token = last
-            .map(|alert| page_token::seal(&list, &page_token::cursor_bytes(&alert.cursor())))
+            .map(|alert| page_token::seal(&listing, &page_token::cursor_bytes(&alert.cursor())))
             .unwrap_or_default();
-        Ok(ListedAlerts {
-            alerts: page.items,
-            next_page_token,
-            total: page.total,
-        })
+        Ok(ListedAlerts { alerts: page.items, next_page_token, total: page.total })
     }
 
     /// Refuses statuses that the organization does not have; built-in ones need no look.
     async fn check_statuses(&self, organization: OrganizationId, keys: &[StatusKey]) -> Result<(), Error> {
-        let custom: Vec<_> = keys
-            .iter()
-            .filter(|key| key.origin() == StatusOrigin::Custom)
-            .cloned()
-            .collect();
+        let custom: Vec<_> =
+            keys.iter().filter(|key| key.origin() == StatusOrigin::Custom).cloned().collect();
         if custom.is_empty() {
             return Ok(());
         }
@@ -117,56 +109,35 @@ impl Service {
 }
 
 fn query(organization_id: OrganizationId, input: ListInput) -> Result<AlertQuery, Error> {
-    let mut fields = Fields::default();
+    let mut fields = Fields::refused(input.refused);
     let most = AlertFilter::MAX_VALUES;
     let statuses = parse_list(&input.statuses, most, "statuses", StatusKey::parse);
     let assigned_to = input.assigned_to.as_deref().map(Assignee::parse).transpose();
-    let escalated_to = input
-        .escalated_to
-        .as_deref()
-        .filter(|raw| !raw.is_empty())
-        .map(Person::parse)
-        .transpose();
+    let escalated_to =
+        input.escalated_to.as_deref().filter(|raw| !raw.is_empty()).map(Person::parse).transpose();
     let filter = AlertFilter {
         statuses: fields.read("statuses", statuses).unwrap_or_default(),
-        status_classes: fields
-            .read("status_classes", distinct(input.status_classes))
-            .unwrap_or_default(),
+        status_classes: fields.read("status_classes", distinct(input.status_classes)).unwrap_or_default(),
         types: fields.read("types", distinct(input.types)).unwrap_or_default(),
-        severities: fields
-            .read("severities", distinct(input.severities))
-            .unwrap_or_default(),
+        severities: fields.read("severities", distinct(input.severities)).unwrap_or_default(),
         assigned_to: fields.read("assigned_to", assigned_to).flatten(),
         escalated_to: fields.read("escalated_to", escalated_to).flatten(),
-        entity_ids: fields
-            .read_entities("entity_ids", &input.entity_ids, most)
-            .unwrap_or_default(),
+        entity_ids: fields.read_entities("entity_ids", &input.entity_ids, most).unwrap_or_default(),
         created: TimeRange {
-            after: fields.read("created_after", input.created_after).flatten(),
-            before: fields.read("created_before", input.created_before).flatten(),
+            after: fields.read("created_after", input.created_after).flatten().map(to_micros),
+            before: fields.read("created_before", input.created_before).flatten().map(to_micros_up),
         },
         updated: TimeRange {
-            after: fields.read("updated_after", input.updated_after).flatten(),
-            before: fields.read("updated_before", input.updated_before).flatten(),
+            after: fields.read("updated_after", input.updated_after).flatten().map(to_micros),
+            before: fields.read("updated_before", input.updated_before).flatten().map(to_micros_up),
         },
     };
     let order = fields.read("order", input.order).unwrap_or_default();
-    let size = input
-        .page_size
-        .and_then(|raw| PageSize::parse(raw, PageSize::DEFAULT));
+    let size = input.page_size.and_then(|raw| PageSize::parse(raw, PageSize::DEFAULT));
     let size = fields.read("page_size", size).unwrap_or(PageSize::DEFAULT);
-    let include_total = fields
-        .read("include_total", input.include_total)
-        .unwrap_or_default();
+    let include_total = fields.read("include_total", input.include_total).unwrap_or_default();
     fields.finish()?;
-    Ok(AlertQuery {
-        organization_id,
-        filter,
-        order,
-        after: None,
-        size,
-        include_total,
-    })
+    Ok(AlertQuery { organization_id, filter, order, after: None, size, include_total })
 }
 
 /// The values of a filter in a fixed order and without duplicates.

@@ -7,7 +7,7 @@ use crate::{
         AlertStatus, Colour, Name, NewStatus, OrganizationId, PageSize, Scope, StatusClass, StatusKey,
         StatusOrigin, StatusPatch,
     },
-    error::{Error, Reason},
+    error::{Error, Reason, Violation},
     store::StoreError,
 };
 
@@ -42,6 +42,8 @@ pub struct ListStatusesInput {
     pub page_size: Given<Option<i64>>,
     /// Where to continue; empty for the first page.
     pub page_token: String,
+    /// What the face refused already, to be listed with the rest.
+    pub refused: Vec<Violation>,
 }
 
 /// One page of custom statuses, and the built-in ones.
@@ -65,16 +67,12 @@ impl Service {
         caller.require(Scope::StatusesWrite)?;
         let status = new_status(input)?;
         let key = status.key.clone();
-        let created = self
-            .store
-            .create_status(caller.organization_id(), status, &self.change(caller))
-            .await;
+        let created = self.store.create_status(caller.organization_id(), status, &self.change(caller)).await;
         created.map_err(|error| match error {
-            StoreError::Duplicate => Error::new(
-                Reason::StatusDuplicateKey,
-                format!("there is a status {key} already"),
-            )
-            .with("key", key.as_str()),
+            StoreError::Duplicate => {
+                Error::new(Reason::StatusDuplicateKey, format!("there is a status {key} already"))
+                    .with("key", key.as_str())
+            }
             other => other.into(),
         })
     }
@@ -91,32 +89,18 @@ impl Service {
     ) -> Result<ListedStatuses, Error> {
         caller.require(Scope::AlertsRead)?;
         let organization = caller.organization_id();
-        let mut fields = Fields::default();
-        let size = input
-            .page_size
-            .and_then(|raw| PageSize::parse(raw, PageSize::MAX));
-        let Some(size) = fields.read("page_size", size) else {
-            return Err(fields.into_error());
-        };
-        let list = describe(organization);
-        let after = continue_after(&list, &input.page_token)?;
-        let custom = self
-            .store
-            .statuses(organization, StatusOrigin::Custom, after.as_ref(), size)
-            .await?;
-        let builtin = self
-            .store
-            .statuses(organization, StatusOrigin::Builtin, None, PageSize::MAX)
-            .await?;
+        let mut fields = Fields::refused(input.refused);
+        let size = input.page_size.and_then(|raw| PageSize::parse(raw, PageSize::MAX));
+        let size = fields.read("page_size", size).unwrap_or(PageSize::MAX);
+        fields.finish()?;
+        let listing = describe(organization);
+        let after = continue_after(&listing, &input.page_token)?;
+        let custom = self.store.statuses(organization, StatusOrigin::Custom, after.as_ref(), size).await?;
+        let builtin = self.store.statuses(organization, StatusOrigin::Builtin, None, PageSize::MAX).await?;
         let last = custom.items.last().filter(|_| custom.has_more);
-        let next_page_token = last
-            .map(|status| page_token::seal(&list, status.key.as_str().as_bytes()))
-            .unwrap_or_default();
-        Ok(ListedStatuses {
-            custom: custom.items,
-            next_page_token,
-            builtin: builtin.items,
-        })
+        let next_page_token =
+            last.map(|status| page_token::seal(&listing, status.key.as_str().as_bytes())).unwrap_or_default();
+        Ok(ListedStatuses { custom: custom.items, next_page_token, builtin: builtin.items })
     }
 
     /// Changes the name or the colour of a status.
@@ -134,15 +118,11 @@ impl Service {
         let mut fields = Fields::default();
         let patch = StatusPatch {
             name: input.name.and_then(|raw| fields.read("name", Name::parse(&raw))),
-            colour: input
-                .colour
-                .and_then(|raw| fields.read("colour", Colour::parse(&raw))),
+            colour: input.colour.and_then(|raw| fields.read("colour", Colour::parse(&raw))),
         };
         fields.finish()?;
-        let updated = self
-            .store
-            .update_status(caller.organization_id(), &key, &patch, &self.change(caller))
-            .await;
+        let updated =
+            self.store.update_status(caller.organization_id(), &key, &patch, &self.change(caller)).await;
         updated.map_err(|error| status_error(error, &key))
     }
 
@@ -154,10 +134,7 @@ impl Service {
     pub async fn delete_status(&self, caller: &Caller, key: &str) -> Result<(), Error> {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(key)?;
-        let deleted = self
-            .store
-            .delete_status(caller.organization_id(), &key, &self.change(caller))
-            .await;
+        let deleted = self.store.delete_status(caller.organization_id(), &key, &self.change(caller)).await;
         deleted.map_err(|error| status_error(error, &key))
     }
 }
@@ -175,12 +152,7 @@ fn new_status(input: NewStatusInput) -> Result<NewStatus, Error> {
     let (Some(key), Some(name), Some(colour), Some(class)) = (key, name, colour, class) else {
         return Err(fields.into_error());
     };
-    Ok(NewStatus {
-        key,
-        name,
-        colour,
-        class: class.unwrap_or(StatusClass::InProgress),
-    })
+    Ok(NewStatus { key, name, colour, class: class.unwrap_or(StatusClass::InProgress) })
 }
 
 /// The key of a status that may be changed. A malformed key is one that no status has.
@@ -207,9 +179,7 @@ fn status_error(error: StoreError, key: &StatusKey) -> Error {
             let message = format!(
                 "cannot delete status: {alerts} alert(s) use this status - reassign them to another status first"
             );
-            Error::new(Reason::StatusInUse, message)
-                .with("key", key.as_str())
-                .with("alerts", alerts)
+            Error::new(Reason::StatusInUse, message).with("key", key.as_str()).with("alerts", alerts)
         }
         other => other.into(),
     }
@@ -224,8 +194,6 @@ fn continue_after(list: &str, token: &str) -> Result<Option<StatusKey>, Error> {
         return Ok(None);
     }
     let position = page_token::open(list, token)?;
-    let key = std::str::from_utf8(&position)
-        .ok()
-        .and_then(|raw| StatusKey::parse(raw).ok());
+    let key = std::str::from_utf8(&position).ok().and_then(|raw| StatusKey::parse(raw).ok());
     key.map(Some).ok_or_else(page_token::refused)
 }

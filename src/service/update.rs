@@ -51,11 +51,7 @@ impl Service {
         let id = AnomalyId::parse(&input.anomaly_id);
         let patch = patch(input)?;
         let id = id.map_err(|_| alert_not_found())?;
-        match self
-            .store
-            .update_alert(organization, id, &patch, &self.change(caller))
-            .await
-        {
+        match self.store.update_alert(organization, id, &patch, &self.change(caller)).await {
             Ok(alert) => Ok(alert),
             Err(error) => Err(self.alert_error(organization, error).await),
         }
@@ -65,25 +61,13 @@ impl Service {
 fn patch(input: UpdateInput) -> Result<AlertPatch, Error> {
     let mut fields = Fields::default();
     let patch = AlertPatch {
-        title: input
-            .title
-            .and_then(|raw| fields.read("title", Title::parse(&raw))),
-        description: input
-            .description
-            .and_then(|raw| fields.read("description", Description::parse(&raw))),
-        status: input
-            .status
-            .and_then(|raw| fields.read("status", StatusKey::parse(&raw))),
+        title: input.title.and_then(|raw| fields.read("title", Title::parse(&raw))),
+        description: input.description.and_then(|raw| fields.read("description", Description::parse(&raw))),
+        status: input.status.and_then(|raw| fields.read("status", StatusKey::parse(&raw))),
         severity: input.severity.and_then(|given| fields.read("severity", given)),
-        assigned_to: input
-            .assigned_to
-            .and_then(|raw| fields.read("assigned_to", Assignee::parse(&raw))),
-        escalated_to: input
-            .escalated_to
-            .and_then(|raw| fields.read("escalated_to", escalation(&raw))),
-        metadata: input
-            .metadata
-            .and_then(|given| fields.read("metadata", given.and_then(Metadata::parse))),
+        assigned_to: input.assigned_to.and_then(|raw| fields.read("assigned_to", Assignee::parse(&raw))),
+        escalated_to: input.escalated_to.and_then(|raw| fields.read("escalated_to", escalation(&raw))),
+        metadata: input.metadata.and_then(|given| fields.read("metadata", given.and_then(Metadata::parse))),
         affected_balances: entities(
             &mut fields,
             "affected_balances",

@@ -21,9 +21,7 @@ impl Kind {
             Some("sqlite") => Ok(Self::Sqlite),
             Some("postgres" | "postgresql") => Ok(Self::Postgres),
             // The URL may hold a password: it is not repeated.
-            _ => Err(OpenError::Url(
-                "the database URL must begin with sqlite: or postgres://".to_owned(),
-            )),
+            _ => Err(OpenError::Url("the database URL must begin with sqlite: or postgres://".to_owned())),
         }
     }
 }

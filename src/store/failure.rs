@@ -37,11 +37,7 @@ impl Failure {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if is_passing(&error) {
-            Self::Unavailable(Box::new(error))
-        } else {
-            Self::Internal(Box::new(error))
-        }
+        if is_passing(&error) { Self::Unavailable(Box::new(error)) } else { Self::Internal(Box::new(error)) }
     }
 }
 
@@ -62,14 +58,12 @@ fn is_passing_code(code: &str) -> bool {
     match code.parse::<u32>() {
         // SQLite's result codes; the lower byte is the primary one: BUSY, LOCKED, FULL.
         Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 13),
-        // SQLSTATE classes of PostgreSQL: connection (08), rolled back for a conflict (40), resources (53), operator
-        // intervention and timeouts (57), read-only after a failover (25006), lock not available (55P03).
+        // SQLSTATE classes of PostgreSQL: connection (08), login (28, 3D), rolled back for a conflict (40), resources
+        // (53), not in the right state, such as closed to connections or locked (55), operator intervention and
+        // timeouts (57); and read-only (25006), as after a failover.
         _ => {
-            ["08", "40", "53", "57"]
-                .iter()
-                .any(|class| code.starts_with(class))
-                || code == "25006"
-                || code == "55P03"
+            code == "25006"
+                || ["08", "28", "3D", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))
         }
     }
 }
@@ -80,9 +74,9 @@ mod tests {
 
     #[test]
     fn codes_that_pass_are_told_from_those_that_stay() {
-        for code in [
-            "5", "517", "6", "262", "13", "08006", "40001", "40P01", "53300", "57P01", "57014", "25006",
-        ] {
+        for code in
+            ["5", "517", "6", "262", "13", "08006", "40001", "40P01", "53300", "57P01", "57014", "25006"]
+        {
             assert!(is_passing_code(code), "{code}");
         }
         for code in ["1", "11", "19", "787", "23503", "42P01", "22021"] {

@@ -68,12 +68,7 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
     };
     let mut parts = vec![Part::Sql("WITH page AS (SELECT created_at, anomaly_id FROM (")];
     parts.extend(union(&driver, branch));
-    parts.extend([
-        Part::Sql(") AS branches"),
-        Part::Sql(order),
-        Part::Sql(" LIMIT "),
-        Part::Limit(limit),
-    ]);
+    parts.extend([Part::Sql(") AS branches"), Part::Sql(order), Part::Sql(" LIMIT "), Part::Limit(limit)]);
     parts.extend([Part::Sql(") SELECT "), Part::Sql(columns)]);
     parts.push(Part::Sql(
         " FROM page JOIN alerts a ON a.anomaly_id = page.anomaly_id AND a.organization_id = ",
@@ -85,10 +80,7 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
 
 /// The statement that counts all alerts that match, wherever the page stands.
 pub fn total(query: &AlertQuery) -> Vec<Part> {
-    let whole = AlertQuery {
-        after: None,
-        ..query.clone()
-    };
+    let whole = AlertQuery { after: None, ..query.clone() };
     let (driver, residual) = drive(&whole.filter);
     let mut parts = vec![Part::Sql("SELECT count(*) FROM (")];
     parts.extend(union(&driver, |branch| branch.select(&whole, &residual)));
@@ -98,11 +90,7 @@ pub fn total(query: &AlertQuery) -> Vec<Part> {
 
 /// Joins the statements of all branches. An alert can be about several of the entities asked for, and is seen once.
 fn union(driver: &Driver<'_>, statement: impl Fn(&Branch) -> Vec<Part>) -> Vec<Part> {
-    let between = if matches!(driver, Driver::Entities(_)) {
-        " UNION "
-    } else {
-        " UNION ALL "
-    };
+    let between = if matches!(driver, Driver::Entities(_)) { " UNION " } else { " UNION ALL " };
     let statements: Vec<_> = driver.branches().iter().map(statement).collect();
     statements.join(&Part::Sql(between))
 }
@@ -160,11 +148,7 @@ fn drive(filter: &AlertFilter) -> (Driver<'_>, AlertFilter) {
 /// The classes asked for, or all: an index that holds the class before the time is read class by class.
 fn take_classes(residual: &mut AlertFilter) -> Vec<StatusClass> {
     let asked = std::mem::take(&mut residual.status_classes);
-    if asked.is_empty() {
-        StatusClass::ALL.to_vec()
-    } else {
-        asked
-    }
+    if asked.is_empty() { StatusClass::ALL.to_vec() } else { asked }
 }
 
 /// One value of the driving filter: where its rows stand, and the conditions that find them.
@@ -184,21 +168,11 @@ impl Driver<'_> {
             Self::Everything => vec![Branch::on_alerts("alerts_by_time", vec![])],
             Self::Entities(ids) => ids
                 .iter()
-                .map(|id| {
-                    Branch::on(
-                        "alert_entities d",
-                        " AND d.entity_id = ",
-                        Part::Text(id.to_string()),
-                    )
-                })
+                .map(|id| Branch::on("alert_entities d", " AND d.entity_id = ", Part::Text(id.to_string())))
                 .collect(),
             Self::EscalatedTo(person) => {
                 let person = Part::Text(person.to_string());
-                vec![Branch::on(
-                    "alert_escalations d",
-                    " AND d.escalated_to = ",
-                    person,
-                )]
+                vec![Branch::on("alert_escalations d", " AND d.escalated_to = ", person)]
             }
             Self::AssignedTo(assignee, classes) => {
                 let value = || Part::Text(assignee.to_string());
@@ -222,17 +196,12 @@ impl Driver<'_> {
                     by_class(classes, "alerts_by_severity", " AND d.severity = ", value)
                 })
                 // The index leaves out alerts without severity; saying so lets the databases use it.
-                .map(|branch| Branch {
-                    fixed: " AND d.severity <> 0",
-                    ..branch
-                })
+                .map(|branch| Branch { fixed: " AND d.severity <> 0", ..branch })
                 .collect(),
             Self::Types(kinds, classes) => kinds
                 .iter()
                 .flat_map(|kind| {
-                    by_class(classes, "alerts_by_type", " AND d.type = ", || {
-                        Part::Code(kind.code())
-                    })
+                    by_class(classes, "alerts_by_type", " AND d.type = ", || Part::Code(kind.code()))
                 })
                 .collect(),
             Self::Classes(classes) => classes
@@ -260,42 +229,25 @@ fn by_class(
 impl Branch {
     fn on_alerts(index: &'static str, conditions: Vec<(&'static str, Part)>) -> Self {
         let (table, index) = ("alerts d", Some(index));
-        Self {
-            table,
-            index,
-            conditions,
-            join: None,
-            fixed: "",
-        }
+        Self { table, index, conditions, join: None, fixed: "" }
     }
 
     fn on(table: &'static str, condition: &'static str, value: Part) -> Self {
         let join = " JOIN alerts a ON a.organization_id = d.organization_id AND a.anomaly_id = d.anomaly_id";
         let conditions = vec![(condition, value)];
-        Self {
-            table,
-            index: None,
-            conditions,
-            join: Some(join),
-            fixed: "",
-        }
+        Self { table, index: None, conditions, join: Some(join), fixed: "" }
     }
 
     /// The keys of the branch's alerts that match and stand after the cursor, in no order.
     fn select(&self, query: &AlertQuery, residual: &AlertFilter) -> Vec<Part> {
-        let mut parts = vec![
-            Part::Sql("SELECT d.created_at, d.anomaly_id FROM "),
-            Part::Sql(self.table),
-        ];
+        let mut parts = vec![Part::Sql("SELECT d.created_at, d.anomaly_id FROM "), Part::Sql(self.table)];
         parts.extend(self.index.map(Part::Index));
-        let checks = residual_checks(residual, query.organization_id, self.join.is_some());
+        let alert = if self.join.is_some() { "a" } else { "d" };
+        let checks = residual_checks(residual, query.organization_id, alert);
         if !checks.is_empty() {
             parts.extend(self.join.map(Part::Sql));
         }
-        parts.extend([
-            Part::Sql(" WHERE d.organization_id = "),
-            Part::Uuid(query.organization_id.uuid()),
-        ]);
+        parts.extend([Part::Sql(" WHERE d.organization_id = "), Part::Uuid(query.organization_id.uuid())]);
         for (condition, value) in &self.conditions {
             parts.extend([Part::Sql(condition), value.clone()]);
         }
@@ -325,99 +277,66 @@ fn span(query: &AlertQuery) -> Vec<Part> {
         } else {
             " AND (d.created_at, d.anomaly_id) < ("
         }));
-        parts.extend([
-            Part::Time(cursor.created_at),
-            Part::Sql(", "),
-            Part::Uuid(cursor.anomaly_id.uuid()),
-        ]);
+        parts.extend([Part::Time(cursor.created_at), Part::Sql(", "), Part::Uuid(cursor.anomaly_id.uuid())]);
         parts.push(Part::Sql(")"));
     }
     parts
 }
 
-/// The conditions that what does not drive puts on an alert; `joined` tells that the alert stands beside the driver.
-fn residual_checks(residual: &AlertFilter, organization: OrganizationId, joined: bool) -> Vec<Part> {
-    let on = |alone: &'static str, beside: &'static str| if joined { beside } else { alone };
-    let text = |words: Vec<String>| words.into_iter().map(Part::Text).collect();
-    let mut parts = Vec::new();
-    let statuses = text(residual.statuses.iter().map(ToString::to_string).collect());
-    any_of(
-        &mut parts,
-        on(" AND d.status IN (", " AND a.status IN ("),
-        statuses,
-    );
-    let classes = residual
-        .status_classes
-        .iter()
-        .map(|class| Part::Code(class.code()))
-        .collect();
-    any_of(
-        &mut parts,
-        on(" AND d.status_class IN (", " AND a.status_class IN ("),
-        classes,
-    );
-    let kinds = residual
-        .types
-        .iter()
-        .map(|kind| Part::Code(kind.code()))
-        .collect();
-    any_of(&mut parts, on(" AND d.type IN (", " AND a.type IN ("), kinds);
-    let severities = residual
-        .severities
-        .iter()
-        .map(|severity| Part::Code(severity.code()))
-        .collect();
-    any_of(
-        &mut parts,
-        on(" AND d.severity IN (", " AND a.severity IN ("),
-        severities,
-    );
-    let assignee = residual
-        .assigned_to
-        .iter()
-        .map(|assignee| Part::Text(assignee.to_string()))
-        .collect();
-    any_of(
-        &mut parts,
-        on(" AND d.assigned_to IN (", " AND a.assigned_to IN ("),
-        assignee,
-    );
-    if let Some(after) = residual.updated.after {
-        parts.extend([
-            Part::Sql(on(" AND d.updated_at > ", " AND a.updated_at > ")),
-            Part::Time(after),
-        ]);
-    }
-    if let Some(before) = residual.updated.before {
-        parts.extend([
-            Part::Sql(on(" AND d.updated_at < ", " AND a.updated_at < ")),
-            Part::Time(before),
-        ]);
-    }
+/// The conditions that what does not drive puts on an alert.
+fn residual_checks(residual: &AlertFilter, organization: OrganizationId, alert: &'static str) -> Vec<Part> {
+    let mut checks = Checks { alert, parts: Vec::new() };
+    checks.any_of(".status IN (", residual.statuses.iter().map(|key| Part::Text(key.to_string())));
+    checks.any_of(".status_class IN (", residual.status_classes.iter().map(|class| Part::Code(class.code())));
+    checks.any_of(".type IN (", residual.types.iter().map(|kind| Part::Code(kind.code())));
+    checks.any_of(".severity IN (", residual.severities.iter().map(|severity| Part::Code(severity.code())));
+    checks.any_of(".assigned_to IN (", residual.assigned_to.iter().map(|to| Part::Text(to.to_string())));
+    checks.compare(".updated_at > ", residual.updated.after);
+    checks.compare(".updated_at < ", residual.updated.before);
     if let Some(person) = &residual.escalated_to {
-        parts.push(Part::Sql(
-            " AND EXISTS (SELECT 1 FROM alert_escalations e WHERE e.organization_id = ",
-        ));
-        parts.extend([
-            Part::Uuid(organization.uuid()),
-            Part::Sql(" AND e.escalated_to = "),
-        ]);
-        parts.push(Part::Text(person.to_string()));
-        parts.push(Part::Sql(
-            " AND e.created_at = d.created_at AND e.anomaly_id = d.anomaly_id)",
-        ));
+        checks.escalated_to(person, organization);
     }
-    parts
+    checks.parts
 }
 
-fn any_of(parts: &mut Vec<Part>, condition: &'static str, values: Vec<Part>) {
-    if values.is_empty() {
-        return;
+/// Conditions on the alert that a statement calls `alert`, each begun with AND.
+struct Checks {
+    alert: &'static str,
+    parts: Vec<Part>,
+}
+
+impl Checks {
+    fn any_of(&mut self, condition: &'static str, values: impl Iterator<Item = Part>) {
+        let mut values = values.peekable();
+        if values.peek().is_none() {
+            return;
+        }
+        self.begin(condition);
+        for (index, value) in values.enumerate() {
+            self.parts.extend((index > 0).then_some(Part::Sql(", ")));
+            self.parts.push(value);
+        }
+        self.parts.push(Part::Sql(")"));
     }
-    parts.push(Part::Sql(condition));
-    for (index, value) in values.into_iter().enumerate() {
-        parts.extend((index > 0).then_some(Part::Sql(", ")));
-        parts.push(value);
+
+    fn compare(&mut self, condition: &'static str, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.begin(condition);
+            self.parts.push(Part::Time(at));
+        }
     }
-    parts.push(Part::Sql(")"));
+
+    fn escalated_to(&mut self, person: &Person, organization: OrganizationId) {
+        self.parts.extend([
+            Part::Sql(" AND EXISTS (SELECT 1 FROM alert_escalations e WHERE e.organization_id = "),
+            Part::Uuid(organization.uuid()),
+            Part::Sql(" AND e.escalated_to = "),
+            Part::Text(person.to_string()),
+            Part::Sql(" AND e.created_at = d.created_at AND e.anomaly_id = d.anomaly_id)"),
+        ]);
+    }
+
+    fn begin(&mut self, condition: &'static str) {
+        self.parts.extend([Part::Sql(" AND "), Part::Sql(self.alert), Part::Sql(condition)]);
+    }
 }

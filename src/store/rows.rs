@@ -43,10 +43,7 @@ impl TryFrom<AlertRow> for Alert {
 
     fn try_from(row: AlertRow) -> Result<Self, Inconsistent> {
         let id = AnomalyId::from_uuid(row.anomaly_id);
-        let cell = Cell {
-            table: "alerts",
-            row: &id,
-        };
+        let cell = Cell { table: "alerts", row: &id };
         Ok(Self {
             organization_id: OrganizationId::from_uuid(row.organization_id),
             id,
@@ -94,10 +91,7 @@ impl TryFrom<StatusRow> for AlertStatus {
     type Error = Inconsistent;
 
     fn try_from(row: StatusRow) -> Result<Self, Inconsistent> {
-        let cell = Cell {
-            table: "alert_statuses",
-            row: &row.key,
-        };
+        let cell = Cell { table: "alert_statuses", row: &row.key };
         Ok(Self {
             organization_id: OrganizationId::from_uuid(row.organization_id),
             key: cell.read("key", StatusKey::parse(&row.key))?,
@@ -122,15 +116,8 @@ impl TryFrom<OrganizationRow> for Organization {
 
     fn try_from(row: OrganizationRow) -> Result<Self, Inconsistent> {
         let id = OrganizationId::from_uuid(row.organization_id);
-        let cell = Cell {
-            table: "organizations",
-            row: &id,
-        };
-        Ok(Self {
-            id,
-            name: cell.read("name", Name::parse(&row.name))?,
-            created_at: row.created_at,
-        })
+        let cell = Cell { table: "organizations", row: &id };
+        Ok(Self { id, name: cell.read("name", Name::parse(&row.name))?, created_at: row.created_at })
     }
 }
 
@@ -154,10 +141,7 @@ impl TryFrom<KeyRow> for ApiKey {
 
     fn try_from(row: KeyRow) -> Result<Self, Inconsistent> {
         let id = KeyId::from_uuid(row.key_id);
-        let cell = Cell {
-            table: "api_keys",
-            row: &id,
-        };
+        let cell = Cell { table: "api_keys", row: &id };
         Ok(Self {
             id,
             organization_id: OrganizationId::from_uuid(row.organization_id),
@@ -203,16 +187,6 @@ impl Cell<'_> {
     }
 
     fn inconsistent(&self, column: &'static str, problem: &dyn fmt::Display) -> Inconsistent {
-        Inconsistent {
-            table: self.table,
-            column,
-            row: self.row.to_string(),
-            problem: problem.to_string(),
-        }
+        Inconsistent { table: self.table, column, row: self.row.to_string(), problem: problem.to_string() }
     }
-}
-
-/// The written forms of a list's entries, as rows keep them.
-pub fn words<T: fmt::Display>(entries: &[T]) -> Vec<String> {
-    entries.iter().map(ToString::to_string).collect()
 }

@@ -45,6 +45,12 @@ pub enum OpenError {
     Migration(#[from] MigrateError),
 }
 
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
 /// How the schema that a database has compares to the one that this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchemaVersion {
@@ -60,21 +66,13 @@ impl SchemaVersion {
     /// # Errors
     /// [`OpenError::Unreachable`].
     pub async fn read<C: Migrate>(conn: &mut C, migrator: &Migrator) -> Result<Self, OpenError> {
-        let known = migrator
-            .iter()
-            .map(|migration| migration.version)
-            .max()
-            .unwrap_or_default();
+        let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
         let applied = match conn.list_applied_migrations(&migrator.table_name).await {
             Ok(applied) => applied,
             Err(error) if is_missing_table(&error) => Vec::new(),
             Err(error) => return Err(OpenError::Unreachable(error.to_string())),
         };
-        let found = applied
-            .iter()
-            .map(|migration| migration.version)
-            .max()
-            .unwrap_or_default();
+        let found = applied.iter().map(|migration| migration.version).max().unwrap_or_default();
         Ok(Self { found, known })
     }
 
@@ -88,17 +86,8 @@ impl SchemaVersion {
     /// # Errors
     /// [`StoreError::Unavailable`]: another version is at work on the database.
     pub fn check_current(self) -> Result<(), StoreError> {
-        let refused = || {
-            format!(
-                "the schema is version {}, this redflag knows {}",
-                self.found, self.known
-            )
-        };
-        if self.is_current() {
-            Ok(())
-        } else {
-            Err(StoreError::Unavailable(refused().into()))
-        }
+        let refused = || format!("the schema is version {}, this redflag knows {}", self.found, self.known);
+        if self.is_current() { Ok(()) } else { Err(StoreError::Unavailable(refused().into())) }
     }
 
     /// Whether the schema must be migrated before use.

@@ -4,12 +4,11 @@ use sqlx::{PgConnection, Postgres, Transaction, types::Json};
 
 use super::{PostgresStore, sql};
 use crate::{
-    domain::{Alert, AlertPatch, AnomalyId, ChangeContext, NewAlert, OrganizationId, StatusClass, StatusKey},
-    store::{
-        StoreError,
-        failure::Failure,
-        rows::{AlertRow, words},
+    domain::{
+        Alert, AlertPatch, AnomalyId, ChangeContext, NewAlert, OrganizationId, StatusClass, StatusKey,
+        text::words,
     },
+    store::{StoreError, failure::Failure, rows::AlertRow},
 };
 
 impl PostgresStore {
@@ -61,20 +60,8 @@ async fn write_changes(
         index(transaction, sql::INSERT_ENTITIES, after, entities(after)).await?;
     }
     if after.escalated_to != before.escalated_to {
-        index(
-            transaction,
-            sql::DELETE_ESCALATIONS,
-            before,
-            words(&before.escalated_to),
-        )
-        .await?;
-        index(
-            transaction,
-            sql::INSERT_ESCALATIONS,
-            after,
-            words(&after.escalated_to),
-        )
-        .await?;
+        index(transaction, sql::DELETE_ESCALATIONS, before, words(&before.escalated_to)).await?;
+        index(transaction, sql::INSERT_ESCALATIONS, after, words(&after.escalated_to)).await?;
     }
     Ok(())
 }
@@ -86,11 +73,8 @@ pub async fn select(
     organization: OrganizationId,
     id: AnomalyId,
 ) -> Result<Option<Alert>, StoreError> {
-    let row: Option<AlertRow> = sqlx::query_as(statement)
-        .bind(organization.uuid())
-        .bind(id.uuid())
-        .fetch_optional(executor)
-        .await?;
+    let row: Option<AlertRow> =
+        sqlx::query_as(statement).bind(organization.uuid()).bind(id.uuid()).fetch_optional(executor).await?;
     Ok(row.map(Alert::try_from).transpose()?)
 }
 
@@ -104,8 +88,7 @@ async fn class_of(
         .bind(status.as_str())
         .fetch_optional(conn)
         .await?;
-    code.and_then(StatusClass::from_code)
-        .ok_or_else(|| StoreError::UnknownStatus(status.clone()))
+    code.and_then(StatusClass::from_code).ok_or_else(|| StoreError::UnknownStatus(status.clone()))
 }
 
 fn unknown_status(failure: Failure, id: AnomalyId, status: &StatusKey) -> StoreError {

@@ -51,18 +51,12 @@ impl PostgresStore {
     }
 
     async fn explain(&self, parts: &[Part]) -> Result<Vec<String>, StoreError> {
-        let explained: Vec<_> = [Part::Sql(
-            "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) ",
-        )]
-        .iter()
-        .chain(parts)
-        .cloned()
-        .collect();
-        Ok(statement(&explained)
-            .build_query_scalar()
-            .persistent(PREPARED)
-            .fetch_all(&self.pool)
-            .await?)
+        let explained: Vec<_> = [Part::Sql("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) ")]
+            .iter()
+            .chain(parts)
+            .cloned()
+            .collect();
+        Ok(statement(&explained).build_query_scalar().persistent(PREPARED).fetch_all(&self.pool).await?)
     }
 }
 

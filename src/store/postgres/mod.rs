@@ -56,8 +56,7 @@ impl PostgresStore {
                 })
             })
             .connect_with(options)
-            .await
-            .map_err(unreachable)?;
+            .await?;
         Ok(Self { pool })
     }
 
@@ -79,18 +78,12 @@ fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
     Ok(options.application_name("redflag"))
 }
 
-fn unreachable(error: sqlx::Error) -> OpenError {
-    OpenError::Unreachable(error.to_string())
-}
-
 async fn connect(url: &str) -> Result<sqlx::PgConnection, OpenError> {
     let options = options(url)?;
     let connecting = sqlx::PgConnection::connect_with(&options);
     match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
-        Ok(connected) => connected.map_err(unreachable),
-        Err(_) => Err(OpenError::Unreachable(format!(
-            "no answer within {ACQUIRE_TIMEOUT:?}"
-        ))),
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(OpenError::Unreachable(format!("no answer within {ACQUIRE_TIMEOUT:?}"))),
     }
 }
 
@@ -101,5 +94,5 @@ async fn migrate(url: &str, on_older: OnOlderSchema) -> Result<(), OpenError> {
     if version.needs_migration(on_older)? {
         MIGRATOR.run(&mut connection).await?;
     }
-    connection.close().await.map_err(unreachable)
+    Ok(connection.close().await?)
 }

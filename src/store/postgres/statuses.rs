@@ -6,13 +6,9 @@ use super::{PostgresStore, sql};
 use crate::{
     domain::{
         AlertStatus, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey, StatusOrigin,
-        StatusPatch,
+        StatusPatch, text::words,
     },
-    store::{
-        StoreError,
-        failure::Failure,
-        rows::{StatusRow, words},
-    },
+    store::{StoreError, failure::Failure, rows::StatusRow},
 };
 
 impl PostgresStore {
@@ -42,10 +38,7 @@ impl PostgresStore {
             .bind(size.with_next())
             .fetch_all(&self.pool)
             .await?;
-        let statuses = rows
-            .into_iter()
-            .map(AlertStatus::try_from)
-            .collect::<Result<_, _>>()?;
+        let statuses = rows.into_iter().map(AlertStatus::try_from).collect::<Result<_, _>>()?;
         Ok(Page::from_rows(statuses, size))
     }
 
@@ -59,11 +52,7 @@ impl PostgresStore {
             .bind(words(keys))
             .fetch_all(&self.pool)
             .await?;
-        Ok(keys
-            .iter()
-            .filter(|key| missing.iter().any(|missing| missing == key.as_str()))
-            .cloned()
-            .collect())
+        Ok(keys.iter().filter(|key| missing.iter().any(|missing| missing == key.as_str())).cloned().collect())
     }
 
     pub(super) async fn patch_status(
@@ -104,9 +93,7 @@ impl PostgresStore {
     /// How many alerts use a status that could not be deleted: at least the one that was in the way, even if it has
     /// moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
-        let count = sqlx::query_scalar(sql::COUNT_STATUS_USES)
-            .bind(organization.uuid())
-            .bind(key.as_str());
+        let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
         let now: i64 = count.fetch_one(&self.pool).await?;
         Ok(now.max(1))
     }

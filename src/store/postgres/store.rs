@@ -120,9 +120,7 @@ impl Store for PostgresStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         let version = SchemaVersion::read(&mut *self.pool.acquire().await?, &MIGRATOR).await;
-        version
-            .map_err(|error| StoreError::Unavailable(error.into()))?
-            .check_current()
+        version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
     }
 
     async fn close(&self) {

@@ -19,19 +19,14 @@ impl PostgresStore {
         insert_organization(&mut transaction, sql::INSERT_ORGANIZATION, organization)
             .await
             .map_err(meaning)?;
-        insert_builtin(&mut transaction, organization)
-            .await
-            .map_err(meaning)?;
+        insert_builtin(&mut transaction, organization).await.map_err(meaning)?;
         Ok(transaction.commit().await?)
     }
 
     pub(super) async fn select_organizations(&self) -> Result<Vec<Organization>, StoreError> {
         let query = sqlx::query_as(sql::SELECT_ORGANIZATIONS);
         let rows: Vec<OrganizationRow> = query.fetch_all(&self.pool).await?;
-        Ok(rows
-            .into_iter()
-            .map(Organization::try_from)
-            .collect::<Result<_, _>>()?)
+        Ok(rows.into_iter().map(Organization::try_from).collect::<Result<_, _>>()?)
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -60,11 +55,7 @@ impl PostgresStore {
     }
 
     pub(super) async fn update_last_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(sql::TOUCH_KEY)
-            .bind(at)
-            .bind(id.uuid())
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(sql::TOUCH_KEY).bind(at).bind(id.uuid()).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -80,19 +71,14 @@ impl PostgresStore {
         let mut transaction = self.begin().await?;
         let made = insert_organization(&mut transaction, sql::INSERT_ORGANIZATION_IF_NEW, organization).await;
         if made.map_err(meaning)? {
-            insert_builtin(&mut transaction, organization)
-                .await
-                .map_err(meaning)?;
+            insert_builtin(&mut transaction, organization).await.map_err(meaning)?;
         }
         let lock = sqlx::query_scalar(sql::LOCK_ORGANIZATION_BY_NAME).bind(organization.name.as_str());
         let locked: Uuid = lock.fetch_one(&mut *transaction).await?;
         if any_key(&mut *transaction).await? {
             return Ok(None);
         }
-        let key = ApiKey {
-            organization_id: OrganizationId::from_uuid(locked),
-            ..key.clone()
-        };
+        let key = ApiKey { organization_id: OrganizationId::from_uuid(locked), ..key.clone() };
         insert(&mut *transaction, &key).await.map_err(meaning)?;
         transaction.commit().await?;
         Ok(Some(key))

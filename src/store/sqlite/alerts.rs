@@ -23,13 +23,7 @@ impl SqliteStore {
         let inserted = insert(&mut transaction, &alert).await;
         inserted.map_err(|failure| unknown_status(failure, &alert))?;
         index_entities(&mut transaction, sql::INSERT_ENTITIES, &alert, &entities(&alert)).await?;
-        index_escalations(
-            &mut transaction,
-            sql::INSERT_ESCALATIONS,
-            &alert,
-            &alert.escalated_to,
-        )
-        .await?;
+        index_escalations(&mut transaction, sql::INSERT_ESCALATIONS, &alert, &alert.escalated_to).await?;
         transaction.commit().await?;
         Ok(alert)
     }
@@ -42,9 +36,7 @@ impl SqliteStore {
         change: &ChangeContext,
     ) -> Result<Alert, StoreError> {
         let mut transaction = self.begin().await?;
-        let before = select(&mut transaction, organization, id)
-            .await?
-            .ok_or(StoreError::NotFound)?;
+        let before = select(&mut transaction, organization, id).await?.ok_or(StoreError::NotFound)?;
         let class = match &patch.status {
             Some(status) => class_of(&mut transaction, organization, status).await?,
             None => before.status_class,
@@ -100,8 +92,7 @@ async fn class_of(
         .bind(status.as_str())
         .fetch_optional(conn)
         .await?;
-    code.and_then(StatusClass::from_code)
-        .ok_or_else(|| StoreError::UnknownStatus(status.clone()))
+    code.and_then(StatusClass::from_code).ok_or_else(|| StoreError::UnknownStatus(status.clone()))
 }
 
 fn unknown_status(failure: Failure, alert: &Alert) -> StoreError {

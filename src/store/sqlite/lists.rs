@@ -15,17 +15,13 @@ use crate::{
 impl SqliteStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         let mut reader = self.reader().await?;
-        let rows: Vec<AlertRow> = statement(&listing::page(query, ALERT_COLUMNS))
-            .build_query_as()
-            .fetch_all(&mut *reader)
-            .await?;
+        let rows: Vec<AlertRow> =
+            statement(&listing::page(query, ALERT_COLUMNS)).build_query_as().fetch_all(&mut *reader).await?;
         let alerts = rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?;
         let mut page = Page::from_rows(alerts, query.size);
         if query.include_total {
-            let total = statement(&listing::total(query))
-                .build_query_scalar()
-                .fetch_one(&mut *reader)
-                .await?;
+            let total =
+                statement(&listing::total(query)).build_query_scalar().fetch_one(&mut *reader).await?;
             page.total = Some(total);
         }
         Ok(page)
@@ -44,16 +40,10 @@ impl SqliteStore {
     }
 
     async fn explain(&self, parts: &[Part]) -> Result<Vec<String>, StoreError> {
-        let explained: Vec<_> = [Part::Sql("EXPLAIN QUERY PLAN ")]
-            .iter()
-            .chain(parts)
-            .cloned()
-            .collect();
+        let explained: Vec<_> = [Part::Sql("EXPLAIN QUERY PLAN ")].iter().chain(parts).cloned().collect();
         let mut reader = self.reader().await?;
-        let steps: Vec<(i64, i64, i64, String)> = statement(&explained)
-            .build_query_as()
-            .fetch_all(&mut *reader)
-            .await?;
+        let steps: Vec<(i64, i64, i64, String)> =
+            statement(&explained).build_query_as().fetch_all(&mut *reader).await?;
         Ok(steps.into_iter().map(|(.., step)| step).collect())
     }
 }

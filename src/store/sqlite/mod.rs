@@ -43,7 +43,7 @@ impl SqliteStore {
     /// When the URL is malformed, the file can't be opened, or its schema does not fit.
     pub async fn open(url: &str, readers: u32, on_older: OnOlderSchema) -> Result<Self, OpenError> {
         let options = options(url)?;
-        let writer = pool(1).connect_with(options.clone()).await.map_err(unreachable)?;
+        let writer = pool(1).connect_with(options.clone()).await?;
         migrate(&writer, on_older).await?;
         let in_memory = url.contains(":memory:") || url.contains("mode=memory");
         // A database in memory belongs to its one connection.
@@ -51,7 +51,7 @@ impl SqliteStore {
             writer.clone()
         } else {
             let options = options.pragma("query_only", "ON");
-            pool(readers).connect_with(options).await.map_err(unreachable)?
+            pool(readers).connect_with(options).await?
         };
         Ok(Self { writer, readers })
     }
@@ -62,8 +62,8 @@ impl SqliteStore {
     /// When the URL is malformed or the file can't be opened.
     pub async fn schema_version(url: &str) -> Result<SchemaVersion, OpenError> {
         let options = options(url)?.create_if_missing(false);
-        let pool = pool(1).connect_with(options).await.map_err(unreachable)?;
-        let version = SchemaVersion::read(&mut *pool.acquire().await.map_err(unreachable)?, &MIGRATOR).await;
+        let pool = pool(1).connect_with(options).await?;
+        let version = SchemaVersion::read(&mut *pool.acquire().await?, &MIGRATOR).await;
         pool.close().await;
         version
     }
@@ -99,18 +99,14 @@ fn pool(most: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-fn unreachable(error: sqlx::Error) -> OpenError {
-    OpenError::Unreachable(error.to_string())
-}
-
 /// Brings the schema up to date, in one transaction: sqlx takes no lock of its own on SQLite, so two processes that
 /// start at once would otherwise both migrate.
 async fn migrate(writer: &SqlitePool, on_older: OnOlderSchema) -> Result<(), OpenError> {
-    let version = SchemaVersion::read(&mut *writer.acquire().await.map_err(unreachable)?, &MIGRATOR).await?;
+    let version = SchemaVersion::read(&mut *writer.acquire().await?, &MIGRATOR).await?;
     if !version.needs_migration(on_older)? {
         return Ok(());
     }
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(unreachable)?;
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     MIGRATOR.run(&mut transaction).await?;
-    transaction.commit().await.map_err(unreachable)
+    Ok(transaction.commit().await?)
 }

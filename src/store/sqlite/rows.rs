@@ -93,5 +93,5 @@ fn instant(micros: i64) -> Result<Timestamp, sqlx::Error> {
 /// A list as the JSON text that is stored.
 pub fn json_list<T: std::fmt::Display>(entries: &[T]) -> String {
     // A list of strings always serialises.
-    serde_json::Value::from(crate::store::rows::words(entries)).to_string()
+    serde_json::Value::from(crate::domain::text::words(entries)).to_string()
 }

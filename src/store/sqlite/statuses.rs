@@ -40,10 +40,7 @@ impl SqliteStore {
             .bind(size.with_next())
             .fetch_all(&mut *self.reader().await?)
             .await?;
-        let statuses = rows
-            .into_iter()
-            .map(AlertStatus::try_from)
-            .collect::<Result<_, _>>()?;
+        let statuses = rows.into_iter().map(AlertStatus::try_from).collect::<Result<_, _>>()?;
         Ok(Page::from_rows(statuses, size))
     }
 
@@ -57,11 +54,7 @@ impl SqliteStore {
             .bind(organization.uuid())
             .fetch_all(&mut *self.reader().await?)
             .await?;
-        Ok(keys
-            .iter()
-            .filter(|key| missing.iter().any(|missing| missing == key.as_str()))
-            .cloned()
-            .collect())
+        Ok(keys.iter().filter(|key| missing.iter().any(|missing| missing == key.as_str())).cloned().collect())
     }
 
     pub(super) async fn patch_status(
@@ -102,9 +95,9 @@ impl SqliteStore {
         match delete(&mut transaction, organization, key).await {
             Ok(0) => Err(StoreError::NotFound),
             Ok(_) => Ok(transaction.commit().await?),
-            Err(Failure::ForeignKey) => Err(StoreError::InUse(
-                uses(&mut transaction, organization, key).await?,
-            )),
+            Err(Failure::ForeignKey) => {
+                Err(StoreError::InUse(uses(&mut transaction, organization, key).await?))
+            }
             Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::NotFound)),
         }
     }
@@ -131,11 +124,8 @@ async fn delete(
     organization: OrganizationId,
     key: &StatusKey,
 ) -> Result<u64, Failure> {
-    let deleted = sqlx::query(sql::DELETE_STATUS)
-        .bind(organization.uuid())
-        .bind(key.as_str())
-        .execute(conn)
-        .await?;
+    let deleted =
+        sqlx::query(sql::DELETE_STATUS).bind(organization.uuid()).bind(key.as_str()).execute(conn).await?;
     Ok(deleted.rows_affected())
 }
 
@@ -144,8 +134,6 @@ async fn uses(
     organization: OrganizationId,
     key: &StatusKey,
 ) -> Result<i64, StoreError> {
-    let count = sqlx::query_scalar(sql::COUNT_STATUS_USES)
-        .bind(organization.uuid())
-        .bind(key.as_str());
+    let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
     Ok(count.fetch_one(conn).await?)
 }

@@ -120,9 +120,7 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> Result<(), StoreError> {
         let version = SchemaVersion::read(&mut *self.reader().await?, &MIGRATOR).await;
-        version
-            .map_err(|error| StoreError::Unavailable(error.into()))?
-            .check_current()
+        version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
     }
 
     async fn close(&self) {

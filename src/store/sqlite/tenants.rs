@@ -23,10 +23,7 @@ impl SqliteStore {
     pub(super) async fn select_organizations(&self) -> Result<Vec<Organization>, StoreError> {
         let query = sqlx::query_as(sql::SELECT_ORGANIZATIONS);
         let rows: Vec<OrganizationRow> = query.fetch_all(&mut *self.reader().await?).await?;
-        Ok(rows
-            .into_iter()
-            .map(Organization::try_from)
-            .collect::<Result<_, _>>()?)
+        Ok(rows.into_iter().map(Organization::try_from).collect::<Result<_, _>>()?)
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -52,17 +49,13 @@ impl SqliteStore {
     }
 
     pub(super) async fn update_revoked(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
-        let query = sqlx::query_as(sql::REVOKE_KEY)
-            .bind(at.timestamp_micros())
-            .bind(id.uuid());
+        let query = sqlx::query_as(sql::REVOKE_KEY).bind(at.timestamp_micros()).bind(id.uuid());
         let row: Option<KeyRow> = query.fetch_optional(&self.writer).await?;
         Ok(ApiKey::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
     pub(super) async fn update_last_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
-        let query = sqlx::query(sql::TOUCH_KEY)
-            .bind(at.timestamp_micros())
-            .bind(id.uuid());
+        let query = sqlx::query(sql::TOUCH_KEY).bind(at.timestamp_micros()).bind(id.uuid());
         query.execute(&self.writer).await?;
         Ok(())
     }
@@ -73,10 +66,7 @@ impl SqliteStore {
         key: &ApiKey,
     ) -> Result<Option<ApiKey>, StoreError> {
         let mut transaction = self.begin().await?;
-        if sqlx::query_scalar(sql::ANY_KEY)
-            .fetch_one(&mut *transaction)
-            .await?
-        {
+        if sqlx::query_scalar(sql::ANY_KEY).fetch_one(&mut *transaction).await? {
             return Ok(None);
         }
         let query = sqlx::query_scalar(sql::SELECT_ORGANIZATION_BY_NAME).bind(organization.name.as_str());
@@ -85,10 +75,7 @@ impl SqliteStore {
             insert_with_statuses(&mut transaction, organization).await?;
         }
         let organization_id = known.map_or(organization.id, OrganizationId::from_uuid);
-        let key = ApiKey {
-            organization_id,
-            ..key.clone()
-        };
+        let key = ApiKey { organization_id, ..key.clone() };
         let inserted = insert(&mut transaction, &key).await;
         inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
         transaction.commit().await?;

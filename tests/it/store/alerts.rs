@@ -56,33 +56,20 @@ async fn a_new_alert_is_what_was_flagged_with_version_one(world: &World) {
 async fn an_alert_is_read_as_flagging_answered_it(world: &World) {
     let alert = world.flag(full(world)).await;
     assert_eq!(world.read(alert.id).await, Some(alert.clone()));
-    let page = world
-        .store
-        .alerts(&world.query(AlertFilter::default()))
-        .await
-        .unwrap();
+    let page = world.store.alerts(&world.query(AlertFilter::default())).await.unwrap();
     assert_eq!(page.items, [alert]);
 }
 
 async fn an_unknown_status_is_refused_and_nothing_is_kept(world: &World) {
-    let alert = NewAlert {
-        status: key("NO_SUCH"),
-        ..full(world)
-    };
+    let alert = NewAlert { status: key("NO_SUCH"), ..full(world) };
     let id = alert.id;
     let refused = world.store.flag(alert, &world.change()).await;
     assert!(matches!(refused, Err(StoreError::UnknownStatus(unknown)) if unknown == key("NO_SUCH")));
     assert_eq!(world.read(id).await, None);
     assert!(world.find(AlertFilter::default()).await.is_empty());
     for filter in [
-        AlertFilter {
-            entity_ids: full(world).entities.balances,
-            ..AlertFilter::default()
-        },
-        AlertFilter {
-            escalated_to: Some(text("zoe")),
-            ..AlertFilter::default()
-        },
+        AlertFilter { entity_ids: full(world).entities.balances, ..AlertFilter::default() },
+        AlertFilter { escalated_to: Some(text("zoe")), ..AlertFilter::default() },
     ] {
         assert!(world.find(filter).await.is_empty());
     }
@@ -104,11 +91,7 @@ async fn the_class_of_an_alert_is_its_status_s(world: &World) {
 
 async fn an_id_that_is_taken_is_an_internal_error_and_nothing_is_overwritten(world: &World) {
     let first = world.flag(world.alert()).await;
-    let second = NewAlert {
-        id: first.id,
-        title: text("Another"),
-        ..full(world)
-    };
+    let second = NewAlert { id: first.id, title: text("Another"), ..full(world) };
     let refused = world.store.flag(second, &world.change()).await;
     assert!(matches!(refused, Err(StoreError::Internal(_))));
     assert_eq!(world.read(first.id).await, Some(first));
@@ -136,15 +119,9 @@ async fn text_of_every_kind_comes_back_unchanged(world: &World) {
             .await;
         assert_eq!(alert.title.as_str(), written);
         assert_eq!(world.read(alert.id).await.as_ref(), Some(&alert));
-        let assigned = AlertFilter {
-            assigned_to: Some(text(written)),
-            ..AlertFilter::default()
-        };
+        let assigned = AlertFilter { assigned_to: Some(text(written)), ..AlertFilter::default() };
         assert_eq!(world.find(assigned).await, [alert.id], "{written:?}");
-        let escalated = AlertFilter {
-            escalated_to: Some(text(written)),
-            ..AlertFilter::default()
-        };
+        let escalated = AlertFilter { escalated_to: Some(text(written)), ..AlertFilter::default() };
         assert_eq!(world.find(escalated).await, [alert.id], "{written:?}");
     }
 }
@@ -174,12 +151,7 @@ async fn metadata_comes_back_exactly(world: &World) {
         r#"{"s": "'\"\\ \n\t %_ 😀 e\u0301 \u202e", "😀": {"$1": "?"}}"#,
         r#"{"1": [[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]}"#,
     ] {
-        let alert = world
-            .flag(NewAlert {
-                metadata: metadata(written),
-                ..world.alert()
-            })
-            .await;
+        let alert = world.flag(NewAlert { metadata: metadata(written), ..world.alert() }).await;
         let read = world.read(alert.id).await.unwrap();
         assert_eq!(read.metadata, metadata(written), "{written}");
     }

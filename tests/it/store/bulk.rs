@@ -37,10 +37,7 @@ fn dialect(kind: DatabaseKind) -> Dialect {
             object: "'{\"rule\": \"velocity\"}'",
         },
         DatabaseKind::Postgres => Dialect {
-            numbers: format!(
-                "(SELECT n, {DICE} FROM generate_series(0, {}::bigint) AS n)",
-                ALERTS - 1
-            ),
+            numbers: format!("(SELECT n, {DICE} FROM generate_series(0, {}::bigint) AS n)", ALERTS - 1),
             organization: |id| format!("'{}'::uuid", id.uuid()),
             anomaly: "lpad(to_hex(n), 32, '0')::uuid",
             instant: |seconds| format!("to_timestamp({seconds})"),
@@ -80,47 +77,16 @@ pub async fn load(world: &World, organizations: [OrganizationId; 3]) {
             object = dialect.object,
         ),
         // Every alert is about a transaction of its own, one in five about the hot balance, half about one of 1,000 people.
-        index(
-            &organization,
-            "alert_entities",
-            "'txn_' || n",
-            &created,
-            &dialect,
-            "1 = 1",
-        ),
-        index(
-            &organization,
-            "alert_entities",
-            "'bln_hot'",
-            &created,
-            &dialect,
-            "e < 200",
-        ),
-        index(
-            &organization,
-            "alert_entities",
-            "'idt_' || o",
-            &created,
-            &dialect,
-            "e % 2 = 0",
-        ),
-        index(
-            &organization,
-            "alert_escalations",
-            "'lead' || o % 40",
-            &created,
-            &dialect,
-            "e < 300",
-        ),
+        index(&organization, "alert_entities", "'txn_' || n", &created, &dialect, "1 = 1"),
+        index(&organization, "alert_entities", "'bln_hot'", &created, &dialect, "e < 200"),
+        index(&organization, "alert_entities", "'idt_' || o", &created, &dialect, "e % 2 = 0"),
+        index(&organization, "alert_escalations", "'lead' || o % 40", &created, &dialect, "e < 300"),
     ];
     let (unsafely, tidy) = match world.database.kind() {
         DatabaseKind::Sqlite => ("PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; ", "ANALYZE"),
         DatabaseKind::Postgres => ("SET session_replication_role = replica; ", "VACUUM ANALYZE"),
     };
-    world
-        .database
-        .execute(&(unsafely.to_owned() + &statements.join("; ")))
-        .await;
+    world.database.execute(&(unsafely.to_owned() + &statements.join("; "))).await;
     // As the database does by itself after a while.
     world.database.execute(tidy).await;
 }

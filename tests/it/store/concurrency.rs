@@ -25,11 +25,7 @@ on_every_store!(
 
 /// Three instances; the test's own is one of them.
 async fn instances(world: &World) -> [Arc<dyn Store>; 3] {
-    [
-        Arc::clone(&world.store),
-        world.database.open().await,
-        world.database.open().await,
-    ]
+    [Arc::clone(&world.store), world.database.open().await, world.database.open().await]
 }
 
 /// What one task of a round does.
@@ -67,19 +63,12 @@ async fn acts(world: &World, standing: &str, status: &StatusKey, round: usize) -
     for count in 0..3 {
         let alert = world.flag_in(standing).await;
         let title = Some(text(&format!("{round} {count}")));
-        let patch = AlertPatch {
-            status: Some(status.clone()),
-            title,
-            ..AlertPatch::default()
-        };
+        let patch = AlertPatch { status: Some(status.clone()), title, ..AlertPatch::default() };
         acts.push(Act::Move(alert.id, patch));
     }
     let flags = if round % 2 == 0 { 1 } else { 3 };
     for _ in 0..flags {
-        acts.push(Act::Flag(NewAlert {
-            status: status.clone(),
-            ..world.alert()
-        }));
+        acts.push(Act::Flag(NewAlert { status: status.clone(), ..world.alert() }));
     }
     // Each comes first in some round.
     let count = acts.len();
@@ -97,10 +86,7 @@ async fn rush(
     let start = Arc::new(Barrier::new(acts.len()));
     let mut tasks = JoinSet::new();
     for (index, act) in acts.into_iter().enumerate() {
-        let (store, start) = (
-            Arc::clone(&instances[index % instances.len()]),
-            Arc::clone(&start),
-        );
+        let (store, start) = (Arc::clone(&instances[index % instances.len()]), Arc::clone(&start));
         let (organization, change, status) = (world.organization, world.later(), status.clone());
         tasks.spawn(async move {
             start.wait().await;
@@ -133,38 +119,19 @@ fn told(answer: Result<Alert, StoreError>) -> Option<AnomalyId> {
 async fn assert_statuses_exist(world: &World, acknowledged: &[AnomalyId]) {
     for id in acknowledged {
         let alert = world.read(*id).await.expect("an acknowledged alert is there");
-        let missing = world
-            .store
-            .missing_statuses(world.organization, &[alert.status])
-            .await
-            .unwrap();
+        let missing = world.store.missing_statuses(world.organization, &[alert.status]).await.unwrap();
         assert!(missing.is_empty(), "{id} is in a status that does not exist");
     }
 }
 
 /// Moves all alerts out of the status and deletes it, if it is still there.
 async fn clear(world: &World, status: &StatusKey) {
-    let resolve = AlertPatch {
-        status: Some(key("RESOLVED")),
-        ..AlertPatch::default()
-    };
-    for id in world
-        .find(AlertFilter {
-            statuses: vec![status.clone()],
-            ..AlertFilter::default()
-        })
-        .await
-    {
+    let resolve = AlertPatch { status: Some(key("RESOLVED")), ..AlertPatch::default() };
+    for id in world.find(AlertFilter { statuses: vec![status.clone()], ..AlertFilter::default() }).await {
         world.update(id, &resolve).await.unwrap();
     }
-    let cleared = world
-        .store
-        .delete_status(world.organization, status, &world.change())
-        .await;
-    assert!(
-        matches!(cleared, Ok(()) | Err(StoreError::NotFound)),
-        "{cleared:?}"
-    );
+    let cleared = world.store.delete_status(world.organization, status, &world.change()).await;
+    assert!(matches!(cleared, Ok(()) | Err(StoreError::NotFound)), "{cleared:?}");
 }
 
 const UPDATES: usize = 12;
@@ -174,34 +141,13 @@ fn field_patch(field: usize, count: usize) -> AlertPatch {
     let none = AlertPatch::default();
     let word = format!("{count}");
     match field {
-        0 => AlertPatch {
-            title: Some(text(&word)),
-            ..none
-        },
-        1 => AlertPatch {
-            description: Some(text(&word)),
-            ..none
-        },
-        2 => AlertPatch {
-            assigned_to: Some(text(&word)),
-            ..none
-        },
-        3 => AlertPatch {
-            metadata: Some(metadata(&format!(r#"{{"count": {count}}}"#))),
-            ..none
-        },
-        4 => AlertPatch {
-            escalated_to: Some(vec![text(&word)]),
-            ..none
-        },
-        5 => AlertPatch {
-            affected_balances: Some(vec![entity(&format!("bln_{count}"))]),
-            ..none
-        },
-        _ => AlertPatch {
-            severity: Some(Severity::GIVEN[count % 4]),
-            ..none
-        },
+        0 => AlertPatch { title: Some(text(&word)), ..none },
+        1 => AlertPatch { description: Some(text(&word)), ..none },
+        2 => AlertPatch { assigned_to: Some(text(&word)), ..none },
+        3 => AlertPatch { metadata: Some(metadata(&format!(r#"{{"count": {count}}}"#))), ..none },
+        4 => AlertPatch { escalated_to: Some(vec![text(&word)]), ..none },
+        5 => AlertPatch { affected_balances: Some(vec![entity(&format!("bln_{count}"))]), ..none },
+        _ => AlertPatch { severity: Some(Severity::GIVEN[count % 4]), ..none },
     }
 }
 
@@ -215,10 +161,7 @@ async fn updates_of_different_fields_at_once_all_land(world: &World) {
         tasks.spawn(async move {
             for count in 1..=UPDATES {
                 let patch = field_patch(field, count);
-                let updated = store
-                    .update_alert(organization, alert.id, &patch, &change)
-                    .await
-                    .unwrap();
+                let updated = store.update_alert(organization, alert.id, &patch, &change).await.unwrap();
                 assert!(updated.version > i64::try_from(count).unwrap());
             }
         });
@@ -226,10 +169,7 @@ async fn updates_of_different_fields_at_once_all_land(world: &World) {
     tasks.join_all().await;
     let last = world.read(alert.id).await.unwrap();
     for field in 0..7 {
-        let repeated = world
-            .update(alert.id, &field_patch(field, UPDATES))
-            .await
-            .unwrap();
+        let repeated = world.update(alert.id, &field_patch(field, UPDATES)).await.unwrap();
         assert_eq!(repeated, last, "a change was lost");
     }
     assert_eq!(last.version, 1 + i64::try_from(7 * UPDATES).unwrap());
@@ -252,10 +192,7 @@ async fn lists_replaced_at_once_leave_an_index_that_agrees(world: &World) {
                     escalated_to: Some(people),
                     ..AlertPatch::default()
                 };
-                store
-                    .update_alert(organization, alert.id, &patch, &change)
-                    .await
-                    .unwrap();
+                store.update_alert(organization, alert.id, &patch, &change).await.unwrap();
             }
         });
     }
@@ -264,20 +201,11 @@ async fn lists_replaced_at_once_leave_an_index_that_agrees(world: &World) {
     for name in names {
         let id: EntityId = entity(name);
         let about = last.entities.balances.contains(&id);
-        let found = world
-            .find(AlertFilter {
-                entity_ids: vec![id],
-                ..AlertFilter::default()
-            })
-            .await;
+        let found = world.find(AlertFilter { entity_ids: vec![id], ..AlertFilter::default() }).await;
         assert_eq!(found.len(), usize::from(about), "{name}");
         let escalated = last.escalated_to.contains(&text(name));
-        let found = world
-            .find(AlertFilter {
-                escalated_to: Some(text(name)),
-                ..AlertFilter::default()
-            })
-            .await;
+        let found =
+            world.find(AlertFilter { escalated_to: Some(text(name)), ..AlertFilter::default() }).await;
         assert_eq!(found.len(), usize::from(escalated), "{name}");
     }
 }
@@ -287,9 +215,7 @@ async fn alerts_that_stood_at_the_start_are_seen_once_while_others_are_inserted(
     let start = world.clock.step(TimeDelta::zero());
     let mut standing = Vec::new();
     for _ in 0..80 {
-        world
-            .clock
-            .set(start + TimeDelta::seconds(i64::try_from(random.below(20)).unwrap()));
+        world.clock.set(start + TimeDelta::seconds(i64::try_from(random.below(20)).unwrap()));
         standing.push(world.flag(world.alert()).await.id);
     }
     for order in [SortOrder::Descending, SortOrder::Ascending] {
@@ -297,9 +223,7 @@ async fn alerts_that_stood_at_the_start_are_seen_once_while_others_are_inserted(
         // Before, among and after those that stand, made while pages are read.
         let mut alerts = Vec::new();
         for _ in 0..120 {
-            world
-                .clock
-                .set(start + TimeDelta::seconds(i64::try_from(random.below(40)).unwrap() - 10));
+            world.clock.set(start + TimeDelta::seconds(i64::try_from(random.below(40)).unwrap() - 10));
             alerts.push((world.alert(), world.change()));
         }
         let inserting = tokio::spawn(async move {
@@ -327,12 +251,8 @@ async fn read_all_pages(world: &World, order: SortOrder, done: impl Fn() -> bool
     let size = PageSize::parse(Some(3), PageSize::DEFAULT).unwrap();
     let mut first: Option<Vec<Alert>> = None;
     loop {
-        let mut query = AlertQuery {
-            order,
-            size,
-            include_total: false,
-            ..world.query(AlertFilter::default())
-        };
+        let mut query =
+            AlertQuery { order, size, include_total: false, ..world.query(AlertFilter::default()) };
         let mut seen: Vec<Alert> = Vec::new();
         loop {
             let page = world.store.alerts(&query).await.unwrap();
@@ -353,21 +273,13 @@ async fn of_many_that_make_the_same_status_exactly_one_does(world: &World) {
     let mut tasks = JoinSet::new();
     for (index, store) in instances(world).await.iter().cycle().take(9).enumerate() {
         let store = Arc::clone(store);
-        let status = redflag::domain::NewStatus {
-            name: text(&index.to_string()),
-            ..world.status("PENDING")
-        };
+        let status = redflag::domain::NewStatus { name: text(&index.to_string()), ..world.status("PENDING") };
         let (organization, change) = (world.organization, world.later());
         tasks.spawn(async move { store.create_status(organization, status, &change).await });
     }
     let (made, refused): (Vec<_>, Vec<_>) = tasks.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!(made.len(), 1);
-    assert!(
-        refused
-            .iter()
-            .all(|answer| matches!(answer, Err(StoreError::Duplicate))),
-        "{refused:?}"
-    );
+    assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Duplicate))), "{refused:?}");
 }
 
 async fn of_many_that_make_the_same_organization_exactly_one_does(world: &World) {
@@ -378,10 +290,5 @@ async fn of_many_that_make_the_same_organization_exactly_one_does(world: &World)
     }
     let (made, refused): (Vec<_>, Vec<_>) = tasks.join_all().await.into_iter().partition(Result::is_ok);
     assert_eq!(made.len(), 1);
-    assert!(
-        refused
-            .iter()
-            .all(|answer| matches!(answer, Err(StoreError::Duplicate))),
-        "{refused:?}"
-    );
+    assert!(refused.iter().all(|answer| matches!(answer, Err(StoreError::Duplicate))), "{refused:?}");
 }

@@ -42,11 +42,8 @@ async fn a_key_is_read_as_it_was_made(world: &World) {
         last_used_at: Some(instant("2026-01-01T00:00:00.000001Z")),
         ..world.key(world.organization)
     };
-    let no_scopes = ApiKey {
-        scopes: Scopes::new([]),
-        digest: KeyDigest([255; 32]),
-        ..world.key(world.organization)
-    };
+    let no_scopes =
+        ApiKey { scopes: Scopes::new([]), digest: KeyDigest([255; 32]), ..world.key(world.organization) };
     for key in [plain, full, no_scopes] {
         let key = add(world, key).await;
         assert_eq!(read(world, &key).await, key);
@@ -62,17 +59,10 @@ async fn keys_come_oldest_first_of_one_organization_or_of_all(world: &World) {
     let first = add(world, world.key(other)).await;
     world.clock.step(TimeDelta::hours(1));
     let last = add(world, world.key(world.organization)).await;
-    let revoked = world
-        .store
-        .revoke_key(second.id, world.clock.step(TimeDelta::zero()))
-        .await
-        .unwrap();
+    let revoked = world.store.revoke_key(second.id, world.clock.step(TimeDelta::zero())).await.unwrap();
     let of = async |organization| world.store.keys(organization).await.unwrap();
     assert_eq!(of(Some(other)).await, [first.clone(), third.clone()]);
-    assert_eq!(
-        of(Some(world.organization)).await,
-        [revoked.clone(), last.clone()]
-    );
+    assert_eq!(of(Some(world.organization)).await, [revoked.clone(), last.clone()]);
     assert_eq!(of(None).await, [first, revoked, third, last]);
 }
 
@@ -80,43 +70,28 @@ async fn a_digest_is_taken_once_over_all_organizations(world: &World) {
     let other = world.add_organization("other").await;
     let key = add(world, world.key(world.organization)).await;
     for organization in [world.organization, other] {
-        let again = ApiKey {
-            digest: key.digest,
-            ..world.key(organization)
-        };
-        assert!(matches!(
-            world.store.create_key(&again).await,
-            Err(StoreError::Duplicate)
-        ));
+        let again = ApiKey { digest: key.digest, ..world.key(organization) };
+        assert!(matches!(world.store.create_key(&again).await, Err(StoreError::Duplicate)));
     }
     assert_eq!(world.store.keys(None).await.unwrap(), [key]);
 }
 
 async fn a_key_needs_an_organization(world: &World) {
     let key = world.key(world.organization("nobody").id);
-    assert!(matches!(
-        world.store.create_key(&key).await,
-        Err(StoreError::NotFound)
-    ));
+    assert!(matches!(world.store.create_key(&key).await, Err(StoreError::NotFound)));
     assert!(world.store.keys(None).await.unwrap().is_empty());
 }
 
 async fn an_unknown_digest_finds_nothing(world: &World) {
     add(world, world.key(world.organization)).await;
-    assert_eq!(
-        world.store.key_by_digest(&KeyDigest([9; 32])).await.unwrap(),
-        None
-    );
+    assert_eq!(world.store.key_by_digest(&KeyDigest([9; 32])).await.unwrap(), None);
 }
 
 async fn a_key_revoked_twice_keeps_the_first_time(world: &World) {
     let key = add(world, world.key(world.organization)).await;
     let other = add(world, world.key(world.organization)).await;
     let at = world.clock.step(TimeDelta::microseconds(1));
-    let expected = ApiKey {
-        revoked_at: Some(at),
-        ..key.clone()
-    };
+    let expected = ApiKey { revoked_at: Some(at), ..key.clone() };
     for step in [0, 5, -9] {
         let now = world.clock.step(TimeDelta::seconds(step));
         assert_eq!(world.store.revoke_key(key.id, now).await.unwrap(), expected);
@@ -147,11 +122,7 @@ async fn use_is_noted_at_most_once_a_minute(world: &World) {
         (minute * 60, minute * 60),
     ] {
         world.store.touch_key(key.id, start + after).await.unwrap();
-        assert_eq!(
-            read(world, &key).await.last_used_at,
-            Some(start + noted),
-            "{after}"
-        );
+        assert_eq!(read(world, &key).await.last_used_at, Some(start + noted), "{after}");
     }
     assert_eq!(read(world, &other).await.last_used_at, None);
 }

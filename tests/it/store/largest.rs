@@ -20,9 +20,7 @@ on_every_store!(
 const WIDE: &str = "𝄞";
 
 fn people() -> Vec<Person> {
-    (0..MAX_ESCALATED_TO)
-        .map(|count| text(&format!("{}{count:03}", WIDE.repeat(197))))
-        .collect()
+    (0..MAX_ESCALATED_TO).map(|count| text(&format!("{}{count:03}", WIDE.repeat(197)))).collect()
 }
 
 fn most_entities() -> AffectedEntities {
@@ -59,17 +57,11 @@ fn largest(world: &World) -> NewAlert {
 async fn assert_found_by_everything(world: &World, alert: &Alert) {
     assert_eq!(world.read(alert.id).await.as_ref(), Some(alert));
     for id in [&alert.entities.balances[0], alert.entities.iter().last().unwrap()] {
-        let filter = AlertFilter {
-            entity_ids: vec![id.clone()],
-            ..AlertFilter::default()
-        };
+        let filter = AlertFilter { entity_ids: vec![id.clone()], ..AlertFilter::default() };
         assert_eq!(world.find(filter).await, [alert.id]);
     }
     let last = alert.escalated_to.last().cloned();
-    let filter = AlertFilter {
-        escalated_to: last,
-        ..AlertFilter::default()
-    };
+    let filter = AlertFilter { escalated_to: last, ..AlertFilter::default() };
     assert_eq!(world.find(filter).await, [alert.id]);
 }
 
@@ -107,18 +99,9 @@ async fn an_alert_grows_to_the_largest_and_shrinks_again(world: &World) {
         ..AlertPatch::default()
     };
     let shrunk = world.update(small.id, &shrink).await.unwrap();
-    assert_eq!(
-        Alert {
-            version: 1,
-            updated_at: small.updated_at,
-            ..shrunk
-        },
-        small
-    );
-    let filter = AlertFilter {
-        entity_ids: most_entities().iter().cloned().collect(),
-        ..AlertFilter::default()
-    };
+    assert_eq!(Alert { version: 1, updated_at: small.updated_at, ..shrunk }, small);
+    let filter =
+        AlertFilter { entity_ids: most_entities().iter().cloned().collect(), ..AlertFilter::default() };
     assert!(world.find(filter).await.is_empty());
 }
 
@@ -127,10 +110,7 @@ async fn a_filter_of_the_most_values_finds_what_it_should(world: &World) {
     world.flag(world.alert()).await;
     let all: Vec<_> = most_entities().iter().cloned().collect();
     assert_eq!(all.len(), AlertFilter::MAX_VALUES);
-    let filter = AlertFilter {
-        entity_ids: all,
-        ..AlertFilter::default()
-    };
+    let filter = AlertFilter { entity_ids: all, ..AlertFilter::default() };
     assert_eq!(world.find(filter).await, [alert.id]);
 
     let mut statuses = Vec::new();
@@ -138,10 +118,7 @@ async fn a_filter_of_the_most_values_finds_what_it_should(world: &World) {
         statuses.push(world.add_status(&format!("{}{count:03}", "S".repeat(61))).await);
     }
     let late = world.flag_in(statuses.last().unwrap().as_str()).await;
-    let filter = AlertFilter {
-        statuses,
-        ..AlertFilter::default()
-    };
+    let filter = AlertFilter { statuses, ..AlertFilter::default() };
     assert_eq!(world.find(filter).await, [late.id]);
 }
 
@@ -153,15 +130,9 @@ async fn pages_hold_up_to_the_most_alerts(world: &World) {
     flagged.reverse();
     let mut query = world.query(AlertFilter::default());
     let first = world.store.alerts(&query).await.unwrap();
-    assert_eq!(
-        (first.items.len(), first.has_more, first.total),
-        (1_000, true, Some(1_001))
-    );
+    assert_eq!((first.items.len(), first.has_more, first.total), (1_000, true, Some(1_001)));
     query.after = first.items.last().map(Alert::cursor);
     let second = world.store.alerts(&query).await.unwrap();
-    assert_eq!(
-        (second.items.len(), second.has_more, second.total),
-        (1, false, Some(1_001))
-    );
+    assert_eq!((second.items.len(), second.has_more, second.total), (1, false, Some(1_001)));
     assert_eq!([ids(&first.items), ids(&second.items)].concat(), ids(&flagged));
 }

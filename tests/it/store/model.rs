@@ -13,12 +13,10 @@ use super::world::{World, entities, ids, key, text};
 on_every_store!(lists_agree_with_the_model_for_every_filter);
 
 const ALERTS: usize = 300;
-const QUERIES: usize = 600;
+const QUERIES: usize = 500;
 const STATUSES: [&str; 5] = ["FLAGGED", "INVESTIGATING", "RESOLVED", "PENDING", "WAITING"];
 const PEOPLE: [&str; 5] = ["ada", "Ada", "bob", "😀", "a_a%"];
-const ENTITIES: [&str; 8] = [
-    "bln_1", "bal_1", "txn_1", "txn_2", "idt_1", "idt_A", "idt_a", "bln_2",
-];
+const ENTITIES: [&str; 8] = ["bln_1", "bal_1", "txn_1", "txn_2", "idt_1", "idt_A", "idt_a", "bln_2"];
 
 async fn lists_agree_with_the_model_for_every_filter(world: &World) {
     let other = world.add_organization("other").await;
@@ -26,11 +24,7 @@ async fn lists_agree_with_the_model_for_every_filter(world: &World) {
     for organization in organizations {
         for name in &STATUSES[3..] {
             let status = world.status(name);
-            world
-                .store
-                .create_status(organization, status, &world.change())
-                .await
-                .unwrap();
+            world.store.create_status(organization, status, &world.change()).await.unwrap();
         }
     }
     let mut random = Random::new(2026);
@@ -47,10 +41,7 @@ async fn lists_agree_with_the_model_for_every_filter(world: &World) {
         let query = query(&mut random, organizations, &alerts);
         found += assert_agrees(world, query, &alerts).await;
     }
-    assert!(
-        found > QUERIES,
-        "the filters find too little to tell anything: {found}"
-    );
+    assert!(found > QUERIES, "the filters find too little to tell anything: {found}");
 }
 
 /// One of few instants, so that many are equal, around 1970 so that both signs occur.
@@ -82,19 +73,12 @@ async fn change(world: &World, random: &mut Random, alert: &Alert) -> Alert {
         status: random.maybe().then(|| key(random.pick(&STATUSES))),
         severity: random.maybe().then(|| severity(random)),
         assigned_to: random.maybe().then(|| text(random.pick(&PEOPLE))),
-        escalated_to: random
-            .maybe()
-            .then(|| random.some(&PEOPLE, 0, 3).into_iter().map(text).collect()),
-        affected_balances: random
-            .maybe()
-            .then(|| entities(&random.some(&ENTITIES, 1, 8)).balances),
+        escalated_to: random.maybe().then(|| random.some(&PEOPLE, 0, 3).into_iter().map(text).collect()),
+        affected_balances: random.maybe().then(|| entities(&random.some(&ENTITIES, 1, 8)).balances),
         affected_identities: Some(entities(&["idt_1", "idt_2"]).identities),
         ..AlertPatch::default()
     };
-    let changed = world
-        .store
-        .update_alert(alert.organization_id, alert.id, &patch, &world.change())
-        .await;
+    let changed = world.store.update_alert(alert.organization_id, alert.id, &patch, &world.change()).await;
     changed.unwrap()
 }
 
@@ -108,32 +92,22 @@ fn query(random: &mut Random, organizations: [OrganizationId; 2], alerts: &[Aler
     let mut asked = || random_below(random, chance);
     let chosen: [bool; 9] = std::array::from_fn(|_| asked());
     let filter = AlertFilter {
-        statuses: when(chosen[0], || {
-            random.some(&STATUSES, 1, 3).into_iter().map(key).collect()
-        }),
+        statuses: when(chosen[0], || random.some(&STATUSES, 1, 3).into_iter().map(key).collect()),
         status_classes: when(chosen[1], || random.some(&StatusClass::ALL, 1, 3)),
         types: when(chosen[2], || random.some(&EntityType::ALL, 1, 3)),
         severities: when(chosen[3], || random.some(&Severity::GIVEN, 1, 4)),
         assigned_to: chosen[4].then(|| text(random.pick(&["", "ada", "bob", "😀", "nobody"]))),
         escalated_to: chosen[5].then(|| text(random.pick(&PEOPLE))),
         entity_ids: when(chosen[6], || entity_ids(random)),
-        created: if chosen[7] {
-            range(random, alerts)
-        } else {
-            TimeRange::default()
-        },
-        updated: if chosen[8] {
-            range(random, alerts)
-        } else {
-            TimeRange::default()
-        },
+        created: if chosen[7] { range(random, alerts) } else { TimeRange::default() },
+        updated: if chosen[8] { range(random, alerts) } else { TimeRange::default() },
     };
     AlertQuery {
         organization_id: random.pick(&organizations),
         filter,
         order: random.pick(&[SortOrder::Ascending, SortOrder::Descending]),
         after: None,
-        size: PageSize::parse(Some(random.pick(&[1, 2, 3, 7, 20, 200])), PageSize::DEFAULT).unwrap(),
+        size: PageSize::parse(Some(random.pick(&[3, 7, 20, 60, 200])), PageSize::DEFAULT).unwrap(),
         include_total: true,
     }
 }
@@ -160,13 +134,11 @@ fn range(random: &mut Random, alerts: &[Alert]) -> TimeRange {
         4 => Some(moment(random) + TimeDelta::microseconds(1)),
         _ => Some(random.pick(alerts).updated_at),
     };
-    TimeRange {
-        after: end(),
-        before: end(),
-    }
+    TimeRange { after: end(), before: end() }
 }
 
-/// Follows the pages of a list to its end and compares; tells how many alerts it holds.
+/// Follows the pages of a list to its end and compares; tells how many alerts it holds. The total does not depend on the
+/// page: it is asked for with the first two.
 async fn assert_agrees(world: &World, mut query: AlertQuery, alerts: &[Alert]) -> usize {
     let expected = expected(&query, alerts);
     let mut seen: Vec<Alert> = Vec::new();
@@ -175,15 +147,13 @@ async fn assert_agrees(world: &World, mut query: AlertQuery, alerts: &[Alert]) -
         let left = expected.len() - seen.len();
         assert_eq!(page.items.len(), left.min(query.size.get()), "{query:?}");
         assert_eq!(page.has_more, left > query.size.get(), "{query:?}");
-        assert_eq!(
-            page.total,
-            Some(i64::try_from(expected.len()).unwrap()),
-            "{query:?}"
-        );
+        let total = query.include_total.then(|| i64::try_from(expected.len()).unwrap());
+        assert_eq!(page.total, total, "{query:?}");
         seen.extend(page.items);
         if !page.has_more {
             break;
         }
+        query.include_total = query.after.is_none();
         query.after = seen.last().map(Alert::cursor);
     }
     assert_eq!(ids(&seen), ids(&expected), "{query:?}");
@@ -209,14 +179,8 @@ fn matches(filter: &AlertFilter, alert: &Alert) -> bool {
         && any_of(&filter.status_classes, &alert.status_class)
         && any_of(&filter.types, &alert.kind)
         && any_of(&filter.severities, &alert.severity)
-        && filter
-            .assigned_to
-            .as_ref()
-            .is_none_or(|assignee| *assignee == alert.assigned_to)
-        && filter
-            .escalated_to
-            .as_ref()
-            .is_none_or(|person| alert.escalated_to.contains(person))
+        && filter.assigned_to.as_ref().is_none_or(|assignee| *assignee == alert.assigned_to)
+        && filter.escalated_to.as_ref().is_none_or(|person| alert.escalated_to.contains(person))
         && (filter.entity_ids.is_empty() || alert.entities.iter().any(|id| filter.entity_ids.contains(id)))
         && within(filter.created, alert.created_at)
         && within(filter.updated, alert.updated_at)

@@ -36,8 +36,6 @@ impl Random {
     pub fn some<T: Copy>(&mut self, from: &[T], least: usize, most: usize) -> Vec<T> {
         let mut left = from.to_vec();
         let count = least + self.below(most - least + 1);
-        (0..count.min(from.len()))
-            .map(|_| left.swap_remove(self.below(left.len())))
-            .collect()
+        (0..count.min(from.len())).map(|_| left.swap_remove(self.below(left.len()))).collect()
     }
 }

@@ -53,10 +53,7 @@ async fn pretend_newer(database: &TestDatabase) {
 async fn an_empty_database_is_refused_where_migrating_is_not_wanted(database: TestDatabase) {
     for _ in 0..2 {
         let refused = refusal(&database, OnOlderSchema::Refuse).await;
-        assert!(
-            matches!(refused, OpenError::Older { found: 0, known: 1.. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, OpenError::Older { found: 0, known: 1.. }), "{refused}");
         assert_eq!(version(&database).await.found, 0);
     }
 }
@@ -75,10 +72,7 @@ async fn a_newer_schema_is_refused(database: TestDatabase) {
     pretend_newer(&database).await;
     for on_older in [OnOlderSchema::Refuse, OnOlderSchema::Migrate] {
         let refused = refusal(&database, on_older).await;
-        assert!(
-            matches!(refused, OpenError::Newer { found: 9999, .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, OpenError::Newer { found: 9999, .. }), "{refused}");
     }
     assert_eq!(version(&database).await.found, 9999);
 }

@@ -23,11 +23,7 @@ on_every_store!(
 );
 
 async fn all(world: &World, origin: StatusOrigin) -> Vec<AlertStatus> {
-    let page = world
-        .store
-        .statuses(world.organization, origin, None, PageSize::MAX)
-        .await
-        .unwrap();
+    let page = world.store.statuses(world.organization, origin, None, PageSize::MAX).await.unwrap();
     assert!(!page.has_more);
     page.items
 }
@@ -51,11 +47,7 @@ async fn a_status_is_read_as_it_was_made(world: &World) {
             class,
         };
         let change = world.later();
-        let made = world
-            .store
-            .create_status(world.organization, new.clone(), &change)
-            .await
-            .unwrap();
+        let made = world.store.create_status(world.organization, new.clone(), &change).await.unwrap();
         assert_eq!(made, new.into_status(world.organization, &change));
         assert_eq!(all(world, StatusOrigin::Custom).await[count], made);
     }
@@ -65,14 +57,8 @@ async fn a_key_is_taken_once_also_by_a_built_in_status(world: &World) {
     world.add_status("PENDING").await;
     let before = all(world, StatusOrigin::Custom).await;
     for taken in ["PENDING", "FLAGGED", "INVESTIGATING", "RESOLVED"] {
-        let again = NewStatus {
-            name: text("Another"),
-            ..world.status(taken)
-        };
-        let refused = world
-            .store
-            .create_status(world.organization, again, &world.later())
-            .await;
+        let again = NewStatus { name: text("Another"), ..world.status(taken) };
+        let refused = world.store.create_status(world.organization, again, &world.later()).await;
         assert!(matches!(refused, Err(StoreError::Duplicate)), "{taken}");
     }
     assert_eq!(all(world, StatusOrigin::Custom).await, before);
@@ -90,9 +76,7 @@ async fn statuses_come_in_the_byte_order_of_their_keys_page_by_page(world: &Worl
         let size = PageSize::parse(Some(size), PageSize::DEFAULT).unwrap();
         let (mut seen, mut after): (Vec<_>, Option<StatusKey>) = (Vec::new(), None);
         loop {
-            let page = world
-                .store
-                .statuses(world.organization, StatusOrigin::Custom, after.as_ref(), size);
+            let page = world.store.statuses(world.organization, StatusOrigin::Custom, after.as_ref(), size);
             let page = page.await.unwrap();
             assert!(page.items.len() == size.get() || !page.has_more);
             seen.extend(page.items);
@@ -109,41 +93,26 @@ async fn missing_statuses_are_told_in_the_order_asked(world: &World) {
     world.add_status("PENDING").await;
     let missing = async |asked: &[&str]| {
         let asked: Vec<_> = asked.iter().map(|name| key(name)).collect();
-        let missing = world
-            .store
-            .missing_statuses(world.organization, &asked)
-            .await
-            .unwrap();
+        let missing = world.store.missing_statuses(world.organization, &asked).await.unwrap();
         missing.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert!(missing(&[]).await.is_empty());
     assert!(missing(&["PENDING", "FLAGGED"]).await.is_empty());
-    assert_eq!(
-        missing(&["Z", "PENDING", "A", "RESOLVED", "M"]).await,
-        ["Z", "A", "M"]
-    );
+    assert_eq!(missing(&["Z", "PENDING", "A", "RESOLVED", "M"]).await, ["Z", "A", "M"]);
 }
 
 async fn patch(world: &World, name: &str, patch: &StatusPatch) -> Result<AlertStatus, StoreError> {
-    world
-        .store
-        .update_status(world.organization, &key(name), patch, &world.later())
-        .await
+    world.store.update_status(world.organization, &key(name), patch, &world.later()).await
 }
 
 async fn a_name_and_a_colour_are_changed(world: &World) {
     world.add_status("PENDING").await;
     let mut expected = all(world, StatusOrigin::Custom).await.remove(0);
     let green = Colour::parse("#10b981").unwrap();
-    for (name, colour) in [
-        (Some("One"), None),
-        (None, Some(green)),
-        (Some("Two"), Some(Colour::parse("#64748B").unwrap())),
-    ] {
-        let change = StatusPatch {
-            name: name.map(text),
-            colour,
-        };
+    for (name, colour) in
+        [(Some("One"), None), (None, Some(green)), (Some("Two"), Some(Colour::parse("#64748B").unwrap()))]
+    {
+        let change = StatusPatch { name: name.map(text), colour };
         let updated = patch(world, "PENDING", &change).await.unwrap();
         expected.name = change.name.unwrap_or(expected.name);
         expected.colour = change.colour.unwrap_or(expected.colour);
@@ -156,10 +125,7 @@ async fn a_name_and_a_colour_are_changed(world: &World) {
 async fn a_change_of_nothing_leaves_the_time(world: &World) {
     world.add_status("PENDING").await;
     let before = all(world, StatusOrigin::Custom).await.remove(0);
-    let same = StatusPatch {
-        name: Some(before.name.clone()),
-        colour: Some(before.colour),
-    };
+    let same = StatusPatch { name: Some(before.name.clone()), colour: Some(before.colour) };
     for change in [StatusPatch::default(), same] {
         assert_eq!(patch(world, "PENDING", &change).await.unwrap(), before);
         assert_eq!(all(world, StatusOrigin::Custom).await, [before.clone()]);
@@ -167,26 +133,14 @@ async fn a_change_of_nothing_leaves_the_time(world: &World) {
 }
 
 async fn an_unknown_status_is_not_found(world: &World) {
-    let change = StatusPatch {
-        name: Some(text("One")),
-        colour: None,
-    };
-    assert!(matches!(
-        patch(world, "NO_SUCH", &change).await,
-        Err(StoreError::NotFound)
-    ));
-    let deleted = world
-        .store
-        .delete_status(world.organization, &key("NO_SUCH"), &world.change())
-        .await;
+    let change = StatusPatch { name: Some(text("One")), colour: None };
+    assert!(matches!(patch(world, "NO_SUCH", &change).await, Err(StoreError::NotFound)));
+    let deleted = world.store.delete_status(world.organization, &key("NO_SUCH"), &world.change()).await;
     assert!(matches!(deleted, Err(StoreError::NotFound)));
 }
 
 async fn delete(world: &World, name: &str) -> Result<(), StoreError> {
-    world
-        .store
-        .delete_status(world.organization, &key(name), &world.change())
-        .await
+    world.store.delete_status(world.organization, &key(name), &world.change()).await
 }
 
 async fn a_status_that_no_alert_uses_is_deleted(world: &World) {
@@ -195,26 +149,14 @@ async fn a_status_that_no_alert_uses_is_deleted(world: &World) {
     world.flag_in("WAITING").await;
     delete(world, "PENDING").await.unwrap();
     assert_eq!(keys(&all(world, StatusOrigin::Custom).await), ["WAITING"]);
-    assert!(matches!(
-        delete(world, "PENDING").await,
-        Err(StoreError::NotFound)
-    ));
-    let late = redflag::domain::NewAlert {
-        status: key("PENDING"),
-        ..world.alert()
-    };
-    assert!(matches!(
-        world.store.flag(late, &world.change()).await,
-        Err(StoreError::UnknownStatus(_))
-    ));
+    assert!(matches!(delete(world, "PENDING").await, Err(StoreError::NotFound)));
+    let late = redflag::domain::NewAlert { status: key("PENDING"), ..world.alert() };
+    assert!(matches!(world.store.flag(late, &world.change()).await, Err(StoreError::UnknownStatus(_))));
 }
 
 async fn a_status_in_use_tells_how_many_alerts_use_it(world: &World) {
     world.add_status("PENDING").await;
-    let move_to = |status| AlertPatch {
-        status: Some(key(status)),
-        ..AlertPatch::default()
-    };
+    let move_to = |status| AlertPatch { status: Some(key(status)), ..AlertPatch::default() };
     let mut alerts = Vec::new();
     for count in 1..=3 {
         alerts.push(world.flag_in("PENDING").await.id);
@@ -231,14 +173,7 @@ async fn a_status_in_use_tells_how_many_alerts_use_it(world: &World) {
 async fn a_key_can_be_used_again_after_deletion(world: &World) {
     world.add_status("PENDING").await;
     delete(world, "PENDING").await.unwrap();
-    let closed = NewStatus {
-        class: StatusClass::Closed,
-        ..world.status("PENDING")
-    };
-    world
-        .store
-        .create_status(world.organization, closed, &world.change())
-        .await
-        .unwrap();
+    let closed = NewStatus { class: StatusClass::Closed, ..world.status("PENDING") };
+    world.store.create_status(world.organization, closed, &world.change()).await.unwrap();
     assert_eq!(world.flag_in("PENDING").await.status_class, StatusClass::Closed);
 }

@@ -33,11 +33,8 @@ async fn another_organization_s_alert_can_t_be_read_or_changed(world: &World) {
     let other = world.add_organization("other").await;
     let alert = flag_for(world, world.organization).await;
     let missing = AnomalyId::from_uuid(other.uuid());
-    let patch = AlertPatch {
-        title: Some(text("Mine")),
-        status: Some(key("RESOLVED")),
-        ..AlertPatch::default()
-    };
+    let patch =
+        AlertPatch { title: Some(text("Mine")), status: Some(key("RESOLVED")), ..AlertPatch::default() };
     for id in [alert.id, missing] {
         assert_eq!(world.store.alert(other, id).await.unwrap(), None);
         let refused = world.store.update_alert(other, id, &patch, &world.later()).await;
@@ -48,28 +45,13 @@ async fn another_organization_s_alert_can_t_be_read_or_changed(world: &World) {
 
 async fn lists_hold_only_the_organization_s_own_alerts(world: &World) {
     let other = world.add_organization("other").await;
-    let alerts = [
-        flag_for(world, world.organization).await,
-        flag_for(world, other).await,
-    ];
+    let alerts = [flag_for(world, world.organization).await, flag_for(world, other).await];
     let filters = [
         AlertFilter::default(),
-        AlertFilter {
-            statuses: vec![key("FLAGGED")],
-            ..AlertFilter::default()
-        },
-        AlertFilter {
-            assigned_to: Some(text("ada")),
-            ..AlertFilter::default()
-        },
-        AlertFilter {
-            escalated_to: Some(text("bob")),
-            ..AlertFilter::default()
-        },
-        AlertFilter {
-            entity_ids: alerts[0].entities.balances.clone(),
-            ..AlertFilter::default()
-        },
+        AlertFilter { statuses: vec![key("FLAGGED")], ..AlertFilter::default() },
+        AlertFilter { assigned_to: Some(text("ada")), ..AlertFilter::default() },
+        AlertFilter { escalated_to: Some(text("bob")), ..AlertFilter::default() },
+        AlertFilter { entity_ids: alerts[0].entities.balances.clone(), ..AlertFilter::default() },
         AlertFilter {
             entity_ids: alerts[0].entities.balances.clone(),
             escalated_to: Some(text("bob")),
@@ -79,16 +61,9 @@ async fn lists_hold_only_the_organization_s_own_alerts(world: &World) {
     ];
     for filter in filters {
         for alert in &alerts {
-            let query = AlertQuery {
-                organization_id: alert.organization_id,
-                ..world.query(filter.clone())
-            };
+            let query = AlertQuery { organization_id: alert.organization_id, ..world.query(filter.clone()) };
             let page = world.store.alerts(&query).await.unwrap();
-            assert_eq!(
-                (ids(&page.items), page.total),
-                (vec![alert.id], Some(1)),
-                "{filter:?}"
-            );
+            assert_eq!((ids(&page.items), page.total), (vec![alert.id], Some(1)), "{filter:?}");
         }
     }
 }
@@ -97,44 +72,20 @@ async fn another_organization_s_status_is_unknown(world: &World) {
     let other = world.add_organization("other").await;
     let status = world.add_status("PENDING").await;
     let alert = flag_for(world, other).await;
-    let move_to = AlertPatch {
-        status: Some(status.clone()),
-        ..AlertPatch::default()
-    };
-    let moved = world
-        .store
-        .update_alert(other, alert.id, &move_to, &world.later())
-        .await;
+    let move_to = AlertPatch { status: Some(status.clone()), ..AlertPatch::default() };
+    let moved = world.store.update_alert(other, alert.id, &move_to, &world.later()).await;
     assert!(matches!(moved, Err(StoreError::UnknownStatus(_))));
-    let new = NewAlert {
-        organization_id: other,
-        status: status.clone(),
-        ..world.alert()
-    };
+    let new = NewAlert { organization_id: other, status: status.clone(), ..world.alert() };
     let flagged = world.store.flag(new, &world.change()).await;
     assert!(matches!(flagged, Err(StoreError::UnknownStatus(_))));
-    let missing = world
-        .store
-        .missing_statuses(other, std::slice::from_ref(&status))
-        .await
-        .unwrap();
+    let missing = world.store.missing_statuses(other, std::slice::from_ref(&status)).await.unwrap();
     assert_eq!(missing, [status.clone()]);
-    let patch = StatusPatch {
-        name: Some(text("Mine")),
-        colour: None,
-    };
-    let updated = world
-        .store
-        .update_status(other, &status, &patch, &world.later())
-        .await;
+    let patch = StatusPatch { name: Some(text("Mine")), colour: None };
+    let updated = world.store.update_status(other, &status, &patch, &world.later()).await;
     assert!(matches!(updated, Err(StoreError::NotFound)));
     let deleted = world.store.delete_status(other, &status, &world.change()).await;
     assert!(matches!(deleted, Err(StoreError::NotFound)));
-    let page = world
-        .store
-        .statuses(other, StatusOrigin::Custom, None, PageSize::MAX)
-        .await
-        .unwrap();
+    let page = world.store.statuses(other, StatusOrigin::Custom, None, PageSize::MAX).await.unwrap();
     assert!(page.items.is_empty());
     world.flag_in("PENDING").await;
 }
@@ -142,32 +93,14 @@ async fn another_organization_s_status_is_unknown(world: &World) {
 async fn statuses_of_the_same_key_are_apart(world: &World) {
     let other = world.add_organization("other").await;
     let status = world.add_status("PENDING").await;
-    world
-        .store
-        .create_status(other, world.status("PENDING"), &world.change())
-        .await
-        .unwrap();
+    world.store.create_status(other, world.status("PENDING"), &world.change()).await.unwrap();
     world.flag_in("PENDING").await;
-    let patch = StatusPatch {
-        name: Some(text("Theirs")),
-        colour: None,
-    };
-    world
-        .store
-        .update_status(other, &status, &patch, &world.later())
-        .await
-        .unwrap();
+    let patch = StatusPatch { name: Some(text("Theirs")), colour: None };
+    world.store.update_status(other, &status, &patch, &world.later()).await.unwrap();
     // Not in use there, only here.
-    world
-        .store
-        .delete_status(other, &status, &world.change())
-        .await
-        .unwrap();
-    let own = world
-        .store
-        .statuses(world.organization, StatusOrigin::Custom, None, PageSize::MAX)
-        .await
-        .unwrap();
+    world.store.delete_status(other, &status, &world.change()).await.unwrap();
+    let own =
+        world.store.statuses(world.organization, StatusOrigin::Custom, None, PageSize::MAX).await.unwrap();
     assert_eq!(own.items.len(), 1);
     assert_eq!(own.items[0].name, text("Waiting for review"));
 }
@@ -176,31 +109,15 @@ async fn an_organization_that_does_not_exist_has_nothing(world: &World) {
     let nobody = world.organization("nobody").id;
     let alert = world.flag(world.alert()).await;
     assert_eq!(world.store.alert(nobody, alert.id).await.unwrap(), None);
-    let query = AlertQuery {
-        organization_id: nobody,
-        ..world.query(AlertFilter::default())
-    };
+    let query = AlertQuery { organization_id: nobody, ..world.query(AlertFilter::default()) };
     let page = world.store.alerts(&query).await.unwrap();
     assert_eq!((page.items.len(), page.total), (0, Some(0)));
-    let new = NewAlert {
-        organization_id: nobody,
-        ..world.alert()
-    };
-    assert!(matches!(
-        world.store.flag(new, &world.change()).await,
-        Err(StoreError::UnknownStatus(_))
-    ));
-    let made = world
-        .store
-        .create_status(nobody, world.status("PENDING"), &world.change())
-        .await;
+    let new = NewAlert { organization_id: nobody, ..world.alert() };
+    assert!(matches!(world.store.flag(new, &world.change()).await, Err(StoreError::UnknownStatus(_))));
+    let made = world.store.create_status(nobody, world.status("PENDING"), &world.change()).await;
     assert!(matches!(made, Err(StoreError::NotFound)));
     let flagged = key("FLAGGED");
-    let missing = world
-        .store
-        .missing_statuses(nobody, std::slice::from_ref(&flagged))
-        .await
-        .unwrap();
+    let missing = world.store.missing_statuses(nobody, std::slice::from_ref(&flagged)).await.unwrap();
     assert_eq!(missing, [flagged]);
     assert!(world.store.keys(Some(nobody)).await.unwrap().is_empty());
 }

@@ -38,108 +38,32 @@ async fn flagged(world: &World) -> Alert {
 fn patches() -> Vec<(AlertPatch, fn(&mut Alert))> {
     let none = AlertPatch::default;
     vec![
-        (
-            AlertPatch {
-                title: Some(text("New")),
-                ..none()
-            },
-            |a| a.title = text("New"),
-        ),
-        (
-            AlertPatch {
-                title: Some(text("")),
-                ..none()
-            },
-            |a| a.title = text(""),
-        ),
-        (
-            AlertPatch {
-                description: Some(text("D")),
-                ..none()
-            },
-            |a| a.description = text("D"),
-        ),
-        (
-            AlertPatch {
-                status: Some(key("RESOLVED")),
-                ..none()
-            },
-            |a| {
-                a.status = key("RESOLVED");
-                a.status_class = StatusClass::Closed;
-            },
-        ),
-        (
-            AlertPatch {
-                severity: Some(Severity::Critical),
-                ..none()
-            },
-            |a| a.severity = Severity::Critical,
-        ),
-        (
-            AlertPatch {
-                severity: Some(Severity::Unspecified),
-                ..none()
-            },
-            |a| a.severity = Severity::Unspecified,
-        ),
-        (
-            AlertPatch {
-                assigned_to: Some(text("zoe")),
-                ..none()
-            },
-            |a| a.assigned_to = text("zoe"),
-        ),
-        (
-            AlertPatch {
-                assigned_to: Some(text("")),
-                ..none()
-            },
-            |a| a.assigned_to = text(""),
-        ),
-        (
-            AlertPatch {
-                escalated_to: Some(vec![text("bob"), text("cy")]),
-                ..none()
-            },
-            |a| {
-                a.escalated_to = vec![text("bob"), text("cy")];
-            },
-        ),
-        (
-            AlertPatch {
-                metadata: Some(metadata(r#"{"b": 2.5}"#)),
-                ..none()
-            },
-            |a| {
-                a.metadata = metadata(r#"{"b": 2.5}"#);
-            },
-        ),
-        (
-            AlertPatch {
-                affected_balances: Some(vec![entity("bal_2"), entity("bln_1")]),
-                ..none()
-            },
-            |a| {
-                a.entities.balances = vec![entity("bal_2"), entity("bln_1")];
-            },
-        ),
-        (
-            AlertPatch {
-                affected_transactions: Some(vec![]),
-                ..none()
-            },
-            |a| a.entities.transactions = vec![],
-        ),
-        (
-            AlertPatch {
-                affected_identities: Some(vec![entity("idt_3")]),
-                ..none()
-            },
-            |a| {
-                a.entities.identities = vec![entity("idt_3")];
-            },
-        ),
+        (AlertPatch { title: Some(text("New")), ..none() }, |a| a.title = text("New")),
+        (AlertPatch { title: Some(text("")), ..none() }, |a| a.title = text("")),
+        (AlertPatch { description: Some(text("D")), ..none() }, |a| a.description = text("D")),
+        (AlertPatch { status: Some(key("RESOLVED")), ..none() }, |a| {
+            a.status = key("RESOLVED");
+            a.status_class = StatusClass::Closed;
+        }),
+        (AlertPatch { severity: Some(Severity::Critical), ..none() }, |a| a.severity = Severity::Critical),
+        (AlertPatch { severity: Some(Severity::Unspecified), ..none() }, |a| {
+            a.severity = Severity::Unspecified
+        }),
+        (AlertPatch { assigned_to: Some(text("zoe")), ..none() }, |a| a.assigned_to = text("zoe")),
+        (AlertPatch { assigned_to: Some(text("")), ..none() }, |a| a.assigned_to = text("")),
+        (AlertPatch { escalated_to: Some(vec![text("bob"), text("cy")]), ..none() }, |a| {
+            a.escalated_to = vec![text("bob"), text("cy")];
+        }),
+        (AlertPatch { metadata: Some(metadata(r#"{"b": 2.5}"#)), ..none() }, |a| {
+            a.metadata = metadata(r#"{"b": 2.5}"#);
+        }),
+        (AlertPatch { affected_balances: Some(vec![entity("bal_2"), entity("bln_1")]), ..none() }, |a| {
+            a.entities.balances = vec![entity("bal_2"), entity("bln_1")];
+        }),
+        (AlertPatch { affected_transactions: Some(vec![]), ..none() }, |a| a.entities.transactions = vec![]),
+        (AlertPatch { affected_identities: Some(vec![entity("idt_3")]), ..none() }, |a| {
+            a.entities.identities = vec![entity("idt_3")];
+        }),
     ]
 }
 
@@ -217,10 +141,7 @@ async fn an_unknown_alert_is_not_found(world: &World) {
     let unknown = AnomalyId::from_uuid(world.organization.uuid());
     assert_eq!(world.read(unknown).await, None);
     for (patch, _) in patches() {
-        assert!(matches!(
-            world.update(unknown, &patch).await,
-            Err(StoreError::NotFound)
-        ));
+        assert!(matches!(world.update(unknown, &patch).await, Err(StoreError::NotFound)));
     }
 }
 
@@ -246,34 +167,22 @@ async fn a_status_moves_the_alert_to_its_class(world: &World) {
         ("PENDING", StatusClass::InProgress),
         ("FLAGGED", StatusClass::Open),
     ] {
-        let patch = AlertPatch {
-            status: Some(key(status)),
-            ..AlertPatch::default()
-        };
+        let patch = AlertPatch { status: Some(key(status)), ..AlertPatch::default() };
         assert_eq!(world.update(alert.id, &patch).await.unwrap().status_class, class);
         for asked in StatusClass::ALL {
-            let filter = AlertFilter {
-                status_classes: vec![asked],
-                ..AlertFilter::default()
-            };
+            let filter = AlertFilter { status_classes: vec![asked], ..AlertFilter::default() };
             assert_eq!(world.find(filter).await.len(), usize::from(asked == class));
         }
     }
 }
 
 async fn find_by_entity(world: &World, id: &str) -> Vec<AnomalyId> {
-    let filter = AlertFilter {
-        entity_ids: vec![entity(id)],
-        ..AlertFilter::default()
-    };
+    let filter = AlertFilter { entity_ids: vec![entity(id)], ..AlertFilter::default() };
     world.find(filter).await
 }
 
 async fn find_by_escalation(world: &World, person: &str) -> Vec<AnomalyId> {
-    let filter = AlertFilter {
-        escalated_to: Some(text(person)),
-        ..AlertFilter::default()
-    };
+    let filter = AlertFilter { escalated_to: Some(text(person)), ..AlertFilter::default() };
     world.find(filter).await
 }
 
@@ -285,14 +194,7 @@ async fn an_alert_is_found_by_the_entities_it_has_now(world: &World) {
         ..AlertPatch::default()
     };
     world.update(alert.id, &patch).await.unwrap();
-    for (id, found) in [
-        ("bln_1", 0),
-        ("bln_2", 1),
-        ("txn_1", 1),
-        ("idt_1", 1),
-        ("idt_2", 1),
-        ("IDT_2", 0),
-    ] {
+    for (id, found) in [("bln_1", 0), ("bln_2", 1), ("txn_1", 1), ("idt_1", 1), ("idt_2", 1), ("IDT_2", 0)] {
         let Ok(id) = redflag::domain::EntityId::parse(id) else {
             continue;
         };
@@ -302,10 +204,7 @@ async fn an_alert_is_found_by_the_entities_it_has_now(world: &World) {
 
 async fn an_alert_is_found_by_whom_it_is_escalated_to_now(world: &World) {
     let alert = flagged(world).await;
-    let patch = AlertPatch {
-        escalated_to: Some(vec![text("cy"), text("ann")]),
-        ..AlertPatch::default()
-    };
+    let patch = AlertPatch { escalated_to: Some(vec![text("cy"), text("ann")]), ..AlertPatch::default() };
     world.update(alert.id, &patch).await.unwrap();
     for (person, found) in [("ann", 1), ("bob", 0), ("cy", 1), ("Cy", 0)] {
         assert_eq!(find_by_escalation(world, person).await.len(), found, "{person}");
@@ -314,16 +213,10 @@ async fn an_alert_is_found_by_whom_it_is_escalated_to_now(world: &World) {
 
 async fn lists_may_be_emptied_and_filled_again(world: &World) {
     let alert = flagged(world).await;
-    for (people, found) in [
-        (vec![], 0),
-        (vec![text("bob")], 1),
-        (vec![], 0),
-        (vec![text("ann"), text("bob")], 1),
-    ] {
-        let patch = AlertPatch {
-            escalated_to: Some(people.clone()),
-            ..AlertPatch::default()
-        };
+    for (people, found) in
+        [(vec![], 0), (vec![text("bob")], 1), (vec![], 0), (vec![text("ann"), text("bob")], 1)]
+    {
+        let patch = AlertPatch { escalated_to: Some(people.clone()), ..AlertPatch::default() };
         assert_eq!(world.update(alert.id, &patch).await.unwrap().escalated_to, people);
         assert_eq!(find_by_escalation(world, "bob").await.len(), found);
     }
@@ -347,29 +240,14 @@ async fn an_alert_always_names_at_least_one_entity(world: &World) {
 async fn an_alert_names_at_most_a_hundred_entities_over_all_lists(world: &World) {
     let alert = flagged(world).await;
     let many = |count| Some((0..count).map(|n| entity(&format!("txn_{n}"))).collect());
-    let too_many = AlertPatch {
-        affected_transactions: many(99),
-        ..AlertPatch::default()
-    };
+    let too_many = AlertPatch { affected_transactions: many(99), ..AlertPatch::default() };
     let refused = world.update(alert.id, &too_many).await;
     assert!(
         matches!(refused, Err(StoreError::Rule(rule)) if rule.to_string().contains("at most 100 entities, is 101"))
     );
     assert_eq!(world.read(alert.id).await, Some(alert.clone()));
-    let most = AlertPatch {
-        affected_transactions: many(98),
-        ..AlertPatch::default()
-    };
-    assert_eq!(
-        world
-            .update(alert.id, &most)
-            .await
-            .unwrap()
-            .entities
-            .iter()
-            .count(),
-        100
-    );
+    let most = AlertPatch { affected_transactions: many(98), ..AlertPatch::default() };
+    assert_eq!(world.update(alert.id, &most).await.unwrap().entities.iter().count(), 100);
 }
 
 async fn a_clock_that_goes_backwards_never_moves_updated_at_back(world: &World) {
@@ -381,14 +259,8 @@ async fn a_clock_that_goes_backwards_never_moves_updated_at_back(world: &World) 
         (TimeDelta::hours(-9), "Three", made + TimeDelta::hours(2)),
     ] {
         world.clock.step(step);
-        let patch = AlertPatch {
-            title: Some(text(title)),
-            ..AlertPatch::default()
-        };
-        let updated = world
-            .store
-            .update_alert(world.organization, alert.id, &patch, &world.change())
-            .await;
+        let patch = AlertPatch { title: Some(text(title)), ..AlertPatch::default() };
+        let updated = world.store.update_alert(world.organization, alert.id, &patch, &world.change()).await;
         assert_eq!(updated.unwrap().updated_at, expected);
         assert_eq!(world.read(alert.id).await.unwrap().updated_at, expected);
     }

@@ -114,18 +114,12 @@ impl World {
 
     /// Flags an alert in `status`.
     pub async fn flag_in(&self, status: &str) -> Alert {
-        self.flag(NewAlert {
-            status: key(status),
-            ..self.alert()
-        })
-        .await
+        self.flag(NewAlert { status: key(status), ..self.alert() }).await
     }
 
     /// Updates an alert of the first organization, a second later.
     pub async fn update(&self, id: AnomalyId, patch: &AlertPatch) -> Result<Alert, StoreError> {
-        self.store
-            .update_alert(self.organization, id, patch, &self.later())
-            .await
+        self.store.update_alert(self.organization, id, patch, &self.later()).await
     }
 
     pub async fn read(&self, id: AnomalyId) -> Option<Alert> {
@@ -163,11 +157,7 @@ impl World {
 
     pub async fn add_status(&self, name: &str) -> StatusKey {
         let status = self.status(name);
-        self.store
-            .create_status(self.organization, status, &self.change())
-            .await
-            .unwrap()
-            .key
+        self.store.create_status(self.organization, status, &self.change()).await.unwrap().key
     }
 }
 

@@ -14,9 +14,7 @@ pub struct TestClock {
 impl Default for TestClock {
     /// Stands at 2026-01-02 03:04:05.678901 UTC: every digit counts.
     fn default() -> Self {
-        Self {
-            micros: AtomicI64::new(instant("2026-01-02T03:04:05.678901Z").timestamp_micros()),
-        }
+        Self { micros: AtomicI64::new(instant("2026-01-02T03:04:05.678901Z").timestamp_micros()) }
     }
 }
 

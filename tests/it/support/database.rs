@@ -82,10 +82,7 @@ impl TestDatabase {
     fn create_file() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let file = folder.path().join("redflag.db");
-        Self {
-            url: format!("sqlite:{}", file.display()),
-            place: Place::Sqlite { _folder: folder },
-        }
+        Self { url: format!("sqlite:{}", file.display()), place: Place::Sqlite { _folder: folder } }
     }
 
     async fn create_on_server() -> Self {
@@ -97,10 +94,7 @@ impl TestDatabase {
         ))
         .await
         .expect("the test server makes databases");
-        Self {
-            url: on_server(&name),
-            place: Place::Postgres { name },
-        }
+        Self { url: on_server(&name), place: Place::Postgres { name } }
     }
 }
 
@@ -112,9 +106,7 @@ impl Drop for TestDatabase {
         let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
         // Where it fails, the server keeps a database that nobody uses: no reason to fail the test.
         let _ = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(administer(statement))
         })
         .join();
@@ -125,9 +117,7 @@ impl Drop for TestDatabase {
 fn on_server(database: &str) -> String {
     let server = server();
     let (server, parameters) = server.split_once('?').unwrap_or((&server, ""));
-    let (host, _) = server
-        .rsplit_once('/')
-        .expect("the URL of the test server names a database");
+    let (host, _) = server.rsplit_once('/').expect("the URL of the test server names a database");
     format!("{host}/{database}?{parameters}")
 }
 
@@ -139,9 +129,7 @@ fn server() -> String {
 async fn administer(statements: String) -> Result<(), sqlx::Error> {
     let mut conn = PgConnection::connect(&server()).await?;
     for statement in statements.split("; ") {
-        sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
-            .execute(&mut conn)
-            .await?;
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut conn).await?;
     }
     conn.close().await
 }

@@ -1,0 +1,130 @@
+//! The composition root: opens the store, builds the router, binds, serves until told to stop, and drains.
+
+mod router;
+mod server;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use http::HeaderValue;
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+
+use crate::{
+    auth::{Authenticator, Secret},
+    domain::{Clock, SystemClock, SystemIds},
+    grpc::Health,
+    service::{FirstKey, Service},
+    store::{Store, connect, schema::OnOlderSchema},
+};
+
+/// How long closing the store may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen, `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// Which database.
+    pub database_url: String,
+    /// How many connections to it at most.
+    pub database_connections: u32,
+    /// What to do about an older schema.
+    pub on_older: OnOlderSchema,
+    /// The secret of the first key; a fresh one is made when absent.
+    pub bootstrap_key: Option<Secret>,
+    /// How long a call may take.
+    pub request_timeout: Duration,
+    /// How long to keep accepting calls after health has turned NOT_SERVING.
+    pub shutdown_delay: Duration,
+    /// How long calls in flight may take to finish at shutdown.
+    pub drain_timeout: Duration,
+    /// Which web origins may call from a browser; `*` is any.
+    pub allow_origins: Vec<HeaderValue>,
+}
+
+/// The use cases over the database at `url`, for the command line.
+///
+/// # Errors
+/// When the database can't be opened.
+pub async fn open_service(url: &str, connections: u32, on_older: OnOlderSchema) -> anyhow::Result<Service> {
+    let store = connect::open(url, connections, on_older).await?;
+    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
+}
+
+/// A server that is bound, and not serving yet.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: axum::Router,
+    store: Arc<dyn Store>,
+    health: Health,
+    stopping: watch::Sender<bool>,
+    first_key: Option<FirstKey>,
+    shutdown_delay: Duration,
+    drain_timeout: Duration,
+}
+
+impl App {
+    /// Binds, opens the store, and makes the first key on an empty database.
+    ///
+    /// # Errors
+    /// When the address is taken, or the database can't be opened; a line that says which.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let bound = TcpListener::bind(&config.listen).await;
+        let listener = bound.with_context(|| format!("can't listen on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        let store = connect::open(&config.database_url, config.database_connections, config.on_older).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let service = Service::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
+        let first_key = service.bootstrap(config.bootstrap_key).await?;
+        let authenticator = Authenticator::new(Arc::clone(&store), clock);
+        let health = Health::serving().await;
+        let (stopping, is_stopping) = watch::channel(false);
+        let faces = router::Faces { service, authenticator, health: &health, is_stopping };
+        let router = router::build(faces, config.request_timeout, &config.allow_origins)?;
+        let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
+        Ok(Self {
+            listener,
+            address,
+            router,
+            store,
+            health,
+            stopping,
+            first_key,
+            shutdown_delay,
+            drain_timeout,
+        })
+    }
+
+    /// Where the server listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The first key, when this start made it.
+    pub const fn first_key(&self) -> Option<&FirstKey> {
+        self.first_key.as_ref()
+    }
+
+    /// Serves until `shutdown` is done; then turns NOT_SERVING, lets calls in flight finish, and closes the store.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { listener, router, store, health, stopping, shutdown_delay, drain_timeout, .. } = self;
+        let stop = async {
+            shutdown.await;
+            tracing::info!("shutting down");
+            stopping.send_replace(true);
+            health.stop().await;
+            tokio::time::sleep(shutdown_delay).await;
+        };
+        let connections = server::accept_until(listener, router, stop).await;
+        health.end_watches().await;
+        if timeout(drain_timeout, connections.shutdown()).await.is_err() {
+            tracing::warn!(?drain_timeout, "calls were still in flight and are cut off");
+        }
+        if timeout(CLOSE_TIMEOUT, store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time");
+        }
+        tracing::info!("stopped");
+    }
+}

@@ -1,0 +1,71 @@
+//! Joins the two faces on one port.
+
+use std::time::Duration;
+
+use axum::{Router, extract::Request, middleware, response::Response};
+use http::{HeaderName, HeaderValue, Method, header};
+use tokio::sync::watch;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::{
+    auth::Authenticator,
+    call,
+    grpc::{self, Health},
+    http as rest,
+    service::Service,
+    telemetry,
+};
+
+/// What the faces are made of.
+pub struct Faces<'a> {
+    /// The use cases that both call.
+    pub service: Service,
+    /// Who knows the keys.
+    pub authenticator: Authenticator,
+    /// What gRPC's health tells.
+    pub health: &'a Health,
+    /// Turns true when the shutdown begins.
+    pub is_stopping: watch::Receiver<bool>,
+}
+
+/// The routes of both faces, traced, for calls from `allow_origins` too.
+pub fn build(
+    faces: Faces<'_>,
+    request_timeout: Duration,
+    allow_origins: &[HeaderValue],
+) -> anyhow::Result<Router> {
+    let Faces { service, authenticator, health, is_stopping } = faces;
+    let settings = rest::Settings { request_timeout };
+    let readiness = rest::health::Readiness::new(is_stopping);
+    let rest = rest::router(service.clone(), authenticator.clone(), settings, readiness);
+    let grpc = grpc::router(service, authenticator, request_timeout, health)?;
+    let both = grpc.merge(rest).fallback(fallback);
+    let both = if allow_origins.is_empty() { both } else { both.layer(cors(allow_origins)) };
+    Ok(both.layer(middleware::from_fn(telemetry::trace)))
+}
+
+/// Answers what is nowhere, each face in its own way.
+async fn fallback(request: Request) -> Response {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let is_grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
+        grpc::unimplemented().map(axum::body::Body::new)
+    } else {
+        rest::not_found(request.uri().path())
+    }
+}
+
+/// Lets pages of other origins call, with a key that they hold themselves: no cookie is ever looked at.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    let any = origins.iter().any(|origin| origin == "*");
+    let origins = if any { AllowOrigin::any() } else { AllowOrigin::list(origins.iter().cloned()) };
+    let sent = ["x-grpc-web", "x-user-agent", "grpc-timeout"].map(HeaderName::from_static);
+    let ours = [call::REQUEST_ID, call::ACTOR, call::BLNK_KEY, header::AUTHORIZATION, header::CONTENT_TYPE];
+    let answered = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers(sent.into_iter().chain(ours).collect::<Vec<_>>())
+        .expose_headers(answered.into_iter().chain([call::REQUEST_ID, header::LOCATION]).collect::<Vec<_>>())
+        .max_age(Duration::from_hours(1))
+}

@@ -1,0 +1,160 @@
+//! `redflag key`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Database, org::instant, output};
+use crate::{domain::ApiKey, service::NewKeyInput};
+
+/// Make, list and revoke API keys. Works on the database directly, also while a server runs.
+#[derive(Debug, Subcommand)]
+pub enum Key {
+    /// Make a key; its secret is printed once and never again
+    Create(Create),
+    /// List keys, oldest first, revoked and expired ones included
+    List(List),
+    /// Revoke a key: within 5 seconds no running instance accepts it
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The organization, by id or name; may be left out while there is one
+    #[arg(long)]
+    org: Option<String>,
+    /// What to call the key: 1 to 64 characters
+    #[arg(long)]
+    name: String,
+    /// Who answers for the key; new alerts are assigned to them by default
+    #[arg(long)]
+    owner: String,
+    /// What the key may do: alerts:read, alerts:write, statuses:write, or * for everything; may be given several times
+    #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// How long the key works, such as 30d or 12h [default: until it is revoked]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+    #[command(flatten)]
+    database: Database,
+    /// Print JSON; the secret is "key"
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only this organization's, by id or name [default: all]
+    #[arg(long)]
+    org: Option<String>,
+    #[command(flatten)]
+    database: Database,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// The key's id, `key_…`
+    key_id: String,
+    #[command(flatten)]
+    database: Database,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Key {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Create(create) => create.run().await,
+            Self::List(list) => list.run().await,
+            Self::Revoke(revoke) => revoke.run().await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self) -> anyhow::Result<()> {
+        let service = self.database.open().await?;
+        let organization = service.find_organization(self.org.as_deref()).await?;
+        let input = NewKeyInput {
+            organization_id: organization.id,
+            name: self.name,
+            owner: self.owner,
+            scopes: self.scopes,
+            expires_in: self.expires_in,
+        };
+        let (key, secret) = service.create_key(input).await?;
+        if self.json {
+            let mut view = view(&key);
+            view["key"] = secret.reveal().into();
+            return output::print_json(&view);
+        }
+        output::note(&format!(
+            "made the key {} for {}; its secret is shown only now:",
+            key.id, organization.name
+        ));
+        output::print(secret.reveal())
+    }
+}
+
+impl List {
+    async fn run(self) -> anyhow::Result<()> {
+        let service = self.database.open().await?;
+        let organization = match &self.org {
+            Some(org) => Some(service.find_organization(Some(org)).await?.id),
+            None => None,
+        };
+        let keys = service.keys(organization).await?;
+        if self.json {
+            return output::print_json(&keys.iter().map(view).collect());
+        }
+        let rows: Vec<_> = keys.iter().map(row).collect();
+        let headings =
+            ["KEY_ID", "NAME", "OWNER", "PREFIX", "SCOPES", "EXPIRES_AT", "REVOKED_AT", "LAST_USED_AT"];
+        output::print_table(headings, &rows)
+    }
+}
+
+impl Revoke {
+    async fn run(self) -> anyhow::Result<()> {
+        let key = self.database.open().await?.revoke_key(&self.key_id).await?;
+        if self.json {
+            return output::print_json(&view(&key));
+        }
+        output::print(&format!("revoked the key {} ({})", key.id, key.name))
+    }
+}
+
+fn row(key: &ApiKey) -> [String; 8] {
+    let optional = |at: Option<_>| at.map_or_else(|| "-".to_owned(), instant);
+    [
+        key.id.to_string(),
+        key.name.to_string(),
+        key.owner.to_string(),
+        key.prefix.clone(),
+        key.scopes.names().join(","),
+        optional(key.expires_at),
+        optional(key.revoked_at),
+        optional(key.last_used_at),
+    ]
+}
+
+fn view(key: &ApiKey) -> Value {
+    json!({
+        "key_id": key.id.to_string(),
+        "organization_id": key.organization_id.to_string(),
+        "name": key.name.as_str(),
+        "owner": key.owner.as_str(),
+        "scopes": key.scopes.names(),
+        "prefix": key.prefix,
+        "created_at": instant(key.created_at),
+        "expires_at": key.expires_at.map(instant),
+        "revoked_at": key.revoked_at.map(instant),
+        "last_used_at": key.last_used_at.map(instant),
+    })
+}

@@ -1,0 +1,32 @@
+//! `redflag migrate`.
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{Database, output};
+use crate::store::{connect, schema::SchemaVersion};
+
+/// Bring the database's schema up to date. `serve` does so by itself unless told otherwise.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    database: Database,
+    /// Change nothing; exit 0 when the schema is up to date, 1 when it is not
+    #[arg(long)]
+    check: bool,
+}
+
+impl Migrate {
+    /// Migrates, or checks.
+    pub async fn run(self) -> anyhow::Result<()> {
+        if !self.check {
+            self.database.open().await?;
+        }
+        let version = connect::schema_version(&self.database.database_url).await?;
+        let SchemaVersion { found, known } = version;
+        if !version.is_current() {
+            bail!("the database's schema is version {found}, this redflag knows {known}");
+        }
+        output::print(&format!("the database's schema is up to date: version {found}"))
+    }
+}

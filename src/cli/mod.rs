@@ -1,0 +1,152 @@
+//! The command line: `serve`, `migrate`, `org …`, `key …`, `openapi`.
+
+mod key;
+mod migrate;
+mod openapi;
+mod org;
+mod output;
+mod reference;
+mod serve;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+
+use crate::{
+    app,
+    service::Service,
+    store::schema::{OnOlderSchema, OpenError},
+    telemetry::{self, LogFormat},
+};
+
+/// What the command exits with when it was called wrongly, and in no other case.
+const USAGE: u8 = 2;
+
+/// The self-hosted alerts service for ledgers: gRPC and REST, on SQLite or PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "redflag", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    log: Log,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  redflag serve                                             on the embedded database redflag.db
+  redflag serve --database-url postgres://user@host/alerts  on PostgreSQL
+  redflag key create --name payments --owner ops --scope alerts:read --scope alerts:write
+
+Exit codes: 0 done, 1 failed, 2 called wrongly.";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Log")]
+struct Log {
+    /// What to log: a level (error, warn, info, debug, trace) or targets with levels, such as `info,sqlx=warn`
+    #[arg(long, env = "REDFLAG_LOG", default_value = "info", global = true, value_name = "FILTER")]
+    log: String,
+    /// How to write log lines, which go to standard error; `auto` is pretty on a terminal and JSON elsewhere
+    #[arg(long, env = "REDFLAG_LOG_FORMAT", default_value = "auto", global = true, value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the service
+    Serve(serve::Serve),
+    /// Bring the database's schema up to date
+    Migrate(migrate::Migrate),
+    /// Make and list organizations, the tenants
+    #[command(subcommand)]
+    Org(org::Org),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Print the OpenAPI document of the REST face
+    Openapi,
+    /// Print this reference as Markdown
+    #[command(hide = true)]
+    CliReference,
+}
+
+/// Which database.
+#[derive(Debug, Clone, Args)]
+struct Database {
+    /// The database: `sqlite:FILE`, `sqlite::memory:` for trials, or `postgres://USER:PASSWORD@HOST:PORT/NAME` (with
+    /// `?sslmode=verify-full` over a network)
+    #[arg(
+        long,
+        env = "REDFLAG_DATABASE_URL",
+        default_value = "sqlite:redflag.db",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    database_url: String,
+}
+
+impl Database {
+    /// The use cases over the database, for a command that runs beside a server.
+    async fn open(&self) -> anyhow::Result<Service> {
+        app::open_service(&self.database_url, 1, OnOlderSchema::Migrate).await
+    }
+}
+
+/// Runs the command that `args` say, and tells what to exit with.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = telemetry::init(&cli.log.log, cli.log.log_format) {
+        return fail(USAGE, &format!("invalid value for --log: {error}"));
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("can't start: {error}")),
+    };
+    match runtime.block_on(cli.verb.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) if matches!(error.downcast_ref(), Some(OpenError::Url(_))) => {
+            fail(USAGE, &format!("invalid value for --database-url: {error:#}"))
+        }
+        Err(error) => fail(1, &format!("{error:#}")),
+    }
+}
+
+impl Verb {
+    async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Serve(serve) => serve.run().await,
+            Self::Migrate(migrate) => migrate.run().await,
+            Self::Org(org) => org.run().await,
+            Self::Key(key) => key.run().await,
+            Self::Openapi => openapi::run(),
+            Self::CliReference => reference::run(Cli::command()),
+        }
+    }
+}
+
+/// Tells help and versions as they are, and mistakes in one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return fail(USAGE, "a command is missing (see --help)");
+    }
+    if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let told = error.to_string();
+        let lines = told.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let told = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let told = told.trim_start_matches("error: ").replace(" For more information, try '--help'.", "");
+        return fail(USAGE, &format!("{told} (see --help)"));
+    }
+    match error.print() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(code: u8, told: &str) -> ExitCode {
+    output::complain(told);
+    ExitCode::from(code)
+}

@@ -1,0 +1,60 @@
+//! Writing for people and scripts: a reader that goes away is no error.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+/// Writes lines to standard output.
+///
+/// # Errors
+/// When it can't be written to.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Writes a JSON value to standard output, readable and complete.
+///
+/// # Errors
+/// When it can't be written to.
+pub fn print_json(value: &Value) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
+}
+
+/// Writes what went wrong to standard error, in one line.
+pub fn complain(told: &str) {
+    // Where not even this can be written, nobody listens.
+    let _ = writeln!(io::stderr(), "redflag: {}", told.replace('\n', " "));
+}
+
+/// Writes a note to standard error.
+pub fn note(told: &str) {
+    let _ = writeln!(io::stderr(), "{told}");
+}
+
+/// Writes rows under their headings to standard output, in columns.
+///
+/// # Errors
+/// When it can't be written to.
+pub fn print_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> anyhow::Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([headings[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let line = |cells: [&str; N]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let body = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
+    print(&[line(headings)].into_iter().chain(body).collect::<Vec<_>>().join("\n"))
+}
+
+/// Whether an error only says that nobody reads the output any more.
+pub fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,127 @@
+//! `redflag serve`.
+
+use std::time::Duration;
+
+use clap::Args;
+use http::HeaderValue;
+
+use super::{Database, output};
+use crate::{
+    app::{App, Config},
+    auth::Secret,
+    domain::ApiKey,
+    service::FirstKey,
+    store::schema::OnOlderSchema,
+};
+
+/// Run the service: gRPC and REST on one port, until SIGTERM or Ctrl-C.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen, `HOST:PORT`; port 0 takes a free one, which is printed
+    #[arg(long, env = "REDFLAG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: String,
+    #[command(flatten)]
+    database: Database,
+    /// How many connections to the database at most [default: 2 for each core, at least 4]
+    #[arg(long, env = "REDFLAG_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    database_connections: Option<u32>,
+    /// Refuse to start on an older schema instead of migrating it
+    #[arg(long, env = "REDFLAG_NO_MIGRATE")]
+    no_migrate: bool,
+    /// The first API key, 32 to 200 visible ASCII characters, used while the database has no key; better given by its
+    /// variable than on the command line, where others can see it [default: made and printed once]
+    #[arg(long, env = "REDFLAG_BOOTSTRAP_KEY", hide_env_values = true, value_name = "KEY", value_parser = parse_secret)]
+    bootstrap_key: Option<Secret>,
+    /// How long one call may take; a caller's own deadline may be shorter
+    #[arg(long, env = "REDFLAG_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    request_timeout: Duration,
+    /// How long to keep taking calls after health has turned NOT_SERVING, so that load balancers notice
+    #[arg(long, env = "REDFLAG_SHUTDOWN_DELAY", default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    shutdown_delay: Duration,
+    /// How long calls in flight may take to finish at shutdown
+    #[arg(long, env = "REDFLAG_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    drain_timeout: Duration,
+    /// A web origin whose pages may call from a browser, such as `https://console.example.com`, or `*` for any; may be
+    /// given several times, in the variable separated by commas [default: none]
+    #[arg(long = "allow-origin", env = "REDFLAG_ALLOW_ORIGINS", value_delimiter = ',', value_name = "ORIGIN", value_parser = parse_origin)]
+    allow_origins: Vec<HeaderValue>,
+}
+
+impl Serve {
+    /// Serves until told to stop.
+    pub async fn run(self) -> anyhow::Result<()> {
+        // From the first moment on, so that a signal during the start is not lost.
+        let stop = stop_signal()?;
+        let app = App::start(self.config()).await?;
+        let address = app.address();
+        output::print(&format!("redflag listening on http://{address} (gRPC + REST)"))?;
+        if let Some(first) = app.first_key() {
+            output::note(&welcome(first, &format!("http://{address}")));
+        }
+        app.run(stop).await;
+        Ok(())
+    }
+
+    fn config(self) -> Config {
+        Config {
+            listen: self.listen,
+            database_url: self.database.database_url,
+            database_connections: self.database_connections.unwrap_or_else(default_connections),
+            on_older: if self.no_migrate { OnOlderSchema::Refuse } else { OnOlderSchema::Migrate },
+            bootstrap_key: self.bootstrap_key,
+            request_timeout: self.request_timeout,
+            shutdown_delay: self.shutdown_delay,
+            drain_timeout: self.drain_timeout,
+            allow_origins: self.allow_origins,
+        }
+    }
+}
+
+/// Twice the cores: more connections make a database slower, not faster.
+fn default_connections() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(2 * cores).unwrap_or(u32::MAX).max(4)
+}
+
+fn parse_secret(raw: &str) -> Result<Secret, String> {
+    Secret::parse(raw).map_err(|invalid| invalid.to_string())
+}
+
+fn parse_origin(raw: &str) -> Result<HeaderValue, String> {
+    let is_origin = raw == "*" || raw.starts_with("http://") || raw.starts_with("https://");
+    if !is_origin || raw.ends_with('/') {
+        return Err("must be * or an origin such as https://console.example.com, without a slash at its end"
+            .to_owned());
+    }
+    HeaderValue::from_str(raw).map_err(|error| error.to_string())
+}
+
+/// What to do next, with the first key where only we know it.
+fn welcome(first: &FirstKey, url: &str) -> String {
+    let FirstKey { key: ApiKey { organization_id, .. }, generated } = first;
+    let Some(secret) = generated else {
+        return format!(
+            "Made the organization default ({organization_id}) with the key given as REDFLAG_BOOTSTRAP_KEY."
+        );
+    };
+    let secret = secret.reveal();
+    format!(
+        "\nThis database is new: made the organization default ({organization_id}) and its first API key, which may do\n\
+         everything and is shown only now:\n\n    {secret}\n\nFlag a balance:\n\n    \
+         curl {url}/alerts/flag/bln_1 -H 'Authorization: Bearer {secret}' \\\n        \
+         -H 'Content-Type: application/json' -d '{{\"description\": \"My first alert\"}}'\n\n\
+         Read {url}/docs for all calls.\n"
+    )
+}
+
+/// Is done at SIGTERM or Ctrl-C.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

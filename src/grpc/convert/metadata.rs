@@ -1,0 +1,72 @@
+//! Between `google.protobuf.Struct` and JSON.
+
+use prost_types::{ListValue, Struct, Value as Proto, value::Kind};
+use serde_json::{Map, Number, Value};
+
+use crate::{domain::Invalid, service::Given};
+
+/// A struct as a JSON object.
+///
+/// # Errors
+/// When a number is no JSON number (infinite, or not a number).
+pub fn to_json(metadata: Struct) -> Given<Map<String, Value>> {
+    metadata.fields.into_iter().map(|(key, value)| Ok((key, value_to_json(value)?))).collect()
+}
+
+/// A JSON object as a struct.
+pub fn from_json(metadata: &Map<String, Value>) -> Struct {
+    Struct { fields: metadata.iter().map(|(key, value)| (key.clone(), value_from_json(value))).collect() }
+}
+
+fn value_to_json(value: Proto) -> Given<Value> {
+    Ok(match value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(bool)) => Value::Bool(bool),
+        Some(Kind::StringValue(text)) => Value::String(text),
+        Some(Kind::NumberValue(number)) => Value::Number(number_to_json(number)?),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(value_to_json).collect::<Given<_>>()?,
+        Some(Kind::StructValue(map)) => Value::Object(to_json(map)?),
+    })
+}
+
+fn number_to_json(number: f64) -> Given<Number> {
+    Number::from_f64(number)
+        .ok_or_else(|| Invalid::new(format!("must hold only finite numbers, has {number}")))
+}
+
+fn value_from_json(value: &Value) -> Proto {
+    let kind = match value {
+        Value::Null => Kind::NullValue(0),
+        Value::Bool(bool) => Kind::BoolValue(*bool),
+        // Metadata holds only numbers that a double keeps.
+        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Value::String(text) => Kind::StringValue(text.clone()),
+        Value::Array(values) => {
+            Kind::ListValue(ListValue { values: values.iter().map(value_from_json).collect() })
+        }
+        Value::Object(map) => Kind::StructValue(from_json(map)),
+    };
+    Proto { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn objects_round_trip() {
+        let object = json!({ "a": [null, true, 1.5, "x", { "b": {} }], "c": -0.25 });
+        let map = object.as_object().unwrap();
+        assert_eq!(&to_json(from_json(map)).unwrap(), map);
+    }
+
+    #[test]
+    fn numbers_that_json_can_not_hold_are_refused() {
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let value = Proto { kind: Some(Kind::NumberValue(number)) };
+            assert!(to_json(Struct { fields: [("n".to_owned(), value)].into() }).is_err());
+        }
+    }
+}

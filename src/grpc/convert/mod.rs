@@ -1,0 +1,148 @@
+//! Between the messages of the protos and what the service speaks.
+
+mod mask;
+mod metadata;
+mod resources;
+
+pub use mask::{status_update_input, update_input};
+
+use chrono::DateTime;
+
+use super::pb;
+use crate::{
+    domain::{EntityType, Invalid, Severity, SortOrder, StatusClass, Timestamp},
+    service::{FlagInput, Given, ListInput, NewStatusInput},
+};
+
+/// What a caller says when flagging an entity.
+pub fn flag_input(message: pb::FlagEntityRequest) -> FlagInput {
+    FlagInput {
+        entity_id: message.entity_id,
+        additional_entity_ids: message.additional_entity_ids,
+        title: message.title,
+        description: message.description,
+        status: Some(message.status),
+        severity: severity(message.severity),
+        assigned_to: message.assigned_to,
+        escalated_to: message.escalated_to,
+        metadata: metadata::to_json(message.metadata.unwrap_or_default()),
+    }
+}
+
+/// Which alerts a caller wants listed.
+pub fn list_input(message: pb::ListAlertsRequest) -> ListInput {
+    ListInput {
+        statuses: message.statuses,
+        status_classes: all(&message.status_classes, given_class),
+        types: all(&message.types, given_type),
+        severities: all(&message.severities, given_severity),
+        assigned_to: message.assigned_to,
+        escalated_to: Some(message.escalated_to),
+        entity_ids: message.entity_ids,
+        created_after: message.created_after.map(instant).transpose(),
+        created_before: message.created_before.map(instant).transpose(),
+        updated_after: message.updated_after.map(instant).transpose(),
+        updated_before: message.updated_before.map(instant).transpose(),
+        order: order(message.order),
+        page_size: Ok(Some(message.page_size.into())),
+        page_token: message.page_token,
+        include_total: Ok(message.include_total),
+        refused: Vec::new(),
+    }
+}
+
+/// A status that a caller wants added.
+pub fn new_status_input(message: pb::CreateAlertStatusRequest) -> NewStatusInput {
+    let class = match message.class {
+        0 => Ok(None),
+        class => given_class(class).map(Some),
+    };
+    NewStatusInput { name: message.name, colour: message.colour, key: Some(message.key), class }
+}
+
+fn all<T>(numbers: &[i32], read: fn(i32) -> Given<T>) -> Given<Vec<T>> {
+    let entries = numbers.iter().enumerate();
+    entries.map(|(index, &number)| read(number).map_err(|rule| rule.at(index))).collect()
+}
+
+fn severity(number: i32) -> Given<Severity> {
+    if number == 0 { Ok(Severity::Unspecified) } else { given_severity(number) }
+}
+
+/// A severity where the unspecified one makes no sense. The enum's numbers are the stored ones.
+fn given_severity(number: i32) -> Given<Severity> {
+    let known = i16::try_from(number).ok().filter(|&code| code != 0).and_then(Severity::from_code);
+    known.ok_or_else(|| unknown("Severity", number))
+}
+
+fn given_class(number: i32) -> Given<StatusClass> {
+    let known = i16::try_from(number).ok().and_then(StatusClass::from_code);
+    known.ok_or_else(|| unknown("StatusClass", number))
+}
+
+fn given_type(number: i32) -> Given<EntityType> {
+    let known = i16::try_from(number).ok().and_then(EntityType::from_code);
+    known.ok_or_else(|| unknown("EntityType", number))
+}
+
+fn order(number: i32) -> Given<SortOrder> {
+    match pb::SortOrder::try_from(number) {
+        Ok(pb::SortOrder::Unspecified | pb::SortOrder::Desc) => Ok(SortOrder::Descending),
+        Ok(pb::SortOrder::Asc) => Ok(SortOrder::Ascending),
+        Err(_) => Err(unknown("SortOrder", number)),
+    }
+}
+
+fn unknown(name: &str, number: i32) -> Invalid {
+    Invalid::new(format!("must be a known value of {name} other than the unspecified one, is {number}"))
+}
+
+/// The first and the last second that `google.protobuf.Timestamp` can hold: the years 1 to 9999.
+const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+fn instant(timestamp: prost_types::Timestamp) -> Given<Timestamp> {
+    let nanos = u32::try_from(timestamp.nanos).ok().filter(|&nanos| nanos < 1_000_000_000);
+    let at = nanos
+        .filter(|_| SECONDS.contains(&timestamp.seconds))
+        .and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos));
+    at.ok_or_else(|| Invalid::new("must be a time in the years 1 to 9999 with 0 to 999,999,999 nanoseconds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enum_numbers_are_the_codes_that_stores_keep() {
+        for (code, word) in [(1, "LOW"), (2, "MEDIUM"), (3, "HIGH"), (4, "CRITICAL")] {
+            assert_eq!(given_severity(code).unwrap().word().unwrap().to_uppercase(), word);
+            assert_eq!(pb::Severity::try_from(code).unwrap().as_str_name(), format!("SEVERITY_{word}"));
+        }
+        for class in StatusClass::ALL {
+            let name = format!("STATUS_CLASS_{}", class.as_str().to_uppercase());
+            assert_eq!(pb::StatusClass::try_from(i32::from(class.code())).unwrap().as_str_name(), name);
+        }
+        for kind in EntityType::ALL {
+            let name = format!("ENTITY_TYPE_{}", kind.as_str().to_uppercase());
+            assert_eq!(pb::EntityType::try_from(i32::from(kind.code())).unwrap().as_str_name(), name);
+        }
+        for number in [-1, 0, 5, i32::MIN, i32::MAX] {
+            assert!(
+                given_severity(number).is_err()
+                    && given_class(number).is_err()
+                    && given_type(number).is_err()
+            );
+        }
+    }
+
+    #[test]
+    fn instants_outside_of_the_contract_are_refused() {
+        let at = |seconds, nanos| instant(prost_types::Timestamp { seconds, nanos });
+        assert!(at(0, 999_999_999).is_ok() && at(253_402_300_799, 0).is_ok());
+        for (seconds, nanos) in
+            [(0, -1), (0, 1_000_000_000), (i64::MIN, 0), (i64::MAX, 0), (253_402_300_800, 0)]
+        {
+            assert!(at(seconds, nanos).is_err(), "{seconds} {nanos}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What every call passes before its method runs: its deadline and its key.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::HeaderMap;
+
+use super::status;
+use crate::{
+    auth::Authenticator,
+    call,
+    error::{Error, Reason},
+};
+
+/// The header in which a caller sets its deadline.
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+/// What the guard checks by.
+#[derive(Clone)]
+pub struct Guard {
+    authenticator: Authenticator,
+    request_timeout: Duration,
+}
+
+impl Guard {
+    /// A guard that lets calls pass whose key `authenticator` knows, for at most `request_timeout`.
+    pub const fn new(authenticator: Authenticator, request_timeout: Duration) -> Self {
+        Self { authenticator, request_timeout }
+    }
+
+    async fn pass(&self, mut request: Request, next: Next) -> Result<Response, Error> {
+        let limit = deadline(request.headers())?
+            .map_or(self.request_timeout, |asked| asked.min(self.request_timeout));
+        let call = async {
+            let caller = call::authenticate(&self.authenticator, request.headers()).await?;
+            request.extensions_mut().insert(caller);
+            Ok(next.run(request).await)
+        };
+        call::within(limit, call).await?
+    }
+}
+
+/// Lets a call pass to its method, with its `Caller` among the extensions.
+pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    guard.pass(request, next).await.unwrap_or_else(|error| status::status(&error).into_http())
+}
+
+/// How long the caller waits: at most eight digits and a unit.
+fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(GRPC_TIMEOUT) else {
+        return Ok(None);
+    };
+    let parsed = value.to_str().ok().and_then(parse_timeout);
+    let refused =
+        || Error::new(Reason::MalformedRequest, "grpc-timeout must be 1 to 8 digits and one of H M S m u n");
+    parsed.ok_or_else(refused).map(Some)
+}
+
+fn parse_timeout(raw: &str) -> Option<Duration> {
+    let (digits, unit) = raw.split_at_checked(raw.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_hours(count)),
+        "M" => Some(Duration::from_mins(count)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn junk_never_panics(raw in any::<String>()) {
+            parse_timeout(&raw);
+        }
+    }
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_writes_them() {
+        assert_eq!(parse_timeout("100m"), Some(Duration::from_millis(100)));
+        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_hours(99_999_999)));
+        for raw in ["", "m", "-1S", "1", "123456789S", "1s", "1 S", "½"] {
+            assert_eq!(parse_timeout(raw), None, "{raw}");
+        }
+    }
+}

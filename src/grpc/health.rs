@@ -1,0 +1,54 @@
+//! The standard health service: for the whole server (`""`) and for each service by its name.
+
+use tonic::server::NamedService;
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health as HealthRpc, HealthServer},
+    server::{HealthReporter, HealthService},
+};
+
+use super::{
+    alerts::Alerts,
+    pb::{alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer},
+    statuses::Statuses,
+};
+
+/// The services that health speaks of; the empty name is the whole server.
+const NAMES: [&str; 3] = ["", AlertServiceServer::<Alerts>::NAME, AlertStatusServiceServer::<Statuses>::NAME];
+
+/// Says how the server is: SERVING until it begins to shut down.
+#[derive(Debug, Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Health of a server that serves.
+    pub async fn serving() -> Self {
+        let health = Self(HealthReporter::new());
+        health.set(ServingStatus::Serving).await;
+        health
+    }
+
+    /// Turns NOT_SERVING; whoever watches is told.
+    pub async fn stop(&self) {
+        self.set(ServingStatus::NotServing).await;
+    }
+
+    /// Ends the streams of whoever watches, so that they don't hold up the shutdown.
+    pub async fn end_watches(&self) {
+        let mut reporter = self.0.clone();
+        for name in NAMES {
+            reporter.clear_service_status(name).await;
+        }
+    }
+
+    /// The service to route to.
+    pub(super) fn service(&self) -> HealthServer<impl HealthRpc> {
+        HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
+    }
+
+    async fn set(&self, status: ServingStatus) {
+        for name in NAMES {
+            self.0.set_service_status(name, status).await;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The gRPC face: an adapter over the service, with health, reflection and gRPC-Web beside it.
+
+mod alerts;
+mod convert;
+mod guard;
+mod health;
+pub mod pb;
+mod status;
+mod statuses;
+
+use std::time::Duration;
+
+use axum::{Router, middleware};
+use http::Response;
+use tonic::{body::Body, service::Routes};
+use tonic_web::GrpcWebLayer;
+
+use crate::{auth::Authenticator, service::Service};
+
+pub use health::Health;
+pub use status::status;
+
+use guard::Guard;
+use pb::{alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer};
+
+/// The most bytes of one request, as the contract says.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// Everything gRPC: the two services behind their keys; health and reflection, which need none.
+///
+/// No call works longer than `request_timeout`, or than the `grpc-timeout` that it came with.
+///
+/// # Errors
+/// When the descriptors that were compiled in don't fit together.
+pub fn router(
+    service: Service,
+    authenticator: Authenticator,
+    request_timeout: Duration,
+    health: &Health,
+) -> anyhow::Result<Router> {
+    let alerts = AlertServiceServer::new(alerts::Alerts::new(service.clone()));
+    let statuses = AlertStatusServiceServer::new(statuses::Statuses::new(service));
+    let guard = Guard::new(authenticator, request_timeout);
+    let guarded = Routes::new(alerts.max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(statuses.max_decoding_message_size(MAX_REQUEST_BYTES))
+        .into_axum_router()
+        .reset_fallback()
+        .layer(middleware::map_response(status::name_codec_errors))
+        .layer(middleware::from_fn_with_state(guard, guard::guard));
+    let (reflection, reflection_alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+    let open = Routes::new(health.service())
+        .add_service(reflection)
+        .add_service(reflection_alpha)
+        .into_axum_router()
+        .reset_fallback();
+    // Only here: the layer answers plain HTTP/1.1 with an error, REST must not pass it.
+    Ok(guarded.merge(open).layer(GrpcWebLayer::new()))
+}
+
+/// What a gRPC call to a path that is not there answers.
+pub fn unimplemented() -> Response<Body> {
+    tonic::Status::unimplemented("there is no such method").into_http()
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // Lets tools print the details of errors.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}

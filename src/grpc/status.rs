@@ -1,0 +1,89 @@
+//! Errors as gRPC sends them: a code, a text, and `google.rpc` details that programs read.
+
+use std::collections::HashMap;
+
+use axum::response::Response;
+use http::HeaderMap;
+use serde_json::Value;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+use crate::{
+    call,
+    error::{Error, Reason},
+};
+
+/// The domain of our reasons in `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "redflag.dev";
+
+/// The status that tells `error`, which is also logged.
+pub fn status(error: &Error) -> Status {
+    error.log();
+    let mut details = ErrorDetails::with_error_info(error.reason().as_str(), DOMAIN, metadata(error));
+    if !error.field_violations().is_empty() {
+        let violations = error.field_violations().iter();
+        details.set_bad_request(
+            violations.map(|v| FieldViolation::new(&v.field, v.rule.to_string())).collect::<Vec<_>>(),
+        );
+    }
+    if let Some(after) = error.retry_after() {
+        details.set_retry_info(Some(after));
+    }
+    Status::with_error_details(code(error.reason()), error.message(), details)
+}
+
+/// The code of the contract's table.
+const fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::MalformedRequest
+        | Reason::ValidationError
+        | Reason::InvalidEntityId
+        | Reason::UnknownStatus
+        | Reason::InvalidPageToken
+        | Reason::PayloadTooLarge
+        | Reason::UnsupportedMediaType => Code::InvalidArgument,
+        Reason::MissingApiKey | Reason::InvalidApiKey | Reason::ExpiredApiKey => Code::Unauthenticated,
+        Reason::InsufficientPermissions => Code::PermissionDenied,
+        Reason::AlertNotFound | Reason::StatusNotFound | Reason::NotFound => Code::NotFound,
+        Reason::StatusDuplicateKey => Code::AlreadyExists,
+        Reason::StatusInUse | Reason::StatusBuiltin => Code::FailedPrecondition,
+        Reason::MethodNotAllowed => Code::Unimplemented,
+        Reason::DeadlineExceeded => Code::DeadlineExceeded,
+        Reason::Unavailable => Code::Unavailable,
+        Reason::Internal => Code::Internal,
+    }
+}
+
+fn metadata(error: &Error) -> HashMap<String, String> {
+    let details = error.details().iter().map(|(name, value)| ((*name).to_owned(), text(value)));
+    let request_id = ("request_id".to_owned(), call::request_id().to_string());
+    let traced = matches!(error.reason(), Reason::Internal | Reason::Unavailable);
+    details.chain(traced.then_some(request_id)).collect()
+}
+
+/// A detail as text: lists are joined by commas.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// Gives errors of the codec, which come without our details, their reason: bytes that are no message of the call's
+/// type, or too many of them, are the caller's mistake.
+pub async fn name_codec_errors(response: Response) -> Response {
+    match codec_error(response.headers()) {
+        Some(error) => status(&error).into_http(),
+        None => response,
+    }
+}
+
+fn codec_error(headers: &HeaderMap) -> Option<Error> {
+    let failed = Status::from_header_map(headers).filter(|status| status.details().is_empty())?;
+    match failed.code() {
+        Code::OutOfRange => Some(Error::new(Reason::PayloadTooLarge, failed.message())),
+        Code::Internal | Code::Unknown => Some(Error::new(Reason::MalformedRequest, failed.message())),
+        _ => None,
+    }
+}

@@ -1,0 +1,79 @@
+//! `AlertStatusService`.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    alerts::{answer, open},
+    convert,
+    pb::{
+        AlertStatus, CreateAlertStatusRequest, CreateAlertStatusResponse, DeleteAlertStatusRequest,
+        DeleteAlertStatusResponse, ListAlertStatusesRequest, ListAlertStatusesResponse,
+        UpdateAlertStatusRequest, UpdateAlertStatusResponse, alert_status_service_server::AlertStatusService,
+    },
+    status::status,
+};
+use crate::{
+    domain::Colour,
+    service::{ListStatusesInput, Service},
+};
+
+/// The calls on statuses.
+pub struct Statuses {
+    service: Service,
+}
+
+impl Statuses {
+    /// The calls on `service`.
+    pub const fn new(service: Service) -> Self {
+        Self { service }
+    }
+}
+
+#[tonic::async_trait]
+impl AlertStatusService for Statuses {
+    async fn create_alert_status(
+        &self,
+        request: Request<CreateAlertStatusRequest>,
+    ) -> Result<Response<CreateAlertStatusResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let created = self.service.create_status(&caller, convert::new_status_input(message)).await;
+        answer(created.map(|made| CreateAlertStatusResponse { alert_status: Some(AlertStatus::from(made)) }))
+    }
+
+    async fn list_alert_statuses(
+        &self,
+        request: Request<ListAlertStatusesRequest>,
+    ) -> Result<Response<ListAlertStatusesResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let input = ListStatusesInput {
+            page_size: Ok(Some(message.page_size.into())),
+            page_token: message.page_token,
+            refused: Vec::new(),
+        };
+        let listed = self.service.list_statuses(&caller, input).await;
+        answer(listed.map(|page| ListAlertStatusesResponse {
+            alert_statuses: page.custom.into_iter().map(AlertStatus::from).collect(),
+            next_page_token: page.next_page_token,
+            builtin: page.builtin.into_iter().map(AlertStatus::from).collect(),
+            allowed_colours: Colour::ALLOWED.map(str::to_owned).to_vec(),
+        }))
+    }
+
+    async fn update_alert_status(
+        &self,
+        request: Request<UpdateAlertStatusRequest>,
+    ) -> Result<Response<UpdateAlertStatusResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let input = convert::status_update_input(message).map_err(|error| status(&error))?;
+        let updated = self.service.update_status(&caller, input).await;
+        answer(updated.map(|made| UpdateAlertStatusResponse { alert_status: Some(AlertStatus::from(made)) }))
+    }
+
+    async fn delete_alert_status(
+        &self,
+        request: Request<DeleteAlertStatusRequest>,
+    ) -> Result<Response<DeleteAlertStatusResponse>, Status> {
+        let (caller, message) = open(request)?;
+        answer(self.service.delete_status(&caller, &message.key).await.map(|()| DeleteAlertStatusResponse {}))
+    }
+}

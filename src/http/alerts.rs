@@ -1,0 +1,121 @@
+//! The calls on alerts.
+
+use axum::{
+    Extension,
+    extract::{MatchedPath, RawQuery, State},
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+
+use super::{
+    alert_list,
+    bodies::{FlagBody, UpdateBody},
+    json::Json,
+    openapi::{AlertNotFound, BodyErrors, CallErrors},
+    path::Segment,
+    problem::{Problem, json},
+    views::{AlertListView, AlertView},
+};
+use crate::{auth::Caller, error::Error, service::Service};
+
+/// The path of [`flag_entity`], after which the alert's own path is modelled.
+const FLAG: &str = "/flag/{id}";
+
+/// Flag an entity
+///
+/// Makes an alert about a ledger object. Several alerts on one object are allowed on purpose.
+/// Needs the scope `alerts:write`.
+#[utoipa::path(
+    post, path = "/alerts/flag/{id}", tag = "alerts",
+    params(("id" = String, Path, description = "The entity to flag: a balance, a transaction or an identity. Gives the alert its `type`.",
+        max_length = 68, pattern = "^(bln|bal|txn|idt)_[A-Za-z0-9-]{1,64}$", example = "bln_20f02af6-3728-4d37-9b5a-c7ed080f09df")),
+    request_body = FlagBody,
+    responses(
+        (status = 201, description = "The alert that was made, `version` 1.", body = AlertView,
+            headers(("Location" = String, description = "The path of the alert, under the prefix that was called."))),
+        CallErrors, BodyErrors,
+    ),
+)]
+pub async fn flag_entity(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    matched: MatchedPath,
+    Segment(id): Segment,
+    Json(body): Json<FlagBody>,
+) -> Result<Response, Problem> {
+    let alert = service.flag_entity(&caller, body.into_input(id)).await?;
+    let location = location(&matched, &alert.id.to_string())?;
+    let mut response = json(StatusCode::CREATED, &AlertView::from(alert))?;
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+/// The path of an alert, under the prefix that the call came by.
+fn location(matched: &MatchedPath, anomaly_id: &str) -> Result<HeaderValue, Error> {
+    let matched = matched.as_str();
+    let alerts = matched.strip_suffix(FLAG).unwrap_or(matched);
+    HeaderValue::try_from(format!("{alerts}/{anomaly_id}")).map_err(Error::internal)
+}
+
+/// Change an alert
+///
+/// Changes what the body gives and nothing else; `updated_at` and `version` move only when something changed.
+/// Needs the scope `alerts:write`.
+#[utoipa::path(
+    put, path = "/alerts/flag/{id}", tag = "alerts",
+    params(("id" = String, Path, description = "The alert's id, `anomaly_id`.",
+        pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510")),
+    request_body = UpdateBody,
+    responses((status = 200, description = "The alert as stored.", body = AlertView), AlertNotFound, CallErrors, BodyErrors),
+)]
+pub async fn update_alert(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    Segment(id): Segment,
+    Json(body): Json<UpdateBody>,
+) -> Result<Response, Problem> {
+    let alert = service.update_alert(&caller, body.into_input(id)).await?;
+    json(StatusCode::OK, &AlertView::from(alert))
+}
+
+/// Read an alert
+///
+/// Needs the scope `alerts:read`.
+#[utoipa::path(
+    get, path = "/alerts/{alert_id}", tag = "alerts",
+    params(("alert_id" = String, Path, description = "The alert's id, `anomaly_id`.",
+        pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510")),
+    responses((status = 200, description = "The alert as stored.", body = AlertView), AlertNotFound, CallErrors),
+)]
+pub async fn get_alert(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    Segment(id): Segment,
+) -> Result<Response, Problem> {
+    let alert = service.alert(&caller, &id).await?;
+    json(StatusCode::OK, &AlertView::from(alert))
+}
+
+/// List alerts
+///
+/// Reads the organization's alerts page by page, newest first unless told otherwise. An alert that stood when the first
+/// page was read is seen exactly once, also while others are being made. Filters are combined with AND, the values of
+/// one with OR. Any other parameter is an error.
+/// Needs the scope `alerts:read`.
+#[utoipa::path(
+    get, path = "/alerts", tag = "alerts",
+    params(alert_list::AlertListParameters),
+    responses((status = 200, description = "One page of alerts.", body = AlertListView), CallErrors),
+)]
+pub async fn list_alerts(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let input = alert_list::input(query.as_deref().unwrap_or_default());
+    let listed = service
+        .list_alerts(&caller, input)
+        .await
+        .map_err(|error| error.rename_fields(alert_list::parameter_name))?;
+    json(StatusCode::OK, &AlertListView::from(listed))
+}

@@ -1,0 +1,219 @@
+//! What REST takes. The same types are read from JSON and generate the OpenAPI document.
+//!
+//! Whatever may be missing is an `Option`, also where a call needs it: the service tells what is missing together with
+//! everything else that is wrong.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::words::{
+    BalanceIdText, ColourWord, EntityIdText, IdentityIdText, MetadataSchema, PersonText, SeverityWord,
+    StatusClassWord, TransactionIdText, texts,
+};
+use crate::{
+    domain::{Severity, StatusClass},
+    service::{FlagInput, NewStatusInput, StatusUpdateInput, UpdateInput},
+};
+
+/// What to say about a flagged entity. `null` is as good as leaving a field out; unknown fields are ignored.
+///
+/// Text is Unicode, counted in characters. Line feed and tab are the only control characters allowed; CR LF is stored
+/// as LF.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = FlagEntity, example = json!({"title": "Balance threshold exceeded", "description": "Account balance has exceeded the maximum allowed limit."}))]
+pub struct FlagBody {
+    /// What happened, in full.
+    #[schema(
+        required = true,
+        nullable = false,
+        min_length = 1,
+        max_length = 10_000,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
+    )]
+    description: Option<String>,
+    /// What happened, in a line. Default: empty.
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    title: Option<String>,
+    /// Further entities that the alert is about, of any kind. Duplicates collapse; with the flagged one at most 100.
+    #[schema(max_items = 100)]
+    additional_entity_ids: Option<Vec<EntityIdText>>,
+    /// The key of the status to start in, in any case. Default: `FLAGGED`.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_]*$")]
+    status: Option<String>,
+    /// How bad it is, in any case. Default: nobody said so.
+    #[schema(value_type = Option<SeverityWord>)]
+    severity: Option<String>,
+    /// Who works on it. Default: the owner of the API key. Empty: nobody.
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    assigned_to: Option<String>,
+    /// Whom to escalate it to at once. Duplicates collapse.
+    #[schema(max_items = 50)]
+    escalated_to: Option<Vec<PersonText>>,
+    /// Whatever to keep beside it.
+    #[schema(value_type = Option<MetadataSchema>)]
+    metadata: Option<Map<String, Value>>,
+}
+
+impl FlagBody {
+    /// What the service takes, about the entity `entity_id`.
+    pub fn into_input(self, entity_id: String) -> FlagInput {
+        FlagInput {
+            entity_id,
+            additional_entity_ids: texts(self.additional_entity_ids.unwrap_or_default()),
+            title: self.title.unwrap_or_default(),
+            description: self.description.unwrap_or_default(),
+            status: self.status,
+            severity: self.severity.map_or(Ok(Severity::Unspecified), |word| Severity::parse(&word)),
+            assigned_to: self.assigned_to,
+            escalated_to: texts(self.escalated_to.unwrap_or_default()),
+            metadata: Ok(self.metadata.unwrap_or_default()),
+        }
+    }
+}
+
+/// What to change about an alert. What is left out or `null` stays as it is, but `severity`, which `null` clears.
+/// Lists and `metadata` are replaced whole. Fields that can't be changed, and unknown ones, are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UpdateAlert, example = json!({"status": "INVESTIGATING"}))]
+pub struct UpdateBody {
+    /// What happened, in a line.
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    title: Option<String>,
+    /// What happened, in full.
+    #[schema(min_length = 1, max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    description: Option<String>,
+    /// The key of the status to move it to, in any case.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_]+$")]
+    status: Option<String>,
+    /// How bad it is, in any case. `null` clears it.
+    #[serde(default)]
+    #[schema(value_type = Option<SeverityWord>)]
+    severity: Change<String>,
+    /// Who works on it now. Empty: nobody.
+    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    assigned_to: Option<String>,
+    /// Whom it is escalated to now. Duplicates collapse.
+    #[schema(max_items = 50)]
+    escalated_to: Option<Vec<PersonText>>,
+    /// Whatever to keep beside it now.
+    #[schema(value_type = Option<MetadataSchema>)]
+    metadata: Option<Map<String, Value>>,
+    /// The balances that it is about now. An alert names 1 to 100 entities over its three lists.
+    #[schema(max_items = 100)]
+    affected_balances: Option<Vec<BalanceIdText>>,
+    /// The identities that it is about now.
+    #[schema(max_items = 100)]
+    affected_identities: Option<Vec<IdentityIdText>>,
+    /// The transactions that it is about now.
+    #[schema(max_items = 100)]
+    affected_transactions: Option<Vec<TransactionIdText>>,
+}
+
+impl UpdateBody {
+    /// What the service takes, about the alert `anomaly_id`.
+    pub fn into_input(self, anomaly_id: String) -> UpdateInput {
+        let severity = match self.severity {
+            Change::Kept => None,
+            Change::Cleared => Some(Ok(Severity::Unspecified)),
+            Change::Set(word) => Some(Severity::parse(&word)),
+        };
+        UpdateInput {
+            anomaly_id,
+            title: self.title,
+            description: self.description,
+            status: self.status,
+            severity,
+            assigned_to: self.assigned_to,
+            escalated_to: self.escalated_to.map(texts),
+            metadata: self.metadata.map(Ok),
+            affected_balances: self.affected_balances.map(texts),
+            affected_transactions: self.affected_transactions.map(texts),
+            affected_identities: self.affected_identities.map(texts),
+        }
+    }
+}
+
+/// A field whose `null` says something else than leaving it out.
+#[derive(Debug, Default)]
+enum Change<T> {
+    /// It was left out.
+    #[default]
+    Kept,
+    /// It was `null`.
+    Cleared,
+    /// It was given.
+    Set(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(value)?.map_or(Self::Cleared, Self::Set))
+    }
+}
+
+/// The status to add. `null` is as good as leaving a field out; unknown fields are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CreateAlertStatus, example = json!({"name": "Pending Review", "colour": "#3B82F6"}))]
+pub struct NewStatusBody {
+    /// What people read.
+    #[schema(
+        required = true,
+        nullable = false,
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
+    )]
+    name: Option<String>,
+    /// How it is shown, in any case.
+    #[schema(required = true, value_type = ColourWord)]
+    colour: Option<String>,
+    /// What alerts refer to, read in any case. Default: derived from the name, upper case, every run of other
+    /// characters than `A-Z 0-9` one `_`, none at the ends; a name that leaves nothing is refused.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_]*$")]
+    key: Option<String>,
+    /// What it means to queues and queries, in any case. Default: `in_progress`. Fixed afterwards.
+    #[schema(value_type = Option<StatusClassWord>)]
+    class: Option<String>,
+}
+
+impl NewStatusBody {
+    /// What the service takes.
+    pub fn into_input(self) -> NewStatusInput {
+        NewStatusInput {
+            name: self.name.unwrap_or_default(),
+            colour: self.colour.unwrap_or_default(),
+            key: self.key,
+            class: self.class.as_deref().map(StatusClass::parse).transpose(),
+        }
+    }
+}
+
+/// The new name and colour of a status, both needed; unknown fields are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UpdateAlertStatus, example = json!({"name": "Second look", "colour": "#F59E0B"}))]
+pub struct StatusBody {
+    /// What people read.
+    #[schema(
+        required = true,
+        nullable = false,
+        min_length = 1,
+        max_length = 64,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
+    )]
+    name: Option<String>,
+    /// How it is shown, in any case.
+    #[schema(required = true, value_type = ColourWord)]
+    colour: Option<String>,
+}
+
+impl StatusBody {
+    /// What the service takes, about the status `key`.
+    pub fn into_input(self, key: String) -> StatusUpdateInput {
+        StatusUpdateInput {
+            key,
+            name: Some(self.name.unwrap_or_default()),
+            colour: Some(self.colour.unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Reading a JSON body, with an answer for each way in which it can be none.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::problem::Problem;
+use crate::{
+    domain::{Invalid, invalid::quoted},
+    error::{Error, Reason},
+};
+
+/// The most bytes that a body may have.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// A body that was read as JSON into `T`.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        check_content_type(&parts.headers)?;
+        check_content_length(&parts.headers)?;
+        let body = read(body).await?;
+        Ok(Self(parse(&body)?))
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    let refused = |given: &str| {
+        let message = format!("the content type must be application/json, is {given}");
+        Err(Error::new(Reason::UnsupportedMediaType, message))
+    };
+    let Some(given) = headers.get(header::CONTENT_TYPE) else {
+        return refused("not stated");
+    };
+    let given = String::from_utf8_lossy(given.as_bytes());
+    if is_json(&given) { Ok(()) } else { refused(&quoted(&given)) }
+}
+
+/// Whether a media type is JSON: `application/json` or `application/…+json` (RFC 6839), with any parameters.
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+}
+
+/// Refuses early what says that it is too large, before any of it is read.
+fn check_content_length(headers: &HeaderMap) -> Result<(), Error> {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(length) if length > MAX_BODY as u64 => Err(too_large(&format!("{length} bytes"))),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(given: &str) -> Error {
+    let message = format!("the body must be at most {MAX_BODY} bytes, is {given}");
+    Error::new(Reason::PayloadTooLarge, message)
+}
+
+async fn read(body: Body) -> Result<Bytes, Error> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large("more")),
+        Err(_) => Err(malformed("the body did not arrive whole")),
+    }
+}
+
+fn malformed(message: impl Into<String>) -> Error {
+    Error::new(Reason::MalformedRequest, message)
+}
+
+/// Reads `body` as a JSON object. Unknown fields are ignored, a field given twice is refused.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        None => return Err(malformed("the body is empty, it must be a JSON object")),
+        Some(b'{') => {}
+        Some(_) => return Err(not_an_object(body)),
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        refused(&path, &error.into_inner())
+    })?;
+    json.end().map_err(|error| refused(".", &error))?;
+    Ok(parsed)
+}
+
+fn not_an_object(body: &[u8]) -> Error {
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => malformed("the body must be a JSON object, is another JSON value"),
+        Err(error) => refused(".", &error),
+    }
+}
+
+/// The error for a body that `error` stopped at, in the field at `path` where it is one of ours.
+fn refused(path: &str, error: &serde_json::Error) -> Error {
+    let (line, column) = (error.line(), error.column());
+    let told = without_place(error);
+    let refused = match field_at_fault(path, error, &told) {
+        Some((field, rule)) => {
+            let rule = Invalid::new(format!("{rule} (line {line}, column {column})"));
+            Error::violation(Reason::MalformedRequest, field, rule)
+        }
+        None => malformed(format!("the body is no JSON: {told} at line {line}, column {column}")),
+    };
+    refused.with("line", line).with("column", column)
+}
+
+/// What the JSON reader says, without the place that it adds.
+fn without_place(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    told.strip_suffix(&place).unwrap_or(&told).to_owned()
+}
+
+/// The field whose value is of the wrong type, and the rule, when the body is JSON as such.
+fn field_at_fault(path: &str, error: &serde_json::Error, told: &str) -> Option<(String, String)> {
+    if !error.is_data() {
+        return None;
+    }
+    if let Some(name) = told.strip_prefix("duplicate field `") {
+        return Some((name.trim_end_matches('`').to_owned(), "must be given once".to_owned()));
+    }
+    let field = if path == "." { "body" } else { path };
+    Some((field.to_owned(), in_our_words(told)))
+}
+
+/// A type error in the words of every other rule: `must be a string, is integer 5`.
+fn in_our_words(told: &str) -> String {
+    /// How much of a refused value is repeated, in characters.
+    const SHOWN: usize = 80;
+    let Some((given, expected)) =
+        told.strip_prefix("invalid type: ").and_then(|types| types.rsplit_once(", expected "))
+    else {
+        return format!("is refused: {}", told.chars().take(SHOWN).collect::<String>());
+    };
+    let expected = match expected {
+        "a map" => "an object",
+        "a sequence" => "an array",
+        other => other,
+    };
+    let mut shown: String = given.chars().filter(|c| *c != '`').take(SHOWN).collect();
+    if shown.len() + 2 < given.len() {
+        shown.push('…');
+    }
+    format!("must be {expected}, is {shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only whether it can be read matters")]
+    struct Sample {
+        title: Option<String>,
+        people: Option<Vec<String>>,
+        metadata: Option<Map<String, Value>>,
+    }
+
+    fn refusal(body: &str) -> String {
+        let error = parse::<Sample>(body.as_bytes()).unwrap_err();
+        assert_eq!(error.reason(), Reason::MalformedRequest);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn wrong_types_name_the_field_the_rule_and_the_place() {
+        assert_eq!(refusal("{\n \"title\": 5}"), "title must be a string, is integer 5 (line 2, column 11)");
+        assert_eq!(
+            refusal(r#"{"people": ["a", null]}"#),
+            "people[1] must be a string, is null (line 1, column 21)"
+        );
+        assert_eq!(
+            refusal(r#"{"metadata": []}"#),
+            "metadata must be an object, is sequence (line 1, column 13)"
+        );
+        assert_eq!(
+            refusal(r#"{"title": "a", "title": "b"}"#),
+            "title must be given once (line 1, column 22)"
+        );
+    }
+
+    #[test]
+    fn a_long_value_is_not_repeated_whole() {
+        let body = format!(r#"{{"people": "{}"}}"#, "x".repeat(100_000));
+        assert!(refusal(&body).len() < 200);
+    }
+
+    #[test]
+    fn broken_json_tells_the_place() {
+        assert_eq!(
+            refusal("{\"title\": \"a\",\n}"),
+            "the body is no JSON: trailing comma at line 2, column 1"
+        );
+        assert_eq!(refusal("{} x"), "the body is no JSON: trailing characters at line 1, column 4");
+        assert_eq!(refusal(" "), "the body is empty, it must be a JSON object");
+        assert_eq!(refusal("[1]"), "the body must be a JSON object, is another JSON value");
+        let deep = format!("{{\"metadata\": {}", "{\"a\":".repeat(100_000));
+        assert!(refusal(&deep).contains("recursion limit exceeded"));
+    }
+
+    #[test]
+    fn unknown_fields_and_nulls_are_ignored() {
+        assert!(parse::<Sample>(br#"{"other": {"a": [1]}, "title": null}"#).is_ok());
+    }
+
+    #[test]
+    fn media_types() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+            assert!(is_json(json), "{json}");
+        }
+        for other in ["", "text/json", "application/jsonp", "application/x-www-form-urlencoded"] {
+            assert!(!is_json(other), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_breaks_anything(body in any::<Vec<u8>>(), text in "[\\[\\]{}\",:a-z0-9 ]{0,30}") {
+            let _ = (parse::<Sample>(&body), parse::<Sample>(text.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The OpenAPI document: what the routes and views don't tell by themselves.
+
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoResponses, Modify, OpenApi, ToSchema,
+    openapi::{
+        Components, ContentBuilder, Header, Object, Ref, RefOr, Response, ResponseBuilder, Server,
+        path::{Operation, PathItem},
+        schema::Type,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{problem::ErrorView, words::StatusKeyText};
+use crate::call;
+
+/// The document before the routes are added.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        description = "The self-hosted alerts service for ledgers: flag a balance, a transaction or an identity, and take the resulting alert to a recorded decision.\n\n\
+            Every call but health needs an API key, `Authorization: Bearer <key>` (or `X-Blnk-Key: <key>`), and sees only that key's organization. `X-Redflag-Actor: <name>` (at most 200 characters) says on whose behalf a call is made. Every answer carries `X-Request-Id`, the caller's own or a new one, by which the log tells the call.\n\n\
+            Failures answer `{\"error\": …, \"error_detail\": {\"code\": …}}`; the code is stable. A body holds at most 1 MiB. A path that there is not answers 404 (`GEN_NOT_FOUND`), a method that a path does not take 405 (`GEN_METHOD_NOT_ALLOWED`, with `Allow`).\n\n\
+            The same service speaks gRPC (`redflag.v1`) on the same port.",
+    ),
+    servers(
+        (url = "/"),
+        (url = "/cloud", description = "The same calls under the path that some clients use."),
+    ),
+    tags(
+        (name = "alerts", description = "Flagging ledger objects, and taking alerts to a decision."),
+        (name = "statuses", description = "Where alerts can stand: the built-in statuses and the organization's own."),
+        (name = "health", description = "Whether the process runs and serves calls. Needs no key."),
+    ),
+    // What no route names in its body.
+    components(schemas(ErrorView, StatusKeyText)),
+    security(("bearer" = []), ("blnk_key" = [])),
+    modifiers(&Credentials),
+)]
+pub struct Document;
+
+/// How a key is presented.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key, as `redflag key create` shows it."));
+        let blnk_key = ApiKey::Header(ApiKeyValue::with_description(
+            "X-Blnk-Key",
+            "The same key in the ledger core's own header.",
+        ));
+        let components = document.components.get_or_insert_with(Components::new);
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme("blnk_key", SecurityScheme::ApiKey(blnk_key));
+    }
+}
+
+/// Completes the document once the routes are in it.
+pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    for (path, item) in &mut document.paths.paths {
+        if !path.starts_with("/alerts") {
+            // Only the calls on alerts and statuses answer under both servers.
+            item.servers = Some(vec![Server::new("/")]);
+        }
+        for operation in operations(item) {
+            trace_answers(operation);
+        }
+    }
+    document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+    methods.into_iter().flatten()
+}
+
+/// Says that every answer carries the id that traces the call.
+fn trace_answers(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            let header = text_header("The id that traces the call: the caller's own, or a new one.");
+            response.headers.insert(call::REQUEST_ID.to_string(), RefOr::T(header));
+        }
+    }
+}
+
+fn text_header(description: &str) -> Header {
+    header(Type::String, description)
+}
+
+fn header(kind: Type, description: &str) -> Header {
+    let mut header = Header::new(Object::builder().schema_type(kind));
+    header.description = Some(description.to_owned());
+    header
+}
+
+/// Declares failures that calls have in common, for use in their `responses`.
+macro_rules! failures {
+    ($(#[$doc:meta])* $name:ident: $($status:literal => $description:literal),+ $(,)?) => {
+        $(#[$doc])*
+        pub enum $name {}
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                [$(($status, $description)),+].into_iter().map(failure).collect()
+            }
+        }
+    };
+}
+
+failures! {
+    /// What every call that needs a key can fail with.
+    CallErrors:
+    400 => "The call breaks a rule: `GEN_VALIDATION_ERROR` lists every field at fault; `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_INVALID_PAGE_TOKEN`, `GEN_MALFORMED_REQUEST`.",
+    401 => "`AUTH_MISSING_API_KEY`, `AUTH_INVALID_API_KEY` (also for a revoked one), `AUTH_EXPIRED_API_KEY`.",
+    403 => "`AUTH_INSUFFICIENT_PERMISSIONS`: the key lacks a scope, which `details.missing_scope` names.",
+    500 => "`GEN_INTERNAL`: something unexpected; the log has it under `details.request_id`.",
+    503 => "`GEN_UNAVAILABLE`: the database is away or the server is shutting down; try again.",
+    504 => "`GEN_DEADLINE_EXCEEDED`: the call took too long, and work on it has stopped.",
+}
+failures! {
+    /// What every call with a body can fail with beside.
+    BodyErrors:
+    413 => "`GEN_PAYLOAD_TOO_LARGE`: the body has more than 1 MiB.",
+    415 => "`GEN_UNSUPPORTED_MEDIA_TYPE`: the body is not `application/json`.",
+}
+failures! {
+    /// The alert is missing.
+    AlertNotFound:
+    404 => "`ALERT_NOT_FOUND`: also for an id that is malformed or another organization's.",
+}
+failures! {
+    /// The status is missing.
+    StatusNotFound:
+    404 => "`STATUS_NOT_FOUND`: the organization has no such status.",
+}
+failures! {
+    /// There is such a status.
+    DuplicateKey:
+    409 => "`STATUS_DUPLICATE_KEY`: the organization has a status with that key, perhaps a built-in one.",
+}
+failures! {
+    /// The status can't be changed.
+    BuiltinStatus:
+    409 => "`STATUS_BUILTIN`: a built-in status can't be changed.",
+}
+failures! {
+    /// The status can't be deleted.
+    StatusInUse:
+    409 => "`STATUS_IN_USE`: alerts still use the status. `STATUS_BUILTIN`: a built-in status can't be deleted.",
+}
+failures! {
+    /// The service can't serve calls.
+    NotServing:
+    503 => "`GEN_UNAVAILABLE`: the service is shutting down, or the database is away.",
+}
+
+fn failure((status, description): (u16, &str)) -> (String, RefOr<Response>) {
+    let schema = Ref::from_schema_name(ErrorView::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let response = ResponseBuilder::new().description(description).content("application/json", content);
+    let response = match status {
+        401 => response.header("WWW-Authenticate", text_header("`Bearer`.")),
+        503 => response.header("Retry-After", header(Type::Integer, "After how many seconds to try again.")),
+        _ => response,
+    };
+    (status.to_string(), RefOr::T(response.build()))
+}

@@ -1,0 +1,143 @@
+//! The error of the service layer as REST sends it.
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    call,
+    domain::invalid::quoted,
+    error::{Error, Reason},
+};
+
+/// A failure on its way to the caller.
+#[derive(Debug)]
+pub struct Problem(pub Error);
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+/// What every failed call answers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub struct ErrorView {
+    /// What went wrong, for people.
+    error: String,
+    error_detail: ErrorDetail,
+}
+
+/// What went wrong, for programs.
+#[derive(Debug, Serialize, ToSchema)]
+struct ErrorDetail {
+    /// The stable reason; more of them may come.
+    #[schema(example = "GEN_VALIDATION_ERROR")]
+    code: &'static str,
+    /// The same text as `error`.
+    message: String,
+    /// What the reason is about. Where fields are at fault, `fields` lists each of them with its `field` and `message`;
+    /// where the log knows more, `request_id` is what to look for.
+    #[schema(value_type = Object)]
+    details: Map<String, Value>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self(error) = self;
+        error.log();
+        let body = ErrorView {
+            error: error.message().to_owned(),
+            error_detail: ErrorDetail {
+                code: error.reason().as_str(),
+                message: error.message().to_owned(),
+                details: details(&error),
+            },
+        };
+        // Text, and values that are JSON already, always serialise.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = json_bytes(status(error.reason()), body);
+        if let Some(after) = error.retry_after() {
+            let seconds = HeaderValue::from(after.as_secs());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+fn details(error: &Error) -> Map<String, Value> {
+    let mut details: Map<_, _> =
+        error.details().iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let fields = error.field_violations();
+    if !fields.is_empty() {
+        let told = fields
+            .iter()
+            .map(|violation| json!({ "field": violation.field, "message": violation.rule.to_string() }));
+        details.insert("fields".to_owned(), told.collect());
+    }
+    if matches!(error.reason(), Reason::Internal | Reason::Unavailable) {
+        details.insert("request_id".to_owned(), call::request_id().as_ref().into());
+    }
+    details
+}
+
+/// The status code for a reason: the table of the contract.
+const fn status(reason: Reason) -> StatusCode {
+    match reason {
+        Reason::MalformedRequest
+        | Reason::ValidationError
+        | Reason::InvalidEntityId
+        | Reason::UnknownStatus
+        | Reason::InvalidPageToken => StatusCode::BAD_REQUEST,
+        Reason::MissingApiKey | Reason::InvalidApiKey | Reason::ExpiredApiKey => StatusCode::UNAUTHORIZED,
+        Reason::InsufficientPermissions => StatusCode::FORBIDDEN,
+        Reason::AlertNotFound | Reason::StatusNotFound | Reason::NotFound => StatusCode::NOT_FOUND,
+        Reason::StatusDuplicateKey | Reason::StatusInUse | Reason::StatusBuiltin => StatusCode::CONFLICT,
+        Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Reason::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Reason::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Reason::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Reason::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Answers `body` as JSON.
+///
+/// # Errors
+/// When it does not serialise, which is a bug.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
+    match serde_json::to_vec(body) {
+        Ok(body) => Ok(json_bytes(status, body)),
+        Err(error) => Err(Problem(Error::internal(error))),
+    }
+}
+
+/// Answers `body`, which is JSON already.
+pub fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
+    const JSON: (HeaderName, HeaderValue) =
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    (status, [JSON], body.into()).into_response()
+}
+
+/// The answer for a path where there is nothing.
+pub fn not_found(path: &str) -> Response {
+    let message = format!("there is nothing at {}", quoted(path));
+    Problem(Error::new(Reason::NotFound, message)).into_response()
+}
+
+/// The answer for a path that does not take the method; the router adds which ones it takes as `Allow`.
+pub fn method_not_allowed(method: &str, path: &str) -> Response {
+    let message = format!("{} does not take the method {}", quoted(path), quoted(method));
+    Problem(Error::new(Reason::MethodNotAllowed, message)).into_response()
+}

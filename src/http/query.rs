@@ -1,0 +1,264 @@
+//! Reading a query string: strict, so that a mistyped filter is never a filter that was left out in silence.
+
+use chrono::DateTime;
+
+use crate::{
+    domain::{
+        AlertFilter, Invalid, Timestamp,
+        invalid::{parse_list, quoted},
+    },
+    error::Violation,
+    service::Given,
+};
+
+/// How many unknown parameters an error names.
+const MOST_UNKNOWN: usize = 10;
+
+/// The parameters of one query string, decoded, and what is wrong with them.
+pub struct Parameters {
+    given: Vec<(String, Given<String>)>,
+    refused: Vec<Violation>,
+}
+
+impl Parameters {
+    /// Decodes `query` (`application/x-www-form-urlencoded`); a parameter that is none of `known` is refused.
+    pub fn parse(query: &str, known: &[&str]) -> Self {
+        let (mut given, mut unknown) = (Vec::new(), Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name).unwrap_or_else(|_| name.to_owned());
+            if known.contains(&name.as_str()) {
+                given.push((name, decode(value)));
+            } else if unknown.len() < MOST_UNKNOWN && !unknown.contains(&name) {
+                unknown.push(name);
+            }
+        }
+        let refused = unknown.iter().map(|name| unknown_parameter(name, known));
+        Self { refused: refused.collect(), given }
+    }
+
+    /// The values of a parameter that takes several: repeated, or separated by commas; empty pieces are left out.
+    pub fn list(&mut self, name: &str) -> Vec<String> {
+        let mut list = Vec::new();
+        for value in self.take(name) {
+            match value {
+                Ok(value) => list.extend(pieces(&value).map(str::to_owned)),
+                Err(rule) => self.refuse(name, rule),
+            }
+        }
+        list
+    }
+
+    /// The values of a parameter that takes several words.
+    pub fn words<T: PartialEq>(&mut self, name: &str, parse: impl Fn(&str) -> Given<T>) -> Given<Vec<T>> {
+        parse_list(&self.list(name), AlertFilter::MAX_VALUES, "values", parse)
+    }
+
+    /// The value of a parameter that takes one text, empty or not.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.single(name);
+        value.unwrap_or_else(|rule| {
+            self.refuse(name, rule);
+            None
+        })
+    }
+
+    /// The value of a parameter that takes one value of another kind.
+    pub fn value<T>(&mut self, name: &str, parse: impl Fn(&str) -> Given<T>) -> Given<Option<T>> {
+        self.single(name)?.as_deref().map(parse).transpose()
+    }
+
+    /// What was refused on the way.
+    pub fn into_refused(self) -> Vec<Violation> {
+        self.refused
+    }
+
+    fn single(&mut self, name: &str) -> Given<Option<String>> {
+        let mut values = self.take(name);
+        if values.len() > 1 {
+            let rule = format!("must be given once, is given {} times", values.len());
+            return Err(Invalid::new(rule));
+        }
+        values.pop().transpose()
+    }
+
+    fn take(&mut self, name: &str) -> Vec<Given<String>> {
+        let taken = self.given.extract_if(.., |(given, _)| given == name);
+        taken.map(|(_, value)| value).collect()
+    }
+
+    fn refuse(&mut self, field: &str, rule: Invalid) {
+        self.refused.push(Violation { field: field.to_owned(), rule });
+    }
+}
+
+fn pieces(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').filter(|piece| !piece.is_empty())
+}
+
+fn unknown_parameter(name: &str, known: &[&str]) -> Violation {
+    let rule = format!("is no parameter of this call; known ones are {}", known.join(", "));
+    Violation { field: shown(name), rule: Invalid::new(rule) }
+}
+
+/// A parameter's name as it was written, or quoted and cut where that is no plain word.
+fn shown(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(is_plain) { name.to_owned() } else { quoted(name) }
+}
+
+/// Decodes a name or a value: `+` is a space, `%` and two hexadecimal digits a byte, the whole UTF-8.
+fn decode(raw: &str) -> Given<String> {
+    let refused = || Invalid::new("must be percent-encoded UTF-8");
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut rest = raw.bytes();
+    while let Some(byte) = rest.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next(), rest.next()].map(|digit| hexadecimal(digit?));
+                match digits {
+                    [Some(high), Some(low)] => high << 4 | low,
+                    _ => return Err(refused()),
+                }
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(decoded).map_err(|_| refused())
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    let value = char::from(digit).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+/// Reads an instant (RFC 3339, any offset).
+///
+/// # Errors
+/// When it is no such instant.
+pub fn time(raw: &str) -> Given<Timestamp> {
+    // Where the `+` of an offset was sent unescaped, it arrived as a space.
+    let unescaped = || {
+        let (instant, offset) = raw.rsplit_once(' ')?;
+        DateTime::parse_from_rfc3339(&format!("{instant}+{offset}")).ok()
+    };
+    DateTime::parse_from_rfc3339(raw).ok().or_else(unescaped).map(|at| at.to_utc()).ok_or_else(|| {
+        Invalid::new(format!("must be an RFC 3339 time such as 2026-01-15T09:22:37Z, is {}", quoted(raw)))
+    })
+}
+
+/// Reads a whole number; one beyond 64 bits is read as the nearest that fits, so that a limit can judge it.
+///
+/// # Errors
+/// When it is no whole number.
+pub fn whole_number(raw: &str) -> Given<i64> {
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Invalid::new(format!("must be a whole number, is {}", quoted(raw))));
+    }
+    let nearest = if raw.starts_with('-') { i64::MIN } else { i64::MAX };
+    Ok(raw.parse().unwrap_or(nearest))
+}
+
+/// Reads `true` or `false`.
+///
+/// # Errors
+/// When it is neither.
+pub fn truth(raw: &str) -> Given<bool> {
+    match raw {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Invalid::unknown_word(raw, ["true", "false"])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(query: &str) -> Parameters {
+        Parameters::parse(query, &["status", "order"])
+    }
+
+    #[test]
+    fn lists_are_repeated_or_separated_by_commas() {
+        let mut parameters = parse("status=a,b&status=&order=asc&status=%2Cc%2C,d");
+        assert_eq!(parameters.list("status"), ["a", "b", "c", "d"]);
+        assert_eq!(parameters.text("order").as_deref(), Some("asc"));
+        assert_eq!(parameters.into_refused(), []);
+    }
+
+    #[test]
+    fn what_is_wrong_is_listed() {
+        let mut parameters = parse("stauts=a&order=1&order=2&status=%ff&status=%zz&a%00b=1");
+        assert_eq!(parameters.list("status"), [""; 0]);
+        assert_eq!(parameters.text("order"), None);
+        let told: Vec<_> =
+            parameters.into_refused().into_iter().map(|v| format!("{} {}", v.field, v.rule)).collect();
+        assert_eq!(
+            told,
+            [
+                "stauts is no parameter of this call; known ones are status, order",
+                "\"a\\0b\" is no parameter of this call; known ones are status, order",
+                "status must be percent-encoded UTF-8",
+                "status must be percent-encoded UTF-8",
+                "order must be given once, is given 2 times",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_value_is_given_and_an_absent_one_is_not() {
+        assert_eq!(parse("order=").text("order").as_deref(), Some(""));
+        assert_eq!(parse("order").text("order").as_deref(), Some(""));
+        assert_eq!(parse("&&status=a").text("order"), None);
+    }
+
+    #[test]
+    fn times_are_read_with_any_offset() {
+        let micros = |raw| time(raw).unwrap().timestamp_micros();
+        let noon = micros("2026-01-15T12:00:00Z");
+        assert_eq!(micros("2026-01-15T13:00:00+01:00"), noon);
+        assert_eq!(micros("2026-01-15T13:00:00 01:00"), noon);
+        assert_eq!(micros("2026-01-15 13:00:00 01:00"), noon);
+        assert_eq!(micros("2026-01-15T12:00:00.0000019-00:00"), noon + 1);
+        for raw in ["", "2026-01-15", "2026-01-15 01:00", "12", "2026-13-15T12:00:00Z"] {
+            let refused = time(raw).unwrap_err().to_string();
+            assert!(refused.starts_with("must be an RFC 3339 time"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_saturate() {
+        assert_eq!(whole_number("50").unwrap(), 50);
+        assert_eq!(whole_number("99999999999999999999").unwrap(), i64::MAX);
+        assert_eq!(whole_number("-99999999999999999999").unwrap(), i64::MIN);
+        for raw in ["", "-", "+1", " 1", "1.0", "1e3", "٣"] {
+            assert!(whole_number(raw).is_err(), "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_read_back(value in any::<String>()) {
+            let encoded: Vec<_> = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(decode(&encoded.concat()).unwrap(), value);
+        }
+
+        #[test]
+        fn no_query_string_breaks_anything(query in "(status|order|%|&|=|\\PC){0,40}|\\PC*") {
+            let mut parameters = parse(&query);
+            parameters.list("status");
+            let _ = parameters.value("order", time);
+            prop_assert!(parameters.into_refused().len() <= query.len() + MOST_UNKNOWN);
+        }
+
+        #[test]
+        fn no_time_breaks_anything(raw in any::<String>()) {
+            let _ = (time(&raw), whole_number(&raw), truth(&raw));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The words and ids that JSON carries, with the limits that the OpenAPI document states for them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Array, Object, Ref, RefOr, Schema,
+        schema::{AdditionalProperties, AnyOfBuilder, ObjectBuilder, Type},
+    },
+};
+
+use crate::domain::{Colour, EntityType, Severity, StatusClass};
+
+/// What kind of ledger object was flagged.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = EntityType)]
+pub enum EntityTypeWord {
+    /// A balance: `bln_…` or `bal_…`.
+    Balance,
+    /// A transaction: `txn_…`.
+    Transaction,
+    /// An identity: `idt_…`.
+    Identity,
+}
+
+impl From<EntityType> for EntityTypeWord {
+    fn from(kind: EntityType) -> Self {
+        match kind {
+            EntityType::Balance => Self::Balance,
+            EntityType::Transaction => Self::Transaction,
+            EntityType::Identity => Self::Identity,
+        }
+    }
+}
+
+/// What a status means to queues and queries.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = StatusClass)]
+pub enum StatusClassWord {
+    /// Nobody has looked at it yet.
+    Open,
+    /// Somebody is working on it.
+    InProgress,
+    /// A decision was made.
+    Closed,
+}
+
+impl From<StatusClass> for StatusClassWord {
+    fn from(class: StatusClass) -> Self {
+        match class {
+            StatusClass::Open => Self::Open,
+            StatusClass::InProgress => Self::InProgress,
+            StatusClass::Closed => Self::Closed,
+        }
+    }
+}
+
+/// How bad an alert is, as its caller judges it.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Severity)]
+pub enum SeverityWord {
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+    /// Critical.
+    Critical,
+}
+
+impl SeverityWord {
+    /// The word for a severity; `None` while it is unspecified.
+    pub const fn of(severity: Severity) -> Option<Self> {
+        match severity {
+            Severity::Unspecified => None,
+            Severity::Low => Some(Self::Low),
+            Severity::Medium => Some(Self::Medium),
+            Severity::High => Some(Self::High),
+            Severity::Critical => Some(Self::Critical),
+        }
+    }
+}
+
+/// The texts of a list.
+pub fn texts<T: Into<String>>(list: Vec<T>) -> Vec<String> {
+    list.into_iter().map(Into::into).collect()
+}
+
+/// Declares text in a list, which needs a type of its own for its limits to be stated.
+macro_rules! listed_text {
+    ($(#[$meta:meta])* $name:ident) => {
+        // The derive comes first: what follows holds its attributes.
+        #[derive(Debug, Serialize, Deserialize, ToSchema)]
+        #[serde(transparent)]
+        $(#[$meta])*
+        pub struct $name(pub String);
+
+        impl From<$name> for String {
+            fn from(listed: $name) -> Self {
+                listed.0
+            }
+        }
+    };
+}
+
+listed_text! {
+    /// The id of a ledger object of any kind.
+    #[schema(as = EntityId, max_length = 68, pattern = "^(bln|bal|txn|idt)_[A-Za-z0-9-]{1,64}$", example = "bln_20f02af6")]
+    EntityIdText
+}
+listed_text! {
+    /// The id of a balance.
+    #[schema(as = BalanceId, max_length = 68, pattern = "^(bln|bal)_[A-Za-z0-9-]{1,64}$", example = "bln_20f02af6")]
+    BalanceIdText
+}
+listed_text! {
+    /// The id of a transaction.
+    #[schema(as = TransactionId, max_length = 68, pattern = "^txn_[A-Za-z0-9-]{1,64}$", example = "txn_6d1b1a4c")]
+    TransactionIdText
+}
+listed_text! {
+    /// The id of an identity.
+    #[schema(as = IdentityId, max_length = 68, pattern = "^idt_[A-Za-z0-9-]{1,64}$", example = "idt_4f0a2f0c")]
+    IdentityIdText
+}
+listed_text! {
+    /// The key of a status, in any case.
+    #[schema(as = StatusKey, max_length = 64, pattern = "^[A-Za-z0-9_]+$", example = "FLAGGED")]
+    StatusKeyText
+}
+listed_text! {
+    /// Somebody: a name, an id, an address; whatever the organization knows people by.
+    #[schema(as = Person, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$", example = "user_01K4EX0BRXHNNGCRVT2TPNK07W")]
+    PersonText
+}
+
+/// The schema of a colour: exactly the documented ones.
+pub enum ColourWord {}
+
+impl PartialSchema for ColourWord {
+    fn schema() -> RefOr<Schema> {
+        Object::builder()
+            .schema_type(Type::String)
+            .enum_values(Some(Colour::ALLOWED))
+            .description(Some("One of the allowed colours."))
+            .into()
+    }
+}
+
+impl ToSchema for ColourWord {
+    fn name() -> Cow<'static, str> {
+        "Colour".into()
+    }
+}
+
+/// The schema of `metadata`: a JSON object whose numbers and strings can be kept exactly.
+pub enum MetadataSchema {}
+
+impl PartialSchema for MetadataSchema {
+    fn schema() -> RefOr<Schema> {
+        let description =
+            "Whatever the caller keeps beside the alert: at most 16 KiB as compact JSON, 16 levels deep.";
+        metadata_object(Some(description)).into()
+    }
+}
+
+impl ToSchema for MetadataSchema {
+    fn name() -> Cow<'static, str> {
+        "Metadata".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((MetadataValueSchema::name().into(), MetadataValueSchema::schema()));
+    }
+}
+
+/// The schema of a value within `metadata`.
+enum MetadataValueSchema {}
+
+impl PartialSchema for MetadataValueSchema {
+    fn schema() -> RefOr<Schema> {
+        /// Whole numbers are exact up to here in every JSON reader (RFC 7493 §2.2), and all numbers beyond are whole.
+        const EXACT: f64 = 9_007_199_254_740_991.0;
+        let text =
+            Object::builder().schema_type(Type::String).pattern(Some(r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"));
+        let number = Object::builder().schema_type(Type::Number).minimum(Some(-EXACT)).maximum(Some(EXACT));
+        AnyOfBuilder::new()
+            .item(ObjectBuilder::new().schema_type(Type::Null))
+            .item(ObjectBuilder::new().schema_type(Type::Boolean))
+            .item(number)
+            .item(text)
+            .item(Array::new(Self::reference()))
+            .item(metadata_object(None))
+            .description(Some("Any JSON value; whole numbers within ±(2^53 − 1)."))
+            .into()
+    }
+}
+
+impl ToSchema for MetadataValueSchema {
+    fn name() -> Cow<'static, str> {
+        "MetadataValue".into()
+    }
+}
+
+impl MetadataValueSchema {
+    fn reference() -> RefOr<Schema> {
+        RefOr::Ref(Ref::from_schema_name(Self::name()))
+    }
+}
+
+fn metadata_object(description: Option<&str>) -> Object {
+    let keys = Object::builder().schema_type(Type::String).pattern(Some(r"^[^\x00-\x1F\x7F-\x9F]*$")).build();
+    Object::builder()
+        .schema_type(Type::Object)
+        .description(description)
+        .property_names(Some(Schema::Object(keys)))
+        .additional_properties(Some(AdditionalProperties::RefOr(MetadataValueSchema::reference())))
+        .build()
+}
