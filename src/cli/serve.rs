@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
 use http::HeaderValue;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Database, output};
 use crate::{
@@ -51,15 +53,17 @@ impl Serve {
     /// Serves until told to stop.
     pub async fn run(self) -> anyhow::Result<()> {
         // From the first moment on, so that a signal during the start is not lost.
-        let stop = stop_signal()?;
+        let (stop, stop_at_once) = (stop_signals(1)?, stop_signals(2)?);
         let app = App::start(self.config()).await?;
         let address = app.address();
         output::print(&format!("redflag listening on http://{address} (gRPC + REST)"))?;
         if let Some(first) = app.first_key() {
             output::note(&welcome(first, &format!("http://{address}")));
         }
-        app.run(stop).await;
-        Ok(())
+        tokio::select! {
+            () = app.run(stop) => Ok(()),
+            () = stop_at_once => bail!("told twice to stop: calls in flight were cut off"),
+        }
     }
 
     fn config(self) -> Config {
@@ -114,14 +118,15 @@ fn welcome(first: &FirstKey, url: &str) -> String {
     )
 }
 
-/// Is done at SIGTERM or Ctrl-C.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
+/// Is done once SIGTERM or Ctrl-C has come `times` times.
+fn stop_signals(times: usize) -> anyhow::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        for _ in 0..times {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
     })
 }

@@ -8,6 +8,11 @@ use super::{
 /// The most people that one alert may be escalated to.
 pub const MAX_ESCALATED_TO: usize = 50;
 
+/// What an answer wraps around each entry of a list, in bytes.
+const WRAPPING: usize = 4;
+/// What the ids, times, codes and names of fields of an alert take in an answer, in bytes.
+const FIXED: usize = 600;
+
 /// The record that flagging makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
@@ -47,6 +52,17 @@ impl Alert {
     /// Where a list that ended with this alert continues.
     pub const fn cursor(&self) -> Cursor {
         Cursor { created_at: self.created_at, anomaly_id: self.id }
+    }
+
+    /// About how many bytes the alert takes in an answer, rather too many than too few.
+    pub fn weight(&self) -> usize {
+        let texts =
+            self.title.as_str().len() + self.description.as_str().len() + self.assigned_to.as_str().len();
+        let people: usize = self.escalated_to.iter().map(|person| person.as_str().len() + WRAPPING).sum();
+        let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
+        // A number of one digit takes eleven bytes in a Struct.
+        let metadata = 6 * self.metadata.to_value().to_string().len();
+        FIXED + texts + people + entities + metadata
     }
 
     /// The alert with `patch` applied, equal to `self` when that changes nothing. `status_class` is the class of the

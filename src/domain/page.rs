@@ -1,6 +1,6 @@
 //! Keyset pagination: how much a page holds and where it continues.
 
-use super::{AnomalyId, Invalid, Timestamp};
+use super::{Alert, AnomalyId, Invalid, Timestamp};
 
 /// How many entries a page holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,24 @@ pub struct Page<T> {
     pub has_more: bool,
     /// How many entries the whole list has, when that was asked for.
     pub total: Option<i64>,
+}
+
+impl Page<Alert> {
+    /// The most bytes that the alerts of one page weigh: within the 4 MiB that gRPC clients take unless told otherwise.
+    pub const MAX_WEIGHT: usize = 3 * 1024 * 1024;
+
+    /// The page without what makes it too heavy to send; that is on the next page. At least one alert stays.
+    #[must_use]
+    pub fn within_weight(mut self) -> Self {
+        let weights = self.items.iter().scan(0, |sum, alert| {
+            *sum += alert.weight();
+            Some(*sum)
+        });
+        let fits = weights.take_while(|&sum| sum <= Self::MAX_WEIGHT).count().max(1);
+        self.has_more |= fits < self.items.len();
+        self.items.truncate(fits);
+        self
+    }
 }
 
 impl<T> Page<T> {

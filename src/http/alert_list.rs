@@ -50,7 +50,8 @@ pub struct AlertListParameters {
     /// Only alerts last changed before this instant; the instant itself is excluded.
     #[param(nullable = false, format = DateTime)]
     updated_before: Option<String>,
-    /// How many alerts a page holds at most. 0 is read as the default 50, more than 1,000 as 1,000.
+    /// How many alerts a page holds at most. 0 is read as the default 50, more than 1,000 as 1,000. A page can hold fewer
+    /// although more follow, so that it stays below 4 MiB: only `next_page_token` tells the end.
     #[param(nullable = false, minimum = 0, default = 50)]
     page_size: Option<usize>,
     /// The `next_page_token` of the page before, given with the same filters and order. Empty: the first page.

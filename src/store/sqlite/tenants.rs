@@ -65,8 +65,12 @@ impl SqliteStore {
         organization: &Organization,
         key: &ApiKey,
     ) -> Result<Option<ApiKey>, StoreError> {
+        // Every start asks; only the first one needs the writer.
+        if any_key(&mut *self.reader().await?).await? {
+            return Ok(None);
+        }
         let mut transaction = self.begin().await?;
-        if sqlx::query_scalar(sql::ANY_KEY).fetch_one(&mut *transaction).await? {
+        if any_key(&mut transaction).await? {
             return Ok(None);
         }
         let query = sqlx::query_scalar(sql::SELECT_ORGANIZATION_BY_NAME).bind(organization.name.as_str());
@@ -81,6 +85,10 @@ impl SqliteStore {
         transaction.commit().await?;
         Ok(Some(key))
     }
+}
+
+async fn any_key(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(sql::ANY_KEY).fetch_one(conn).await?)
 }
 
 async fn insert_with_statuses(

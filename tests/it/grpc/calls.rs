@@ -161,3 +161,20 @@ async fn statuses_are_added_changed_listed_and_deleted(#[case] kind: DatabaseKin
     let list = app.statuses().list_alert_statuses(keyed(ListAlertStatusesRequest::default())).await;
     assert!(list.unwrap().into_inner().alert_statuses.is_empty());
 }
+
+#[tokio::test]
+async fn a_page_stays_within_what_clients_take_by_default() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    // 120 descriptions of 40,000 bytes are more than the 4 MiB that a client takes at once.
+    for number in 0..120 {
+        let heavy =
+            FlagEntityRequest { description: "🚩".repeat(10_000), ..flag(&format!("txn_{number}")) };
+        flagged(&app, heavy).await;
+    }
+    let (first, token) = listed(&app, ListAlertsRequest { page_size: 1_000, ..Default::default() }).await;
+    let rest = ListAlertsRequest { page_size: 1_000, page_token: token, ..Default::default() };
+    let (second, token) = listed(&app, rest).await;
+    assert!(first.len() > 50 && token.is_empty());
+    let distinct: std::collections::HashSet<_> = first.iter().chain(&second).collect();
+    assert_eq!(distinct.len(), 120);
+}

@@ -10,11 +10,11 @@ use redflag::{
     },
 };
 use rstest::rstest;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use super::{code_and_reason, create_status, flag, flagged, reason, update};
-use crate::support::{DatabaseKind, TestApp, keyed};
+use super::{code_and_reason, create_status, flag, flagged, framed, reason, update};
+use crate::support::{DatabaseKind, TestApp, TestDatabase, keyed, outage};
 
 #[test]
 fn the_proto_names_every_reason() {
@@ -151,12 +151,53 @@ async fn page_tokens_are_bound_to_their_list() {
     }
 }
 
+/// Flags an entity past the client library, which would give up by itself when `timeout` is over.
+async fn flag_within(app: &TestApp, timeout: &str) -> Status {
+    let request = app.rest(reqwest::Method::POST, "/redflag.v1.AlertService/FlagEntity");
+    let request =
+        request.header("content-type", "application/grpc-web+proto").header("grpc-timeout", timeout);
+    let response = request.body(framed(&flag("bln_1"))).send().await.unwrap();
+    Status::from_header_map(response.headers()).expect("the call failed")
+}
+
+async fn count(app: &TestApp) -> usize {
+    app.alerts().list_alerts(keyed(ListAlertsRequest::default())).await.unwrap().into_inner().alerts.len()
+}
+
 #[tokio::test]
-async fn the_servers_own_limit_holds_without_a_deadline() {
-    let database = crate::support::TestDatabase::create(DatabaseKind::Sqlite).await;
-    let app = TestApp::start_with(database, |config| config.request_timeout = Duration::ZERO).await;
-    let refused = app.alerts().list_alerts(keyed(ListAlertsRequest::default())).await.unwrap_err();
+async fn a_deadline_stops_the_work() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let held = outage::hold_writes(app.database().url()).await;
+    let refused = flag_within(&app, "100m").await;
     assert_eq!(code_and_reason(&refused), (Code::DeadlineExceeded, "GEN_DEADLINE_EXCEEDED".to_owned()));
+    held.release().await;
+    // Whatever was left of the call would be done before this one, and leave its alert.
+    flagged(&app, flag("bln_1")).await;
+    assert_eq!(count(&app).await, 1);
+}
+
+#[rstest]
+#[case::sqlite(DatabaseKind::Sqlite)]
+#[case::postgres(DatabaseKind::Postgres)]
+#[tokio::test]
+async fn the_servers_own_limit_holds_without_a_deadline_or_under_a_longer_one(#[case] kind: DatabaseKind) {
+    let database = TestDatabase::create(kind).await;
+    let app =
+        TestApp::start_with(database, |config| config.request_timeout = Duration::from_millis(100)).await;
+    let held = outage::hold_writes(app.database().url()).await;
+    let refused = app.alerts().flag_entity(keyed(flag("bln_1"))).await.unwrap_err();
+    assert_eq!(code_and_reason(&refused), (Code::DeadlineExceeded, "GEN_DEADLINE_EXCEEDED".to_owned()));
+    let refused = flag_within(&app, "1H").await;
+    assert_eq!(code_and_reason(&refused), (Code::DeadlineExceeded, "GEN_DEADLINE_EXCEEDED".to_owned()));
+    held.release().await;
+    flagged(&app, flag("bln_1")).await;
+}
+
+#[tokio::test]
+async fn a_malformed_deadline_is_the_callers_mistake() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let refused = flag_within(&app, "soon").await;
+    assert_eq!(code_and_reason(&refused), (Code::InvalidArgument, "GEN_MALFORMED_REQUEST".to_owned()));
 }
 
 #[tokio::test]

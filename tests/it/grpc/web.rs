@@ -60,23 +60,6 @@ async fn pages_of_allowed_origins_may_call() {
 }
 
 #[tokio::test]
-async fn a_deadline_stops_the_call() {
-    let app = TestApp::start(DatabaseKind::Sqlite).await;
-    // Past the client library, which would give up by itself.
-    for (timeout, status, reason) in
-        [("0n", "4", "GEN_DEADLINE_EXCEEDED"), ("soon", "3", "GEN_MALFORMED_REQUEST"), ("10S", "0", "")]
-    {
-        let request = request(&app, FLAG, framed(&flag("bln_1"))).header("grpc-timeout", timeout);
-        let response = request.send().await.unwrap();
-        if !reason.is_empty() {
-            let failed = tonic::Status::from_header_map(response.headers()).unwrap();
-            assert_eq!(super::reason(&failed), reason);
-        }
-        assert_eq!(grpc_status(response).await, status);
-    }
-}
-
-#[tokio::test]
 async fn bytes_that_are_no_message_are_the_callers_mistake() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for body in [framed_bytes(&[0xff; 40]), framed_bytes(&[0x0a, 0x02, 0xc3, 0x28]), Vec::new()] {
