@@ -8,7 +8,7 @@ use redflag::domain::{
 
 use super::on_every_store;
 use super::random::Random;
-use super::world::{World, entities, ids, key, text};
+use super::world::{World, entities, ids, key, new_status, text};
 
 on_every_store!(lists_agree_with_the_model_for_every_filter);
 
@@ -23,7 +23,7 @@ async fn lists_agree_with_the_model_for_every_filter(world: &World) {
     let organizations = [world.organization, other];
     for organization in organizations {
         for name in &STATUSES[3..] {
-            let status = world.status(name);
+            let status = new_status(name);
             world.store.create_status(organization, status, &world.change()).await.unwrap();
         }
     }
