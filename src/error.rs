@@ -173,11 +173,11 @@ impl Error {
         self
     }
 
-    /// The same failure with its fields named by `rename`, for a face that has its own names for them. `None` keeps a
-    /// name.
+    /// The same failure with its fields named by `rename`, for a face that has its own names for them; but the first
+    /// `own` fields, which the face has named itself. `None` keeps a name.
     #[must_use]
-    pub fn rename_fields(mut self, rename: impl Fn(&str) -> Option<&'static str>) -> Self {
-        for violation in &mut self.violations {
+    pub fn rename_fields(mut self, own: usize, rename: impl Fn(&str) -> Option<&'static str>) -> Self {
+        for violation in self.violations.iter_mut().skip(own) {
             if let Some(name) = rename(&violation.field) {
                 name.clone_into(&mut violation.field);
             }

@@ -8,9 +8,12 @@ mod output;
 mod reference;
 mod serve;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io, process::ExitCode};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     app,
@@ -96,7 +99,7 @@ impl Database {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&without_secret(error)),
     };
     if let Err(error) = telemetry::init(&cli.log.log, cli.log.log_format) {
         return fail(USAGE, &format!("invalid value for --log: {error}"));
@@ -141,9 +144,18 @@ fn refuse(error: &clap::Error) -> ExitCode {
         return fail(USAGE, &format!("{told} (see --help)"));
     }
     match error.print() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
     }
+}
+
+/// The error without the value of a secret that was refused.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    if argument.starts_with(serve::BOOTSTRAP_KEY) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
+    }
+    error
 }
 
 fn fail(code: u8, told: &str) -> ExitCode {

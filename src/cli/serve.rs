@@ -16,6 +16,9 @@ use crate::{
     store::schema::OnOlderSchema,
 };
 
+/// The flag whose value is a secret.
+pub const BOOTSTRAP_KEY: &str = "--bootstrap-key";
+
 /// Run the service: gRPC and REST on one port, until SIGTERM or Ctrl-C.
 #[derive(Debug, Args)]
 pub struct Serve {

@@ -113,9 +113,10 @@ pub async fn list_alerts(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let input = alert_list::input(query.as_deref().unwrap_or_default());
+    let own = input.refused.len();
     let listed = service
         .list_alerts(&caller, input)
         .await
-        .map_err(|error| error.rename_fields(alert_list::parameter_name))?;
+        .map_err(|error| error.rename_fields(own, alert_list::parameter_name))?;
     json(StatusCode::OK, &AlertListView::from(listed))
 }

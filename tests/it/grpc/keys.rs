@@ -6,45 +6,22 @@ use std::{
 };
 
 use redflag::{
-    app::open_service,
     domain::SystemClock,
     grpc::pb::{
         Alert, CreateAlertStatusRequest, DeleteAlertStatusRequest, FlagEntityRequest, GetAlertRequest,
         ListAlertStatusesRequest, ListAlertsRequest, UpdateAlertRequest, UpdateAlertStatusRequest,
     },
-    service::{NewKeyInput, Service},
-    store::schema::OnOlderSchema,
 };
 use rstest::rstest;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use super::{code_and_reason, flag, flagged, reason};
-use crate::support::{DatabaseKind, TestApp, with_key};
-
-/// The command line's view of a server's database.
-async fn beside(app: &TestApp) -> Service {
-    open_service(app.database().url(), 1, OnOlderSchema::Refuse).await.unwrap()
-}
-
-/// Makes a key of the organization named `organization` and tells its id and its secret.
-async fn make_key(
-    service: &Service,
-    organization: &str,
-    scopes: &[&str],
-    expires_in: Option<Duration>,
-) -> (String, String) {
-    let organization = service.find_organization(Some(organization)).await.unwrap();
-    let input = NewKeyInput {
-        organization_id: organization.id,
-        name: "test".to_owned(),
-        owner: "ana".to_owned(),
-        scopes: scopes.iter().map(ToString::to_string).collect(),
-        expires_in,
-    };
-    let (key, secret) = service.create_key(input).await.unwrap();
-    (key.id.to_string(), secret.reveal().to_owned())
-}
+use crate::support::{
+    DatabaseKind, TestApp,
+    keys::{beside, make_key},
+    with_key,
+};
 
 async fn list_with(app: &TestApp, key: &str) -> Result<(), Status> {
     app.alerts().list_alerts(with_key(ListAlertsRequest::default(), key)).await.map(drop)

@@ -4,6 +4,7 @@ pub mod app;
 pub mod clock;
 pub mod database;
 pub mod ids;
+pub mod keys;
 pub mod outage;
 pub mod process;
 

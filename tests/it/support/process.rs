@@ -45,11 +45,6 @@ impl Process {
         self.child.kill().expect("it still ran");
         self.child.wait().expect("it can be waited for");
     }
-
-    /// Waits until it has ended by itself; tells the exit code.
-    pub fn wait(mut self) -> Option<i32> {
-        self.child.wait().expect("it can be waited for").code()
-    }
 }
 
 impl Drop for Process {

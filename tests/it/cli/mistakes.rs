@@ -1,0 +1,130 @@
+//! What goes wrong is told in one line, with exit code 2 for a wrong call and 1 for a failure.
+
+use std::net::TcpListener;
+
+use super::{Place, failure, failure_of, run, text};
+use crate::support::{DatabaseKind, TestDatabase, process::command};
+
+#[test]
+fn a_wrong_call_is_told_in_a_line_and_exits_two() {
+    for (args, told) in [
+        (vec![], "a command is missing (see --help)"),
+        (vec!["srve"], "unrecognized subcommand 'srve'"),
+        (vec!["serve", "--prot", "1"], "unexpected argument '--prot' found"),
+        (vec!["serve", "--request-timeout", "soon"], "invalid value 'soon' for '--request-timeout <TIME>'"),
+        (vec!["serve", "--database-connections", "0"], "invalid value '0' for '--database-connections <N>'"),
+        (
+            vec!["serve", "--allow-origin", "example.com"],
+            "invalid value 'example.com' for '--allow-origin <ORIGIN>'",
+        ),
+        (vec!["serve", "--database-url", "mysql://user:secret@host/x"], "invalid value for --database-url: "),
+        (vec!["migrate", "--database-url", "redflag.db"], "invalid value for --database-url: "),
+        (vec!["serve", "--log", "a=b=c"], "invalid value for --log: "),
+        (vec!["serve", "--log-format", "xml"], "invalid value 'xml' for '--log-format <FORMAT>'"),
+        (vec!["key"], "a command is missing (see --help)"),
+        (
+            vec!["key", "create", "--name", "n", "--owner", "o"],
+            "the following required arguments were not provided: --scope <SCOPE>",
+        ),
+        (vec!["key", "create", "--expires-in", "never"], "invalid value 'never' for '--expires-in <TIME>'"),
+        (vec!["key", "revoke"], "the following required arguments were not provided: <KEY_ID>"),
+    ] {
+        let (code, line) = failure(&args);
+        assert!(line.starts_with(told), "{args:?}: {line}");
+        assert_eq!(code, Some(2), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+}
+
+#[test]
+fn a_secret_that_is_refused_is_not_repeated() {
+    let (code, line) = failure_of(
+        &command(&["serve"]).env("REDFLAG_BOOTSTRAP_KEY", "too-short-to-be-one").output().unwrap(),
+    );
+    assert_eq!(code, Some(2));
+    assert!(line.contains("must be 32 to 200 characters, is 19") && !line.contains("too-short"), "{line}");
+    let (code, line) = failure(&["serve", "--bootstrap-key", "also-too-short"]);
+    assert!(code == Some(2) && !line.contains("also-too-short"), "{line}");
+}
+
+#[test]
+fn a_failure_is_told_in_a_line_and_exits_one() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let place = Place::new();
+    let (fresh, nowhere) = (place.database_url(), "postgres://user:secret@127.0.0.1:1/x");
+    for (args, told) in [
+        (vec!["serve", "--listen", &taken, "--database-url", &fresh], format!("can't listen on {taken}: ")),
+        (
+            vec!["serve", "--listen", "nonsense", "--database-url", &fresh],
+            "can't listen on nonsense: ".to_owned(),
+        ),
+        (
+            vec!["serve", "--listen", "127.0.0.1:0", "--database-url", nowhere],
+            "can't open the database: ".to_owned(),
+        ),
+        (vec!["migrate", "--database-url", nowhere], "can't open the database: ".to_owned()),
+        (
+            vec!["key", "list", "--database-url", "sqlite:/nowhere/at/all.db"],
+            "can't open the database: ".to_owned(),
+        ),
+        (
+            vec!["serve", "--listen", "127.0.0.1:0", "--no-migrate", "--database-url", &fresh],
+            "the database's schema is version 0, this redflag needs ".to_owned(),
+        ),
+        (
+            vec!["key", "create", "--name", "n", "--owner", "o", "--scope", "*", "--database-url", &fresh],
+            "there is no organization yet".to_owned(),
+        ),
+        (vec!["key", "revoke", "key_1", "--database-url", &fresh], "there is no key \"key_1\"".to_owned()),
+        (vec!["org", "create", "--name", "", "--database-url", &fresh], "name must not be empty".to_owned()),
+    ] {
+        let (code, line) = failure(&args);
+        assert!(line.starts_with(&told), "{args:?}: {line}");
+        assert_eq!(code, Some(1), "{line}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let database = TestDatabase::create(DatabaseKind::Sqlite).await;
+    assert!(run(&["migrate", "--database-url", database.url()]).status.success());
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (99, 'from the future', true, '', 0)";
+    database.execute(newer).await;
+    for verb in [
+        vec!["serve", "--listen", "127.0.0.1:0"],
+        vec!["migrate"],
+        vec!["key", "list"],
+        vec!["migrate", "--check"],
+    ] {
+        let (code, line) = failure(&[verb.as_slice(), &["--database-url", database.url()]].concat());
+        assert!(line.starts_with("the database's schema is version 99, "), "{line}");
+        assert_eq!(code, Some(1));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::new();
+    let url = place.database_url();
+    for args in [
+        vec!["org", "create", "--name", "one"],
+        vec!["key", "list"],
+        vec!["org", "list", "--json"],
+        vec!["openapi"],
+        vec!["--help"],
+        vec!["cli-reference"],
+    ] {
+        let mut command = command(&args);
+        let child = command
+            .env("REDFLAG_DATABASE_URL", &url)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{args:?}");
+    }
+}

@@ -1,0 +1,87 @@
+//! What is answered when the service can't, and the id that traces every answer.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, assert_discreet, post};
+use crate::support::{DatabaseKind, TestApp, TestDatabase, outage};
+
+#[tokio::test]
+async fn a_call_while_the_database_is_away_is_to_be_tried_again() {
+    let app = TestApp::start(DatabaseKind::Postgres).await;
+    outage::take_away(app.database().url()).await;
+    for (method, path, body) in [
+        (Method::GET, "/alerts", Value::Null),
+        (Method::POST, "/alerts/flag/bln_1", json!({ "description": "d" })),
+        (Method::POST, "/alerts/statuses", json!({ "name": "Odd", "colour": "#3B82F6" })),
+        (Method::GET, "/readyz", Value::Null),
+    ] {
+        let request = app.rest(method, path).json(&body).header("x-request-id", "trace-me");
+        let refused = Answer::to(request).await;
+        assert_eq!(refused.refusal(), (503, "GEN_UNAVAILABLE"), "{path}");
+        assert_eq!(refused.header("retry-after"), "1");
+        assert_eq!(refused.body["error_detail"]["details"]["request_id"], "trace-me");
+    }
+    assert_eq!(Answer::to(app.rest(Method::GET, "/healthz")).await.status, 200);
+    outage::give_back(app.database().url()).await;
+    assert_eq!(post(&app, "/alerts/flag/bln_1", json!({ "description": "d" })).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_stopped() {
+    let database = TestDatabase::create(DatabaseKind::Sqlite).await;
+    let app = TestApp::start_with(database, |config| config.request_timeout = Duration::from_nanos(1)).await;
+    let refused = Answer::to(app.rest(Method::GET, "/alerts")).await;
+    assert_eq!(refused.refusal(), (504, "GEN_DEADLINE_EXCEEDED"));
+}
+
+#[tokio::test]
+async fn the_tracing_id_comes_back_with_every_answer() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    for (path, status) in [
+        ("/alerts", 200),
+        ("/alerts/ano_1", 404),
+        ("/alerts?other=1", 400),
+        ("/nowhere", 404),
+        ("/alerts/flag/bln_1", 405),
+        ("/healthz", 200),
+        ("/docs/", 200),
+    ] {
+        for id in ["trace-1", "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", &"x".repeat(128)] {
+            let answer = app.rest(Method::GET, path).header("x-request-id", id).send().await.unwrap();
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()["x-request-id"]),
+                (status, &id.parse().unwrap())
+            );
+        }
+        let made = app.rest(Method::GET, path).send().await.unwrap();
+        assert_eq!(made.headers()["x-request-id"].len(), 36);
+    }
+    let unauthenticated = app.rest_without_key(Method::GET, "/alerts").header("x-request-id", "trace-2");
+    assert_eq!(Answer::to(unauthenticated).await.header("x-request-id"), "trace-2");
+}
+
+#[tokio::test]
+async fn a_tracing_id_that_is_junk_is_replaced() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let junk: [&[u8]; 5] = [b"", b"two words", "grün".as_bytes(), b"\xff\xfe", &[b'x'; 129]];
+    for id in junk {
+        let request = app.rest(Method::GET, "/alerts").header("x-request-id", id);
+        let answer = Answer::to(request).await;
+        let made = answer.header("x-request-id");
+        assert!(made.len() == 36 && made.as_bytes() != id, "{made}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_call_that_is_refused_comes_back_but_what_is_at_fault() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let request = app.rest(Method::POST, "/alerts/flag/bln_1").header("cookie", "session=kept");
+    let body = json!({ "description": "d", "title": format!("{}'; SELECT \u{0}", "t".repeat(300)) });
+    let refused = Answer::to(request.json(&body)).await;
+    assert_eq!(refused.status, 400);
+    assert!(!refused.body.to_string().contains("ttt") && !format!("{:?}", refused.headers).contains("kept"));
+    assert_discreet(&refused.body.to_string());
+}
