@@ -12,9 +12,9 @@ use crate::{
     },
 };
 
-/// Lists are planned for their values each time. The plan that PostgreSQL would keep for a statement prepared once knows
-/// no values: it takes a third of all alerts for recently changed and skims them. And the texts of lists are so many
-/// that they would crowd the statements of other calls out of the cache.
+/// Lists are planned for their values each time. The plan that PostgreSQL keeps for a statement after some executions
+/// knows no values: it takes the few alerts within a span of time for many, and skims past all others to find them. And
+/// the texts of lists are so many that they would crowd the statements of other calls out of the cache.
 const PREPARED: bool = false;
 
 impl PostgresStore {

@@ -12,7 +12,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use super::on_every_store;
 use super::random::Random;
-use super::world::{World, entities, entity, ids, key, metadata, text};
+use super::world::{World, entities, entity, ids, key, metadata, new_status, text};
 
 on_every_store!(
     a_status_deleted_while_alerts_move_to_it_never_leaves_one_behind,
@@ -66,7 +66,7 @@ async fn acts(world: &World, standing: &str, status: &StatusKey, round: usize) -
         let patch = AlertPatch { status: Some(status.clone()), title, ..AlertPatch::default() };
         acts.push(Act::Move(alert.id, patch));
     }
-    let flags = if round % 2 == 0 { 1 } else { 3 };
+    let flags = 1 + round % 2 * 2;
     for _ in 0..flags {
         acts.push(Act::Flag(NewAlert { status: status.clone(), ..world.alert() }));
     }
@@ -273,7 +273,7 @@ async fn of_many_that_make_the_same_status_exactly_one_does(world: &World) {
     let mut tasks = JoinSet::new();
     for (index, store) in instances(world).await.iter().cycle().take(9).enumerate() {
         let store = Arc::clone(store);
-        let status = redflag::domain::NewStatus { name: text(&index.to_string()), ..world.status("PENDING") };
+        let status = redflag::domain::NewStatus { name: text(&index.to_string()), ..new_status("PENDING") };
         let (organization, change) = (world.organization, world.later());
         tasks.spawn(async move { store.create_status(organization, status, &change).await });
     }

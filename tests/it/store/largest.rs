@@ -98,8 +98,8 @@ async fn an_alert_grows_to_the_largest_and_shrinks_again(world: &World) {
         affected_identities: Some(small.entities.identities.clone()),
         ..AlertPatch::default()
     };
-    let shrunk = world.update(small.id, &shrink).await.unwrap();
-    assert_eq!(Alert { version: 1, updated_at: small.updated_at, ..shrunk }, small);
+    let small_again = world.update(small.id, &shrink).await.unwrap();
+    assert_eq!(Alert { version: 1, updated_at: small.updated_at, ..small_again }, small);
     let filter =
         AlertFilter { entity_ids: most_entities().iter().cloned().collect(), ..AlertFilter::default() };
     assert!(world.find(filter).await.is_empty());

@@ -8,12 +8,12 @@ use redflag::domain::{
 
 use super::on_every_store;
 use super::random::Random;
-use super::world::{World, entities, ids, key, text};
+use super::world::{World, entities, ids, key, new_status, text};
 
 on_every_store!(lists_agree_with_the_model_for_every_filter);
 
 const ALERTS: usize = 300;
-const QUERIES: usize = 600;
+const QUERIES: usize = 500;
 const STATUSES: [&str; 5] = ["FLAGGED", "INVESTIGATING", "RESOLVED", "PENDING", "WAITING"];
 const PEOPLE: [&str; 5] = ["ada", "Ada", "bob", "😀", "a_a%"];
 const ENTITIES: [&str; 8] = ["bln_1", "bal_1", "txn_1", "txn_2", "idt_1", "idt_A", "idt_a", "bln_2"];
@@ -23,7 +23,7 @@ async fn lists_agree_with_the_model_for_every_filter(world: &World) {
     let organizations = [world.organization, other];
     for organization in organizations {
         for name in &STATUSES[3..] {
-            let status = world.status(name);
+            let status = new_status(name);
             world.store.create_status(organization, status, &world.change()).await.unwrap();
         }
     }
@@ -107,7 +107,7 @@ fn query(random: &mut Random, organizations: [OrganizationId; 2], alerts: &[Aler
         filter,
         order: random.pick(&[SortOrder::Ascending, SortOrder::Descending]),
         after: None,
-        size: PageSize::parse(Some(random.pick(&[1, 2, 3, 7, 20, 200])), PageSize::DEFAULT).unwrap(),
+        size: PageSize::parse(Some(random.pick(&[3, 7, 20, 60, 200])), PageSize::DEFAULT).unwrap(),
         include_total: true,
     }
 }
@@ -137,7 +137,8 @@ fn range(random: &mut Random, alerts: &[Alert]) -> TimeRange {
     TimeRange { after: end(), before: end() }
 }
 
-/// Follows the pages of a list to its end and compares; tells how many alerts it holds.
+/// Follows the pages of a list to its end and compares; tells how many alerts it holds. The total does not depend on the
+/// page: it is asked for with the first two.
 async fn assert_agrees(world: &World, mut query: AlertQuery, alerts: &[Alert]) -> usize {
     let expected = expected(&query, alerts);
     let mut seen: Vec<Alert> = Vec::new();
@@ -146,11 +147,13 @@ async fn assert_agrees(world: &World, mut query: AlertQuery, alerts: &[Alert]) -
         let left = expected.len() - seen.len();
         assert_eq!(page.items.len(), left.min(query.size.get()), "{query:?}");
         assert_eq!(page.has_more, left > query.size.get(), "{query:?}");
-        assert_eq!(page.total, Some(i64::try_from(expected.len()).unwrap()), "{query:?}");
+        let total = query.include_total.then(|| i64::try_from(expected.len()).unwrap());
+        assert_eq!(page.total, total, "{query:?}");
         seen.extend(page.items);
         if !page.has_more {
             break;
         }
+        query.include_total = query.after.is_none();
         query.after = seen.last().map(Alert::cursor);
     }
     assert_eq!(ids(&seen), ids(&expected), "{query:?}");

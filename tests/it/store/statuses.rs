@@ -6,7 +6,7 @@ use redflag::domain::{
 use redflag::store::StoreError;
 
 use super::on_every_store;
-use super::world::{World, key, text};
+use super::world::{World, key, new_status, text};
 
 on_every_store!(
     an_organization_starts_with_the_built_in_statuses,
@@ -57,7 +57,7 @@ async fn a_key_is_taken_once_also_by_a_built_in_status(world: &World) {
     world.add_status("PENDING").await;
     let before = all(world, StatusOrigin::Custom).await;
     for taken in ["PENDING", "FLAGGED", "INVESTIGATING", "RESOLVED"] {
-        let again = NewStatus { name: text("Another"), ..world.status(taken) };
+        let again = NewStatus { name: text("Another"), ..new_status(taken) };
         let refused = world.store.create_status(world.organization, again, &world.later()).await;
         assert!(matches!(refused, Err(StoreError::Duplicate)), "{taken}");
     }
@@ -128,7 +128,7 @@ async fn a_change_of_nothing_leaves_the_time(world: &World) {
     let same = StatusPatch { name: Some(before.name.clone()), colour: Some(before.colour) };
     for change in [StatusPatch::default(), same] {
         assert_eq!(patch(world, "PENDING", &change).await.unwrap(), before);
-        assert_eq!(all(world, StatusOrigin::Custom).await, [before.clone()]);
+        assert_eq!(all(world, StatusOrigin::Custom).await, std::slice::from_ref(&before));
     }
 }
 
@@ -173,7 +173,7 @@ async fn a_status_in_use_tells_how_many_alerts_use_it(world: &World) {
 async fn a_key_can_be_used_again_after_deletion(world: &World) {
     world.add_status("PENDING").await;
     delete(world, "PENDING").await.unwrap();
-    let closed = NewStatus { class: StatusClass::Closed, ..world.status("PENDING") };
+    let closed = NewStatus { class: StatusClass::Closed, ..new_status("PENDING") };
     world.store.create_status(world.organization, closed, &world.change()).await.unwrap();
     assert_eq!(world.flag_in("PENDING").await.status_class, StatusClass::Closed);
 }

@@ -34,8 +34,11 @@ async fn flagged(world: &World) -> Alert {
         .await
 }
 
+/// What a patch makes of an alert.
+type Change = fn(&mut Alert);
+
 /// A patch and what it makes of an alert, for each field.
-fn patches() -> Vec<(AlertPatch, fn(&mut Alert))> {
+fn patches() -> Vec<(AlertPatch, Change)> {
     let none = AlertPatch::default;
     vec![
         (AlertPatch { title: Some(text("New")), ..none() }, |a| a.title = text("New")),
@@ -47,7 +50,7 @@ fn patches() -> Vec<(AlertPatch, fn(&mut Alert))> {
         }),
         (AlertPatch { severity: Some(Severity::Critical), ..none() }, |a| a.severity = Severity::Critical),
         (AlertPatch { severity: Some(Severity::Unspecified), ..none() }, |a| {
-            a.severity = Severity::Unspecified
+            a.severity = Severity::Unspecified;
         }),
         (AlertPatch { assigned_to: Some(text("zoe")), ..none() }, |a| a.assigned_to = text("zoe")),
         (AlertPatch { assigned_to: Some(text("")), ..none() }, |a| a.assigned_to = text("")),

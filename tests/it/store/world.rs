@@ -145,18 +145,8 @@ impl World {
         ids(&page.items)
     }
 
-    /// A status that is not in the store.
-    pub fn status(&self, name: &str) -> NewStatus {
-        NewStatus {
-            key: key(name),
-            name: text("Waiting for review"),
-            colour: Colour::parse("#3B82F6").unwrap(),
-            class: StatusClass::InProgress,
-        }
-    }
-
     pub async fn add_status(&self, name: &str) -> StatusKey {
-        let status = self.status(name);
+        let status = new_status(name);
         self.store.create_status(self.organization, status, &self.change()).await.unwrap().key
     }
 }
@@ -185,4 +175,14 @@ pub fn ids(alerts: &[Alert]) -> Vec<AnomalyId> {
 /// Metadata as JSON text writes it.
 pub fn metadata(json: &str) -> redflag::domain::Metadata {
     redflag::domain::Metadata::parse(serde_json::from_str(json).unwrap()).unwrap()
+}
+
+/// A status that is not in the store.
+pub fn new_status(name: &str) -> NewStatus {
+    NewStatus {
+        key: key(name),
+        name: text("Waiting for review"),
+        colour: Colour::parse("#3B82F6").unwrap(),
+        class: StatusClass::InProgress,
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redflag::domain::{IdSource, Timestamp};
 use uuid::Uuid;
 
-/// UUIDv7s of the time given and a counter: within one millisecond too, ids made later sort later.
+/// A `UUIDv7` each, of the time given and a counter: within one millisecond too, ids made later sort later.
 #[derive(Debug, Default)]
 pub struct TestIds {
     made: AtomicU64,
