@@ -2,6 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
@@ -17,6 +18,8 @@ pub const ACTOR: HeaderName = HeaderName::from_static("x-redflag-actor");
 /// The ledger core's own header for the API key.
 pub const BLNK_KEY: HeaderName = HeaderName::from_static("x-blnk-key");
 
+/// The most bytes of one request, as the contract says.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// The most characters that a caller's tracing id may have; a longer one is replaced.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -43,11 +46,27 @@ pub fn choose_request_id(headers: &HeaderMap) -> Arc<str> {
     sent.filter(usable).map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
 }
 
-/// Verifies who calls, from the headers that both faces share (gRPC metadata are headers).
+/// Lets a call pass to its method when its key is valid, with its [`Caller`] among the extensions, and bounds how long all
+/// of it takes. Nothing of the body is read before.
 ///
 /// # Errors
-/// As [`Authenticator::authenticate`].
-pub async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Caller, Error> {
+/// As [`Authenticator::authenticate`], and [`crate::error::Reason::DeadlineExceeded`].
+pub async fn admit(
+    authenticator: &Authenticator,
+    limit: Duration,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Error> {
+    let call = async {
+        let caller = authenticate(authenticator, request.headers()).await?;
+        request.extensions_mut().insert(caller);
+        Ok(next.run(request).await)
+    };
+    within(limit, call).await?
+}
+
+/// Verifies who calls, from the headers that both faces share (gRPC metadata are headers).
+async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Caller, Error> {
     let bytes = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
     let request_id = request_id();
     let presented = Presented {

@@ -8,7 +8,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use tracing::{Instrument, field::Empty};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
@@ -44,6 +44,11 @@ pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<()> {
         let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
         registry.with(lines.with_writer(std::io::stderr)).try_init()?;
     }
+    // A panic is one line of the log like any other, without what the call was about.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("for no reason given"));
+    }));
     Ok(())
 }
 
@@ -54,13 +59,9 @@ pub async fn trace(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("call", request_id = %id, key_id = Empty);
     let (method, path) = (request.method().clone(), path(&request));
     let traced = async {
+        let mut line = Line { method, path, started, is_answered: false };
         let response = call::traced(Arc::clone(&id), next.run(request)).await;
-        let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if let Some(code) = grpc_code(response.headers()) {
-            tracing::info!(%path, code, latency_us, "gRPC");
-        } else {
-            tracing::info!(%method, %path, code = response.status().as_u16(), latency_us, "HTTP");
-        }
+        line.write(&response);
         response
     };
     let mut response = traced.instrument(span).await;
@@ -68,6 +69,39 @@ pub async fn trace(request: Request, next: Next) -> Response {
         response.headers_mut().insert(call::REQUEST_ID, id);
     }
     response
+}
+
+/// The line that the log gets for a call, also for one whose caller goes away.
+struct Line {
+    method: Method,
+    path: String,
+    started: Instant,
+    is_answered: bool,
+}
+
+impl Line {
+    fn write(&mut self, response: &Response) {
+        self.is_answered = true;
+        let (method, path, latency_us) = (&self.method, &self.path, self.latency_us());
+        if let Some(code) = grpc_code(response.headers()) {
+            tracing::info!(path, code, latency_us, "gRPC");
+        } else {
+            tracing::info!(%method, path, code = response.status().as_u16(), latency_us, "HTTP");
+        }
+    }
+
+    fn latency_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let (method, path, latency_us) = (&self.method, &self.path, self.latency_us());
+            tracing::info!(%method, path, latency_us, "the caller went away");
+        }
+    }
 }
 
 /// The most characters of a path that the log repeats.

@@ -17,6 +17,8 @@ use crate::{
     store::{Store, connect, schema::OnOlderSchema},
 };
 
+/// How much longer than a call the database may work on one of its statements.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long closing the store may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,8 +49,8 @@ pub struct Config {
 ///
 /// # Errors
 /// When the database can't be opened.
-pub async fn open_service(url: &str, connections: u32, on_older: OnOlderSchema) -> anyhow::Result<Service> {
-    let store = connect::open(url, connections, on_older).await?;
+pub async fn open_service(url: &str, on_older: OnOlderSchema) -> anyhow::Result<Service> {
+    let store = connect::open(url, connect::Options::aside(on_older)).await?;
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
@@ -74,7 +76,13 @@ impl App {
         let bound = TcpListener::bind(&config.listen).await;
         let listener = bound.with_context(|| format!("can't listen on {}", config.listen))?;
         let address = listener.local_addr()?;
-        let store = connect::open(&config.database_url, config.database_connections, config.on_older).await?;
+        let options = connect::Options {
+            connections: config.database_connections,
+            on_older: config.on_older,
+            // A call is given up first, with its own error.
+            statement_timeout: config.request_timeout + GRACE,
+        };
+        let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let service = Service::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
         let first_key = service.bootstrap(config.bootstrap_key).await?;

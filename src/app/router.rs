@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
-use axum::{Router, extract::Request, middleware, response::Response};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::Response,
+};
 use http::{HeaderName, HeaderValue, Method, header};
 use tokio::sync::watch;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
 
 use crate::{
     auth::Authenticator,
@@ -38,17 +46,28 @@ pub fn build(
     let settings = rest::Settings { request_timeout };
     let readiness = rest::health::Readiness::new(is_stopping);
     let rest = rest::router(service.clone(), authenticator.clone(), settings, readiness);
-    let grpc = grpc::router(service, authenticator, request_timeout, health)?;
+    let rest = rest.layer(CatchPanicLayer::custom(rest::panicked));
+    let grpc = grpc::router(service, authenticator, request_timeout, health)?
+        .layer(CatchPanicLayer::custom(grpc::panicked))
+        .layer(middleware::from_fn(only_grpc));
     let both = grpc.merge(rest).fallback(fallback);
     let both = if allow_origins.is_empty() { both } else { both.layer(cors(allow_origins)) };
     Ok(both.layer(middleware::from_fn(telemetry::trace)))
 }
 
+/// Keeps what is no gRPC away from gRPC's paths, where it would get an answer without a word.
+async fn only_grpc(request: Request, next: Next) -> Response {
+    if is_grpc(&request) { next.run(request).await } else { rest::not_found(request.uri().path()) }
+}
+
+fn is_grpc(request: &Request) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// Answers what is nowhere, each face in its own way.
 async fn fallback(request: Request) -> Response {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    let is_grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-    if is_grpc {
+    if is_grpc(&request) {
         grpc::unimplemented().map(axum::body::Body::new)
     } else {
         rest::not_found(request.uri().path())
@@ -68,4 +87,25 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         .allow_headers(sent.into_iter().chain(ours).collect::<Vec<_>>())
         .expose_headers(answered.into_iter().chain([call::REQUEST_ID, header::LOCATION]).collect::<Vec<_>>())
         .max_age(Duration::from_hours(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_an_internal_error() {
+        async fn broken() -> Response {
+            panic!("on purpose")
+        }
+        let routes = Router::new().route("/", get(broken));
+        let rest = routes.clone().layer(CatchPanicLayer::custom(rest::panicked));
+        assert_eq!(rest.oneshot(Request::new(Body::empty())).await.unwrap().status(), 500);
+        let grpc = routes.layer(CatchPanicLayer::custom(grpc::panicked));
+        let answer = grpc.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "13");
+    }
 }

@@ -4,22 +4,19 @@ use std::{
     future::Future,
     io::ErrorKind,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use axum::Router;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::conn::auto::Builder,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, mpsc, watch},
 };
 use tower::Service;
 
@@ -27,10 +24,16 @@ use tower::Service;
 const MAX_CONNECTIONS: usize = 10_000;
 /// How long a connection may take to send the head of a request, or stay silent between two over HTTP/1.1.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an HTTP/2 connection may go without a call before it is told to go away.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a connection that was told to go away, and has no call in flight, may take to do so.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a connection that is leaving is looked at for calls in flight.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(20));
 /// How many calls one HTTP/2 connection may have in flight.
-const MAX_STREAMS: u32 = 1_024;
+const MAX_STREAMS: u32 = 256;
 /// How many bytes of headers a request may have.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
 /// How many bytes one HTTP/2 stream may send ahead of being read.
@@ -38,14 +41,36 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// How long to wait when the machine can take no further connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The connections that are open.
+pub struct Connections {
+    leave: watch::Sender<bool>,
+    /// Each connection holds a sender: when all are dropped, all have ended.
+    ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
+}
+
+impl Connections {
+    fn new() -> Self {
+        Self { leave: watch::Sender::new(false), ended: mpsc::channel(1) }
+    }
+
+    /// Tells all connections to go away, and waits until their calls are answered.
+    pub async fn shutdown(self) {
+        let (mine, mut ended) = self.ended;
+        drop(mine);
+        self.leave.send_replace(true);
+        // Nothing is ever sent: this answers when the last sender is gone.
+        ended.recv().await;
+    }
+}
+
 /// Serves `router` on the connections that `listener` takes until `stop` is done. Answers the connections that are open
-/// then; shutting them down waits for their calls.
+/// then.
 pub async fn accept_until(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()>,
-) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
+) -> Connections {
+    let connections = Connections::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let builder = builder();
     let mut stop = pin!(stop);
@@ -59,10 +84,11 @@ pub async fn accept_until(
             accepted = accepted => accepted,
             () = &mut stop => return connections,
         };
-        let connection = serve(builder.clone(), stream, router.clone(), connections.watcher());
+        let held = (place, connections.ended.0.clone());
+        let served = serve(builder.clone(), stream, router.clone(), connections.leave.subscribe());
         tokio::spawn(async move {
-            connection.await;
-            drop(place);
+            served.await;
+            drop(held);
         });
     }
 }
@@ -97,36 +123,114 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Serves one connection. One that has sent no request within [`HEAD_TIMEOUT`] is closed, whatever protocol it has
-/// begun to speak.
+/// Serves one connection until it ends, or is told to leave by `leave` or for its silence.
 async fn serve(
     builder: Builder<TokioExecutor>,
     stream: TcpStream,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    mut leave: watch::Receiver<bool>,
 ) {
     // Answers are small and must not wait for more to send.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone at once");
         return;
     }
-    let spoke = AtomicBool::new(false);
+    let activity = Arc::new(Activity::new());
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        spoke.store(true, Ordering::Relaxed);
-        router.clone().call(request)
+        let call = Activity::begin(&activity);
+        let answer = router.clone().call(request);
+        async move {
+            let answer = answer.await;
+            drop(call);
+            answer
+        }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(watcher.watch(connection));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let served = tokio::select! {
-        served = &mut connection => served,
-        () = tokio::time::sleep(HEAD_TIMEOUT) => {
-            if !spoke.load(Ordering::Relaxed) {
-                return;
+        served = &mut connection => Some(served),
+        () = told(&mut leave) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                served = &mut connection => Some(served),
+                // What is left are streams without an end, and answers that nobody reads.
+                () = activity.answered() => tokio::time::timeout(LEAVE_TIMEOUT, connection).await.ok(),
             }
-            connection.await
+        }
+        () = activity.silence() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(LEAVE_TIMEOUT, connection).await.ok()
         }
     };
-    if let Err(error) = served {
+    if let Some(Err(error)) = served {
         tracing::debug!(error, "a connection ended early");
+    }
+}
+
+/// Is done when the connections are told to leave, or nobody is left who could tell them.
+async fn told(leave: &mut watch::Receiver<bool>) {
+    let _ = leave.wait_for(|leave| *leave).await;
+}
+
+/// What a connection has been doing.
+struct Activity(Mutex<Doing>);
+
+struct Doing {
+    calls: usize,
+    spoke: bool,
+    since: Instant,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self(Mutex::new(Doing { calls: 0, spoke: false, since: Instant::now() }))
+    }
+
+    /// Notes that a call has begun; it ends when what this answers is dropped.
+    fn begin(self: &Arc<Self>) -> Call {
+        self.change(|doing| {
+            doing.calls += 1;
+            doing.spoke = true;
+        });
+        Call(Arc::clone(self))
+    }
+
+    /// Is done when no call is in flight.
+    async fn answered(&self) {
+        while self.change(|doing| doing.calls > 0) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Is done when no call has been in flight for too long: whatever protocol the connection has begun to speak, a
+    /// first call must come soon.
+    async fn silence(&self) {
+        loop {
+            let left = self.change(|doing| {
+                let patience = if doing.spoke { IDLE_TIMEOUT } else { HEAD_TIMEOUT };
+                let silent = if doing.calls == 0 { doing.since.elapsed() } else { Duration::ZERO };
+                patience.saturating_sub(silent)
+            });
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Doing) -> T) -> T {
+        // The numbers are whole at every moment, also where a holder has panicked.
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A call in flight: from its head to the head of its answer.
+struct Call(Arc<Activity>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.change(|doing| {
+            doing.calls -= 1;
+            doing.since = Instant::now();
+        });
     }
 }

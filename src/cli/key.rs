@@ -5,8 +5,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Database, org::instant, output};
-use crate::{domain::ApiKey, service::NewKeyInput};
+use super::{Database, output, serve::parse_span};
+use crate::{
+    domain::{ApiKey, Name, Person, Scope, clock::rfc3339},
+    service::NewKeyInput,
+};
 
 /// Make, list and revoke API keys. Works on the database directly, also while a server runs.
 #[derive(Debug, Subcommand)]
@@ -25,16 +28,16 @@ pub struct Create {
     #[arg(long)]
     org: Option<String>,
     /// What to call the key: 1 to 64 characters
-    #[arg(long)]
+    #[arg(long, value_parser = |raw: &str| Name::parse(raw).map(Name::into_string))]
     name: String,
     /// Who answers for the key; new alerts are assigned to them by default
-    #[arg(long)]
+    #[arg(long, value_parser = |raw: &str| Person::parse(raw).map(Person::into_string))]
     owner: String,
     /// What the key may do: alerts:read, alerts:write, statuses:write, or * for everything; may be given several times
-    #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE")]
+    #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE", value_parser = |raw: &str| Scope::parse(raw).map(|scope| scope.to_string()))]
     scopes: Vec<String>,
     /// How long the key works, such as 30d or 12h [default: until it is revoked]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
     expires_in: Option<Duration>,
     #[command(flatten)]
     database: Database,
@@ -131,7 +134,7 @@ impl Revoke {
 }
 
 fn row(key: &ApiKey) -> [String; 8] {
-    let optional = |at: Option<_>| at.map_or_else(|| "-".to_owned(), instant);
+    let optional = |at: Option<_>| at.map_or_else(|| "-".to_owned(), rfc3339);
     [
         key.id.to_string(),
         key.name.to_string(),
@@ -152,9 +155,9 @@ fn view(key: &ApiKey) -> Value {
         "owner": key.owner.as_str(),
         "scopes": key.scopes.names(),
         "prefix": key.prefix,
-        "created_at": instant(key.created_at),
-        "expires_at": key.expires_at.map(instant),
-        "revoked_at": key.revoked_at.map(instant),
-        "last_used_at": key.last_used_at.map(instant),
+        "created_at": rfc3339(key.created_at),
+        "expires_at": key.expires_at.map(rfc3339),
+        "revoked_at": key.revoked_at.map(rfc3339),
+        "last_used_at": key.last_used_at.map(rfc3339),
     })
 }

@@ -4,7 +4,13 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{Database, output};
-use crate::store::{connect, schema::SchemaVersion};
+use crate::{
+    app,
+    store::{
+        connect,
+        schema::{OnOlderSchema, SchemaVersion},
+    },
+};
 
 /// Bring the database's schema up to date. `serve` does so by itself unless told otherwise.
 #[derive(Debug, Args)]
@@ -20,7 +26,7 @@ impl Migrate {
     /// Migrates, or checks.
     pub async fn run(self) -> anyhow::Result<()> {
         if !self.check {
-            self.database.open().await?;
+            app::open_service(&self.database.database_url, OnOlderSchema::Migrate).await?;
         }
         let version = connect::schema_version(&self.database.database_url).await?;
         let SchemaVersion { found, known } = version;

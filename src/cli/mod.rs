@@ -11,7 +11,8 @@ mod serve;
 use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::{
-    Args, CommandFactory, Parser, Subcommand,
+    Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
@@ -89,15 +90,22 @@ struct Database {
 }
 
 impl Database {
-    /// The use cases over the database, for a command that runs beside a server.
+    /// The use cases over the database as it is, for a command that runs beside a server.
     async fn open(&self) -> anyhow::Result<Service> {
-        app::open_service(&self.database_url, 1, OnOlderSchema::Migrate).await
+        app::open_service(&self.database_url, OnOlderSchema::Refuse).await
+    }
+
+    /// The same, over a database that may not be there yet.
+    async fn open_or_make(&self) -> anyhow::Result<Service> {
+        app::open_service(&self.database_url, OnOlderSchema::MigrateIfEmpty).await
     }
 }
 
 /// Runs the command that `args` say, and tells what to exit with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let command = without_empty_variables(Cli::command());
+    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return refuse(&without_secret(error)),
     };
@@ -129,6 +137,15 @@ impl Verb {
             Self::CliReference => reference::run(Cli::command()),
         }
     }
+}
+
+/// The command for which a variable that is set but empty counts as not set, as deployments often leave them.
+fn without_empty_variables(command: Command) -> Command {
+    let reset_if_empty = |arg: Arg| match arg.get_env().and_then(std::env::var_os) {
+        Some(value) if value.is_empty() => arg.env(Resettable::Reset),
+        _ => arg,
+    };
+    command.mut_args(reset_if_empty).mut_subcommands(without_empty_variables)
 }
 
 /// Tells help and versions as they are, and mistakes in one line.

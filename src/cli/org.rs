@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Database, output};
-use crate::domain::{Organization, Timestamp};
+use crate::domain::{Name, Organization, clock::rfc3339};
 
 /// Make and list organizations, the tenants. Works on the database directly, also while a server runs.
 #[derive(Debug, Subcommand)]
@@ -18,7 +18,7 @@ pub enum Org {
 #[derive(Debug, Args)]
 pub struct Create {
     /// What to call it: 1 to 64 characters, unique
-    #[arg(long)]
+    #[arg(long, value_parser = |raw: &str| Name::parse(raw).map(Name::into_string))]
     name: String,
     #[command(flatten)]
     database: Database,
@@ -48,7 +48,7 @@ impl Org {
 
 impl Create {
     async fn run(self) -> anyhow::Result<()> {
-        let made = self.database.open().await?.create_organization(&self.name).await?;
+        let made = self.database.open_or_make().await?.create_organization(&self.name).await?;
         if self.json {
             return output::print_json(&view(&made));
         }
@@ -64,7 +64,7 @@ impl List {
         }
         let rows: Vec<_> = all
             .iter()
-            .map(|org| [org.id.to_string(), org.name.to_string(), instant(org.created_at)])
+            .map(|org| [org.id.to_string(), org.name.to_string(), rfc3339(org.created_at)])
             .collect();
         output::print_table(["ORGANIZATION_ID", "NAME", "CREATED_AT"], &rows)
     }
@@ -74,11 +74,6 @@ fn view(organization: &Organization) -> Value {
     json!({
         "organization_id": organization.id.to_string(),
         "name": organization.name.as_str(),
-        "created_at": instant(organization.created_at),
+        "created_at": rfc3339(organization.created_at),
     })
-}
-
-/// An instant as the API writes it.
-pub fn instant(at: Timestamp) -> String {
-    at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

@@ -47,6 +47,8 @@ pub fn print_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) ->
     };
     let widths: Vec<_> = (0..N).map(width).collect();
     let line = |cells: [&str; N]| {
+        // A name may hold line feeds and tabs, which would break the columns.
+        let cells = cells.map(|cell| cell.replace(char::is_control, " "));
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };

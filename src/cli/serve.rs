@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use http::HeaderValue;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,7 +11,7 @@ use super::{Database, output};
 use crate::{
     app::{App, Config},
     auth::Secret,
-    domain::ApiKey,
+    domain::{ApiKey, Invalid},
     service::FirstKey,
     store::schema::OnOlderSchema,
 };
@@ -23,7 +23,7 @@ pub const BOOTSTRAP_KEY: &str = "--bootstrap-key";
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen, `HOST:PORT`; port 0 takes a free one, which is printed
-    #[arg(long, env = "REDFLAG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "REDFLAG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = parse_listen)]
     listen: String,
     #[command(flatten)]
     database: Database,
@@ -31,14 +31,14 @@ pub struct Serve {
     #[arg(long, env = "REDFLAG_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     database_connections: Option<u32>,
     /// Refuse to start on an older schema instead of migrating it
-    #[arg(long, env = "REDFLAG_NO_MIGRATE")]
+    #[arg(long, env = "REDFLAG_NO_MIGRATE", value_parser = BoolishValueParser::new())]
     no_migrate: bool,
     /// The first API key, 32 to 200 visible ASCII characters, used while the database has no key; better given by its
     /// variable than on the command line, where others can see it [default: made and printed once]
     #[arg(long, env = "REDFLAG_BOOTSTRAP_KEY", hide_env_values = true, value_name = "KEY", value_parser = parse_secret)]
     bootstrap_key: Option<Secret>,
     /// How long one call may take; a caller's own deadline may be shorter
-    #[arg(long, env = "REDFLAG_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "REDFLAG_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = parse_span)]
     request_timeout: Duration,
     /// How long to keep taking calls after health has turned NOT_SERVING, so that load balancers notice
     #[arg(long, env = "REDFLAG_SHUTDOWN_DELAY", default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -59,9 +59,12 @@ impl Serve {
         let (stop, stop_at_once) = (stop_signals(1)?, stop_signals(2)?);
         let app = App::start(self.config()).await?;
         let address = app.address();
-        output::print(&format!("redflag listening on http://{address} (gRPC + REST)"))?;
+        // The key first: it is told only now, whatever becomes of standard output.
         if let Some(first) = app.first_key() {
             output::note(&welcome(first, &format!("http://{address}")));
+        }
+        if let Err(error) = output::print(&format!("redflag listening on http://{address} (gRPC + REST)")) {
+            tracing::warn!(%error, %address, "can't say on standard output where it listens");
         }
         tokio::select! {
             () = app.run(stop) => Ok(()),
@@ -90,15 +93,30 @@ fn default_connections() -> u32 {
     u32::try_from(2 * cores).unwrap_or(u32::MAX).max(4)
 }
 
-fn parse_secret(raw: &str) -> Result<Secret, String> {
-    Secret::parse(raw).map_err(|invalid| invalid.to_string())
+fn parse_secret(raw: &str) -> Result<Secret, Invalid> {
+    Secret::parse(raw)
+}
+
+/// An address as `HOST:PORT`; whether the host is there shows when it is bound.
+fn parse_listen(raw: &str) -> Result<String, &'static str> {
+    let is_address =
+        raw.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if is_address { Ok(raw.to_owned()) } else { Err("must be HOST:PORT with a port of 0 to 65535") }
+}
+
+/// A span of time that is longer than none.
+pub fn parse_span(raw: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(raw) {
+        Ok(Duration::ZERO) => Err("must be longer than 0".to_owned()),
+        Ok(span) => Ok(span),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn parse_origin(raw: &str) -> Result<HeaderValue, String> {
-    let is_origin = raw == "*" || raw.starts_with("http://") || raw.starts_with("https://");
-    if !is_origin || raw.ends_with('/') {
-        return Err("must be * or an origin such as https://console.example.com, without a slash at its end"
-            .to_owned());
+    let host = raw.strip_prefix("https://").or_else(|| raw.strip_prefix("http://"));
+    if raw != "*" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
+        return Err("must be * or an origin such as https://console.example.com, without a path".to_owned());
     }
     HeaderValue::from_str(raw).map_err(|error| error.to_string())
 }

@@ -1,6 +1,6 @@
 //! Why a value was refused.
 
-use std::fmt;
+use std::{collections::HashSet, fmt, hash::Hash};
 
 /// The rule that a value breaks, as an English clause that follows the field's name:
 /// `must be at most 200 characters, is 250`.
@@ -49,10 +49,32 @@ pub fn quoted(value: &str) -> String {
     format!("{shown:?}{more}")
 }
 
-/// Parses each entry of a list, naming the entry that is refused.
+/// Parses each entry of a list, naming the entry that is refused; duplicates collapse.
 ///
 /// # Errors
-/// The first entry's refusal, or one for the list when it holds more than `most` entries.
+/// The first entry's refusal.
+pub fn parse_distinct<T, S: AsRef<str>>(
+    raw: &[S],
+    parse: impl Fn(&str) -> Result<T, Invalid>,
+) -> Result<Vec<T>, Invalid>
+where
+    T: Clone + Eq + Hash,
+{
+    let mut seen = HashSet::with_capacity(raw.len());
+    let mut parsed = Vec::with_capacity(raw.len());
+    for (index, entry) in raw.iter().enumerate() {
+        let value = parse(entry.as_ref()).map_err(|invalid| invalid.at(index))?;
+        if seen.insert(value.clone()) {
+            parsed.push(value);
+        }
+    }
+    Ok(parsed)
+}
+
+/// The same for a list that holds at most `most` distinct entries.
+///
+/// # Errors
+/// The first entry's refusal, or one for the list when it holds too many.
 pub fn parse_list<T, S: AsRef<str>>(
     raw: &[S],
     most: usize,
@@ -60,17 +82,8 @@ pub fn parse_list<T, S: AsRef<str>>(
     parse: impl Fn(&str) -> Result<T, Invalid>,
 ) -> Result<Vec<T>, Invalid>
 where
-    T: PartialEq,
+    T: Clone + Eq + Hash,
 {
-    if raw.len() > most {
-        return Err(Invalid::too_many(most, things, raw.len()));
-    }
-    let mut parsed = Vec::with_capacity(raw.len());
-    for (index, entry) in raw.iter().enumerate() {
-        let value = parse(entry.as_ref()).map_err(|invalid| invalid.at(index))?;
-        if !parsed.contains(&value) {
-            parsed.push(value);
-        }
-    }
-    Ok(parsed)
+    let parsed = parse_distinct(raw, parse)?;
+    if parsed.len() > most { Err(Invalid::too_many(most, things, parsed.len())) } else { Ok(parsed) }
 }

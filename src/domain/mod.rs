@@ -27,7 +27,7 @@ pub use id::{AnomalyId, KeyId, OrganizationId};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
 pub use organization::Organization;
-pub use page::{Cursor, Page, PageSize};
+pub use page::{Cursor, Page, PageBuilder, PageSize};
 pub use query::{AlertFilter, AlertQuery, SortOrder, TimeRange};
 pub use severity::Severity;
 pub use status::{AlertStatus, Colour, NewStatus, StatusClass, StatusKey, StatusOrigin, StatusPatch};

@@ -55,21 +55,43 @@ pub struct Page<T> {
     pub total: Option<i64>,
 }
 
-impl Page<Alert> {
+/// Takes the alerts of a page one by one, and says when it holds enough.
+#[derive(Debug)]
+pub struct PageBuilder {
+    size: PageSize,
+    weight: usize,
+    alerts: Vec<Alert>,
+    has_more: bool,
+}
+
+impl PageBuilder {
     /// The most bytes that the alerts of one page weigh: within the 4 MiB that gRPC clients take unless told otherwise.
     pub const MAX_WEIGHT: usize = 3 * 1024 * 1024;
 
-    /// The page without what makes it too heavy to send; that is on the next page. At least one alert stays.
-    #[must_use]
-    pub fn within_weight(mut self) -> Self {
-        let weights = self.items.iter().scan(0, |sum, alert| {
-            *sum += alert.weight();
-            Some(*sum)
-        });
-        let fits = weights.take_while(|&sum| sum <= Self::MAX_WEIGHT).count().max(1);
-        self.has_more |= fits < self.items.len();
-        self.items.truncate(fits);
-        self
+    /// An empty page of at most `size` alerts.
+    pub const fn new(size: PageSize) -> Self {
+        Self { size, weight: 0, alerts: Vec::new(), has_more: false }
+    }
+
+    /// Takes the next alert, or learns from it that more follow than the page holds. At least one is taken.
+    pub fn push(&mut self, alert: Alert) {
+        self.weight += alert.weight();
+        if self.alerts.len() == self.size.get() || (self.weight > Self::MAX_WEIGHT && !self.alerts.is_empty())
+        {
+            self.has_more = true;
+        } else {
+            self.alerts.push(alert);
+        }
+    }
+
+    /// Whether the page takes no more.
+    pub const fn is_full(&self) -> bool {
+        self.has_more
+    }
+
+    /// The page.
+    pub fn finish(self) -> Page<Alert> {
+        Page { items: self.alerts, has_more: self.has_more, total: None }
     }
 }
 

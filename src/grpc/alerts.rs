@@ -3,14 +3,13 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    convert,
+    answer, convert, open,
     pb::{
         Alert, FlagEntityRequest, FlagEntityResponse, GetAlertRequest, GetAlertResponse, ListAlertsRequest,
         ListAlertsResponse, UpdateAlertRequest, UpdateAlertResponse, alert_service_server::AlertService,
     },
-    status::status,
 };
-use crate::{auth::Caller, error::Error, service::Service};
+use crate::service::Service;
 
 /// The calls on alerts.
 pub struct Alerts {
@@ -22,18 +21,6 @@ impl Alerts {
     pub const fn new(service: Service) -> Self {
         Self { service }
     }
-}
-
-/// Who calls, and with what; the guard has let it pass.
-pub fn open<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
-    let caller = request.extensions_mut().remove::<Caller>();
-    let caller = caller.ok_or_else(|| status(&Error::internal("a call has passed no guard")))?;
-    Ok((caller, request.into_inner()))
-}
-
-/// What a method answers.
-pub fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
-    result.map(Response::new).map_err(|error| status(&error))
 }
 
 #[tonic::async_trait]
@@ -52,8 +39,7 @@ impl AlertService for Alerts {
         request: Request<UpdateAlertRequest>,
     ) -> Result<Response<UpdateAlertResponse>, Status> {
         let (caller, message) = open(request)?;
-        let input = convert::update_input(message).map_err(|error| status(&error))?;
-        let updated = self.service.update_alert(&caller, input).await;
+        let updated = self.service.update_alert(&caller, convert::update_input(message)).await;
         answer(updated.map(|alert| UpdateAlertResponse { alert: Some(Alert::from(alert)) }))
     }
 

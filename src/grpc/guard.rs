@@ -32,15 +32,10 @@ impl Guard {
         Self { authenticator, request_timeout }
     }
 
-    async fn pass(&self, mut request: Request, next: Next) -> Result<Response, Error> {
-        let limit = deadline(request.headers())?
-            .map_or(self.request_timeout, |asked| asked.min(self.request_timeout));
-        let call = async {
-            let caller = call::authenticate(&self.authenticator, request.headers()).await?;
-            request.extensions_mut().insert(caller);
-            Ok(next.run(request).await)
-        };
-        call::within(limit, call).await?
+    async fn pass(&self, request: Request, next: Next) -> Result<Response, Error> {
+        let asked = deadline(request.headers())?;
+        let limit = asked.map_or(self.request_timeout, |asked| asked.min(self.request_timeout));
+        call::admit(&self.authenticator, limit, request, next).await
     }
 }
 

@@ -8,23 +8,24 @@ pub mod pb;
 mod status;
 mod statuses;
 
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 
 use axum::{Router, middleware};
-use http::Response;
-use tonic::{body::Body, service::Routes};
+use tonic::{Request, Response, Status, body::Body, service::Routes};
 use tonic_web::GrpcWebLayer;
 
-use crate::{auth::Authenticator, service::Service};
+use crate::{
+    auth::{Authenticator, Caller},
+    call::MAX_REQUEST_BYTES,
+    error::Error,
+    service::Service,
+};
 
 pub use health::Health;
 pub use status::status;
 
 use guard::Guard;
 use pb::{alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer};
-
-/// The most bytes of one request, as the contract says.
-pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// Everything gRPC: the two services behind their keys; health and reflection, which need none.
 ///
@@ -47,19 +48,35 @@ pub fn router(
         .reset_fallback()
         .layer(middleware::map_response(status::name_codec_errors))
         .layer(middleware::from_fn_with_state(guard, guard::guard));
-    let (reflection, reflection_alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
-    let open = Routes::new(health.service())
-        .add_service(reflection)
-        .add_service(reflection_alpha)
+    let open = Routes::new(health.service().max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
         .reset_fallback();
     // Only here: the layer answers plain HTTP/1.1 with an error, REST must not pass it.
     Ok(guarded.merge(open).layer(GrpcWebLayer::new()))
 }
 
+/// What a call answers whose method has panicked; what it died of is in the log.
+pub fn panicked(_: Box<dyn Any + Send>) -> axum::response::Response {
+    status(&Error::internal("a method panicked")).into_http()
+}
+
 /// What a gRPC call to a path that is not there answers.
-pub fn unimplemented() -> Response<Body> {
+pub fn unimplemented() -> http::Response<Body> {
     tonic::Status::unimplemented("there is no such method").into_http()
+}
+
+/// Who calls, and with what; the guard has let it pass.
+fn open<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
+    let caller = request.extensions_mut().remove::<Caller>();
+    let caller = caller.ok_or_else(|| status(&Error::internal("a call has passed no guard")))?;
+    Ok((caller, request.into_inner()))
+}
+
+/// What a method answers.
+fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(|error| status(&error))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

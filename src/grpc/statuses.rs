@@ -3,14 +3,12 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    alerts::{answer, open},
-    convert,
+    answer, convert, open,
     pb::{
         AlertStatus, CreateAlertStatusRequest, CreateAlertStatusResponse, DeleteAlertStatusRequest,
         DeleteAlertStatusResponse, ListAlertStatusesRequest, ListAlertStatusesResponse,
         UpdateAlertStatusRequest, UpdateAlertStatusResponse, alert_status_service_server::AlertStatusService,
     },
-    status::status,
 };
 use crate::{
     domain::Colour,
@@ -64,8 +62,7 @@ impl AlertStatusService for Statuses {
         request: Request<UpdateAlertStatusRequest>,
     ) -> Result<Response<UpdateAlertStatusResponse>, Status> {
         let (caller, message) = open(request)?;
-        let input = convert::status_update_input(message).map_err(|error| status(&error))?;
-        let updated = self.service.update_status(&caller, input).await;
+        let updated = self.service.update_status(&caller, convert::status_update_input(message)).await;
         answer(updated.map(|made| UpdateAlertStatusResponse { alert_status: Some(AlertStatus::from(made)) }))
     }
 

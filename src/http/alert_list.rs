@@ -117,7 +117,7 @@ pub fn input(query: &str) -> ListInput {
 }
 
 fn order(raw: &str) -> Given<SortOrder> {
-    match raw {
+    match raw.to_ascii_lowercase().as_str() {
         "asc" => Ok(SortOrder::Ascending),
         "desc" => Ok(SortOrder::Descending),
         _ => Err(Invalid::unknown_word(raw, ["asc", "desc"])),

@@ -130,6 +130,7 @@ impl UpdateBody {
             affected_balances: self.affected_balances.map(texts),
             affected_transactions: self.affected_transactions.map(texts),
             affected_identities: self.affected_identities.map(texts),
+            refused: Vec::new(),
         }
     }
 }
@@ -214,6 +215,7 @@ impl StatusBody {
             key,
             name: Some(self.name.unwrap_or_default()),
             colour: Some(self.colour.unwrap_or_default()),
+            refused: Vec::new(),
         }
     }
 }

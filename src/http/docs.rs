@@ -1,60 +1,93 @@
 //! The OpenAPI document and the page that shows it; needs no key, and nothing from elsewhere.
 
-use std::sync::Arc;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use axum::{
-    Extension, Router,
+    Router,
     body::Bytes,
-    extract::OriginalUri,
+    extract::{OriginalUri, State},
     http::{StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use utoipa_swagger_ui::{Config, SwaggerFile, serve};
+use utoipa_swagger_ui::{Config, serve};
 
 use super::{
     path::Segment,
-    problem::{Problem, json_bytes, not_found},
+    problem::{json_bytes, not_found},
 };
-use crate::error::Error;
+
+/// The page itself, and everything that it loads.
+const FILES: [&str; 8] = [
+    INDEX,
+    "index.css",
+    "swagger-ui.css",
+    "swagger-ui-bundle.js",
+    "swagger-ui-standalone-preset.js",
+    "swagger-initializer.js",
+    "favicon-16x16.png",
+    "favicon-32x32.png",
+];
+const INDEX: &str = "index.html";
+
+/// A file of the page; its bytes are shared by all who ask for it.
+#[derive(Clone)]
+struct File {
+    content_type: String,
+    bytes: Bytes,
+}
+
+/// The files of the page by their names.
+type Page = Arc<HashMap<&'static str, File>>;
 
 /// The routes of the document and its page.
 pub fn router(document: String) -> Router {
     let document = Bytes::from(document);
-    // The page would otherwise ask a validator on the internet about the document.
-    let page = Config::from("/openapi.json").validator_url("none");
     Router::new()
         .route("/openapi.json", get(|| async { json_bytes(StatusCode::OK, document) }))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(index))
         .route("/docs/{file}", get(file))
-        .layer(Extension(Arc::new(page)))
+        .with_state(page())
 }
 
-/// What the page is told about the document.
-type Page = Extension<Arc<Config<'static>>>;
-
-async fn index(Extension(page): Page) -> Result<Response, Problem> {
-    let index = serve("index.html", page).map_err(broken)?;
-    Ok(index.map_or_else(|| not_found("/docs/"), answer))
+fn page() -> Page {
+    // The page would otherwise ask a validator on the internet about the document.
+    let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
+    let load = |name| {
+        let file = serve(name, Arc::clone(&config)).ok()??;
+        let bytes = match file.bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        };
+        Some((name, File { content_type: file.content_type, bytes }))
+    };
+    Arc::new(FILES.into_iter().filter_map(load).collect())
 }
 
-async fn file(
-    Extension(page): Page,
-    Segment(name): Segment,
-    OriginalUri(uri): OriginalUri,
-) -> Result<Response, Problem> {
-    let file = serve(&name, page).map_err(broken)?;
-    Ok(file.map_or_else(|| not_found(uri.path()), answer))
+async fn index(page: State<Page>, uri: OriginalUri) -> Response {
+    answer(&page, INDEX, &uri)
 }
 
-fn answer(file: SwaggerFile<'_>) -> Response {
-    let content_type = [(header::CONTENT_TYPE, file.content_type)];
-    let encoding = file.gzpipped.then_some([(header::CONTENT_ENCODING, "gzip")]);
-    (content_type, encoding, file.bytes.into_owned()).into_response()
+async fn file(page: State<Page>, Segment(name): Segment, uri: OriginalUri) -> Response {
+    answer(&page, &name, &uri)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
-fn broken(error: Box<dyn std::error::Error>) -> Problem {
-    Problem(Error::internal(error.to_string()))
+fn answer(page: &Page, name: &str, OriginalUri(uri): &OriginalUri) -> Response {
+    match page.get(name) {
+        Some(file) => {
+            ([(header::CONTENT_TYPE, file.content_type.clone())], file.bytes.clone()).into_response()
+        }
+        None => not_found(uri.path()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_there() {
+        assert_eq!(page().len(), FILES.len());
+    }
 }

@@ -20,12 +20,7 @@ pub struct Gate {
     pub timeout: Duration,
 }
 
-/// Verifies who calls, hands it to the call as [`crate::auth::Caller`], and bounds how long all of it takes.
-pub async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, Problem> {
-    let call = async {
-        let caller = call::authenticate(&gate.authenticator, request.headers()).await?;
-        request.extensions_mut().insert(caller);
-        Ok(next.run(request).await)
-    };
-    call::within(gate.timeout, call).await?
+/// Admits a call, or answers why not.
+pub async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Result<Response, Problem> {
+    Ok(call::admit(&gate.authenticator, gate.timeout, request, next).await?)
 }

@@ -10,12 +10,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::problem::Problem;
 use crate::{
+    call::MAX_REQUEST_BYTES,
     domain::{Invalid, invalid::quoted},
     error::{Error, Reason},
 };
-
-/// The most bytes that a body may have.
-pub const MAX_BODY: usize = 1024 * 1024;
 
 /// A body that was read as JSON into `T`.
 pub struct Json<T>(pub T);
@@ -58,18 +56,18 @@ fn check_content_length(headers: &HeaderMap) -> Result<(), Error> {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match length {
-        Some(length) if length > MAX_BODY as u64 => Err(too_large(&format!("{length} bytes"))),
+        Some(length) if length > MAX_REQUEST_BYTES as u64 => Err(too_large(&format!("{length} bytes"))),
         _ => Ok(()),
     }
 }
 
 fn too_large(given: &str) -> Error {
-    let message = format!("the body must be at most {MAX_BODY} bytes, is {given}");
+    let message = format!("the body must be at most {MAX_REQUEST_BYTES} bytes, is {given}");
     Error::new(Reason::PayloadTooLarge, message)
 }
 
 async fn read(body: Body) -> Result<Bytes, Error> {
-    match Limited::new(body, MAX_BODY).collect().await {
+    match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large("more")),
         Err(_) => Err(malformed("the body did not arrive whole")),

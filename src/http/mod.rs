@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{auth::Authenticator, service::Service};
 
-pub use problem::not_found;
+pub use problem::{not_found, panicked};
 
 /// What the REST face can be told.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +39,7 @@ pub struct Settings {
 
 /// Everything REST: alerts and statuses under `/alerts` and `/cloud/alerts`, health, the OpenAPI document and its page.
 ///
-/// It has no fallback for paths where there is nothing: see [`fallback`].
+/// It has no fallback for paths where there is nothing: see [`not_found`].
 pub fn router(
     service: Service,
     authenticator: Authenticator,

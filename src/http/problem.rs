@@ -1,5 +1,7 @@
 //! The error of the service layer as REST sends it.
 
+use std::any::Any;
+
 use axum::{
     body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -128,6 +130,11 @@ pub fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
     const JSON: (HeaderName, HeaderValue) =
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     (status, [JSON], body.into()).into_response()
+}
+
+/// The answer of a call that has panicked; what it died of is in the log.
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem(Error::internal("a call panicked")).into_response()
 }
 
 /// The answer for a path where there is nothing.

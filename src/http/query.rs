@@ -1,10 +1,12 @@
 //! Reading a query string: strict, so that a mistyped filter is never a filter that was left out in silence.
 
+use std::hash::Hash;
+
 use chrono::DateTime;
 
 use crate::{
     domain::{
-        AlertFilter, Invalid, Timestamp,
+        AlertFilter, Invalid, Timestamp, clock,
         invalid::{parse_list, quoted},
     },
     error::Violation,
@@ -50,7 +52,11 @@ impl Parameters {
     }
 
     /// The values of a parameter that takes several words.
-    pub fn words<T: PartialEq>(&mut self, name: &str, parse: impl Fn(&str) -> Given<T>) -> Given<Vec<T>> {
+    pub fn words<T: Clone + Eq + Hash>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Given<T>,
+    ) -> Given<Vec<T>> {
         parse_list(&self.list(name), AlertFilter::MAX_VALUES, "values", parse)
     }
 
@@ -143,7 +149,8 @@ pub fn time(raw: &str) -> Given<Timestamp> {
         let (instant, offset) = raw.rsplit_once(' ')?;
         DateTime::parse_from_rfc3339(&format!("{instant}+{offset}")).ok()
     };
-    DateTime::parse_from_rfc3339(raw).ok().or_else(unescaped).map(|at| at.to_utc()).ok_or_else(|| {
+    let parsed = DateTime::parse_from_rfc3339(raw).ok().or_else(unescaped).map(|at| at.to_utc());
+    parsed.filter(clock::is_writable).ok_or_else(|| {
         Invalid::new(format!("must be an RFC 3339 time such as 2026-01-15T09:22:37Z, is {}", quoted(raw)))
     })
 }
@@ -161,12 +168,12 @@ pub fn whole_number(raw: &str) -> Given<i64> {
     Ok(raw.parse().unwrap_or(nearest))
 }
 
-/// Reads `true` or `false`.
+/// Reads `true` or `false` in any case.
 ///
 /// # Errors
 /// When it is neither.
 pub fn truth(raw: &str) -> Given<bool> {
-    match raw {
+    match raw.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(Invalid::unknown_word(raw, ["true", "false"])),

@@ -1,6 +1,5 @@
 //! What REST answers. The same types serialise and generate the OpenAPI document.
 
-use chrono::SecondsFormat;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -10,7 +9,7 @@ use super::words::{
     TransactionIdText,
 };
 use crate::{
-    domain::{Alert, AlertStatus, Colour, EntityId, Timestamp},
+    domain::{Alert, AlertStatus, Colour, EntityId, clock::rfc3339},
     service::{ListedAlerts, ListedStatuses},
 };
 
@@ -72,8 +71,8 @@ impl From<Alert> for AlertView {
             assigned_to: alert.assigned_to.into_string(),
             escalated_to: listed(alert.escalated_to, |person| PersonText(person.into_string())),
             status: alert.status.to_string(),
-            created_at: time(alert.created_at),
-            updated_at: time(alert.updated_at),
+            created_at: rfc3339(alert.created_at),
+            updated_at: rfc3339(alert.updated_at),
             affected_balances: ids(&alert.entities.balances, BalanceIdText),
             affected_identities: ids(&alert.entities.identities, IdentityIdText),
             affected_transactions: ids(&alert.entities.transactions, TransactionIdText),
@@ -142,8 +141,8 @@ impl From<AlertStatus> for StatusView {
             key: status.key.to_string(),
             name: status.name.into_string(),
             colour: status.colour.as_str(),
-            created_at: time(status.created_at),
-            updated_at: time(status.updated_at),
+            created_at: rfc3339(status.created_at),
+            updated_at: rfc3339(status.updated_at),
             class: status.class.into(),
         }
     }
@@ -198,21 +197,4 @@ fn listed<T, V>(list: Vec<T>, view: impl Fn(T) -> V) -> Vec<V> {
 
 fn ids<V>(list: &[EntityId], view: impl Fn(String) -> V) -> Vec<V> {
     list.iter().map(|id| view(id.to_string())).collect()
-}
-
-/// An instant as RFC 3339 in UTC with six digits of a second and `Z`.
-fn time(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_always_have_six_digits_and_z() {
-        let written = |micros| time(Timestamp::from_timestamp_micros(micros).unwrap());
-        assert_eq!(written(0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(written(1_768_465_357_557_630), "2026-01-15T08:22:37.557630Z");
-    }
 }

@@ -1,7 +1,7 @@
 //! Collects what is wrong with the fields of one call, so that every offending field is listed.
 
 use crate::{
-    domain::{EntityId, Invalid, invalid::parse_list},
+    domain::{EntityId, Invalid, invalid::parse_distinct},
     error::{Error, Reason, Violation},
 };
 
@@ -31,10 +31,11 @@ impl Fields {
 
     /// Reads a list of at most `most` entity ids; duplicates collapse.
     pub fn read_entities(&mut self, field: &str, raw: &[String], most: usize) -> Option<Vec<EntityId>> {
-        if raw.len() > most {
-            return self.read(field, Err(Invalid::too_many(most, "entities", raw.len())));
+        let entities = self.read_entity(field, parse_distinct(raw, EntityId::parse))?;
+        if entities.len() > most {
+            return self.read(field, Err(Invalid::too_many(most, "entities", entities.len())));
         }
-        self.read_entity(field, parse_list(raw, most, "entities", EntityId::parse))
+        Some(entities)
     }
 
     /// The error that lists all fields at fault; call it when one was refused.

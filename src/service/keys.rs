@@ -6,7 +6,7 @@ use super::{Service, fields::Fields};
 use crate::{
     auth::Secret,
     domain::{
-        ApiKey, Invalid, KeyId, Name, OrganizationId, Person, Scope, Scopes, Timestamp,
+        ApiKey, Invalid, KeyId, Name, OrganizationId, Person, Scope, Scopes, Timestamp, clock,
         invalid::{parse_list, quoted},
     },
     error::{Error, Reason},
@@ -113,8 +113,5 @@ fn parse_scopes(raw: &[String]) -> Result<Scopes, Invalid> {
 
 fn expiry(now: Timestamp, span: std::time::Duration) -> Result<Timestamp, Invalid> {
     let at = TimeDelta::from_std(span).ok().and_then(|span| now.checked_add_signed(span));
-    at.filter(|at| at.timestamp() < MAX_EXPIRY).ok_or_else(|| Invalid::new("must end before the year 9999"))
+    at.filter(clock::is_writable).ok_or_else(|| Invalid::new("must end before the year 10000"))
 }
-
-/// The start of the year 9999 in Unix seconds: within what every client and store can write.
-const MAX_EXPIRY: i64 = 253_370_764_800;

@@ -65,8 +65,10 @@ impl Service {
             Ok(valid) => valid,
             Err(error) => return error,
         };
-        let message = format!("there is no status {key} here; valid ones are {}", valid.join(", "));
-        Error::new(Reason::UnknownStatus, message).with("status", key.as_str()).with("valid_statuses", valid)
+        // The valid ones are in the details alone: many of them would not fit the headers of a gRPC error twice.
+        Error::new(Reason::UnknownStatus, format!("there is no status {key} here"))
+            .with("status", key.as_str())
+            .with("valid_statuses", valid)
     }
 
     /// The keys of the built-in statuses and of the first custom ones, as many as fit an error.
@@ -84,7 +86,6 @@ impl Service {
         match error {
             StoreError::NotFound => alert_not_found(),
             StoreError::UnknownStatus(key) => self.unknown_status(organization, &key).await,
-            StoreError::Rule(rule) => Error::violation(Reason::ValidationError, "affected_entities", rule),
             other => other.into(),
         }
     }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    domain::{AnomalyId, Cursor},
+    domain::{AnomalyId, Cursor, clock},
     error::{Error, Reason},
 };
 
@@ -66,7 +66,8 @@ pub fn cursor_bytes(cursor: &Cursor) -> Vec<u8> {
 /// [`Reason::InvalidPageToken`] when it stands for none.
 pub fn parse_cursor(position: &[u8]) -> Result<Cursor, Error> {
     let (micros, uuid) = position.split_first_chunk::<8>().ok_or_else(refused)?;
-    let created_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or_else(refused)?;
+    let created_at = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros));
+    let created_at = created_at.filter(clock::is_writable).ok_or_else(refused)?;
     let uuid = Uuid::from_slice(uuid).map_err(|_| refused())?;
     Ok(Cursor { created_at, anomaly_id: AnomalyId::from_uuid(uuid) })
 }

@@ -86,7 +86,7 @@ impl Service {
         let listing = describe(&query);
         query.after = continue_after(&listing, &token)?;
         self.check_statuses(organization_id, &query.filter.statuses).await?;
-        let page = self.store.alerts(&query).await?.within_weight();
+        let page = self.store.alerts(&query).await?;
         let last = page.items.last().filter(|_| page.has_more);
         let next_page_token = last
             .map(|alert| page_token::seal(&listing, &page_token::cursor_bytes(&alert.cursor())))

@@ -33,6 +33,8 @@ pub struct StatusUpdateInput {
     pub name: Option<String>,
     /// A new colour.
     pub colour: Option<String>,
+    /// What the face refused already, to be listed with the rest.
+    pub refused: Vec<Violation>,
 }
 
 /// Which statuses a caller wants listed.
@@ -115,7 +117,7 @@ impl Service {
     ) -> Result<AlertStatus, Error> {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(&input.key)?;
-        let mut fields = Fields::default();
+        let mut fields = Fields::refused(input.refused);
         let patch = StatusPatch {
             name: input.name.and_then(|raw| fields.read("name", Name::parse(&raw))),
             colour: input.colour.and_then(|raw| fields.read("colour", Colour::parse(&raw))),

@@ -9,7 +9,8 @@ use crate::{
         AffectedEntities, Alert, AlertPatch, AnomalyId, Assignee, Description, EntityId, EntityType, Invalid,
         Metadata, Scope, Severity, StatusKey, Title,
     },
-    error::Error,
+    error::{Error, Reason, Violation},
+    store::StoreError,
 };
 
 /// What a caller wants changed; `None` stays as it is.
@@ -37,6 +38,8 @@ pub struct UpdateInput {
     pub affected_transactions: Option<Vec<String>>,
     /// The identities it is about now.
     pub affected_identities: Option<Vec<String>>,
+    /// What the face refused already, to be listed with the rest.
+    pub refused: Vec<Violation>,
 }
 
 impl Service {
@@ -53,13 +56,26 @@ impl Service {
         let id = id.map_err(|_| alert_not_found())?;
         match self.store.update_alert(organization, id, &patch, &self.change(caller)).await {
             Ok(alert) => Ok(alert),
+            Err(StoreError::Rule(rule)) => Err(wrong_entities(&patch, &rule)),
             Err(error) => Err(self.alert_error(organization, error).await),
         }
     }
 }
 
+/// The error for lists of entities that only together break a rule: it names each that was given.
+fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
+    let lists = [
+        ("affected_balances", &patch.affected_balances),
+        ("affected_transactions", &patch.affected_transactions),
+        ("affected_identities", &patch.affected_identities),
+    ];
+    let given = lists.into_iter().filter(|(_, list)| list.is_some());
+    let violations = given.map(|(field, _)| Violation { field: field.to_owned(), rule: rule.clone() });
+    Error::violations(Reason::ValidationError, violations.collect())
+}
+
 fn patch(input: UpdateInput) -> Result<AlertPatch, Error> {
-    let mut fields = Fields::default();
+    let mut fields = Fields::refused(input.refused);
     let patch = AlertPatch {
         title: input.title.and_then(|raw| fields.read("title", Title::parse(&raw))),
         description: input.description.and_then(|raw| fields.read("description", Description::parse(&raw))),

@@ -1,6 +1,6 @@
 //! Chooses the store by the scheme of its URL.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Store,
@@ -26,14 +26,32 @@ impl Kind {
     }
 }
 
-/// Opens the database at `url` with at most `connections` reading (SQLite) or all (PostgreSQL) connections.
+/// How to open a database.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many connections at most: reading ones on SQLite, which has one more to write; all on PostgreSQL.
+    pub connections: u32,
+    /// What to do about an older schema.
+    pub on_older: OnOlderSchema,
+    /// How long PostgreSQL works on one statement, also where its caller has gone away.
+    pub statement_timeout: Duration,
+}
+
+impl Options {
+    /// Options for a command that runs beside a server.
+    pub const fn aside(on_older: OnOlderSchema) -> Self {
+        Self { connections: 1, on_older, statement_timeout: Duration::from_mins(5) }
+    }
+}
+
+/// Opens the database at `url`.
 ///
 /// # Errors
 /// When the URL names no database, it can't be reached, or its schema does not fit.
-pub async fn open(url: &str, connections: u32, on_older: OnOlderSchema) -> Result<Arc<dyn Store>, OpenError> {
+pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Store>, OpenError> {
     Ok(match Kind::of(url)? {
-        Kind::Sqlite => Arc::new(SqliteStore::open(url, connections, on_older).await?),
-        Kind::Postgres => Arc::new(PostgresStore::open(url, connections, on_older).await?),
+        Kind::Sqlite => Arc::new(SqliteStore::open(url, options).await?),
+        Kind::Postgres => Arc::new(PostgresStore::open(url, options).await?),
     })
 }
 

@@ -56,8 +56,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
 
 fn is_passing_code(code: &str) -> bool {
     match code.parse::<u32>() {
-        // SQLite's result codes; the lower byte is the primary one: BUSY, LOCKED, FULL.
-        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 13),
+        // SQLite's result codes; the lower byte is the primary one: BUSY, LOCKED, IOERR, FULL.
+        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 10 | 13),
         // SQLSTATE classes of PostgreSQL: connection (08), login (28, 3D), rolled back for a conflict (40), resources
         // (53), not in the right state, such as closed to connections or locked (55), operator intervention and
         // timeouts (57); and read-only (25006), as after a failover.
@@ -74,9 +74,10 @@ mod tests {
 
     #[test]
     fn codes_that_pass_are_told_from_those_that_stay() {
-        for code in
-            ["5", "517", "6", "262", "13", "08006", "40001", "40P01", "53300", "57P01", "57014", "25006"]
-        {
+        for code in [
+            "5", "517", "6", "262", "10", "778", "13", "08006", "40001", "40P01", "53300", "57P01", "57014",
+            "25006",
+        ] {
             assert!(is_passing_code(code), "{code}");
         }
         for code in ["1", "11", "19", "787", "23503", "42P01", "22021"] {

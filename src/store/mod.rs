@@ -52,7 +52,8 @@ pub trait Store: Send + Sync + 'static {
     async fn alert(&self, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError>;
 
     /// Reads one page of alerts, ordered by `created_at` and then by id, which never change: an alert that stood when
-    /// the first page was read is on exactly one page. The total is counted at about the same moment.
+    /// the first page was read, and matches all along, is on exactly one page. A page ends early where it would weigh
+    /// more than [`crate::domain::PageBuilder::MAX_WEIGHT`]. The total is counted at about the same moment.
     async fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError>;
 
     /// Adds a status.

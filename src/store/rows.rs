@@ -3,13 +3,14 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
+use tokio_stream::{Stream, StreamExt};
 use uuid::Uuid;
 
-use super::Inconsistent;
+use super::{Inconsistent, StoreError};
 use crate::domain::{
     AffectedEntities, Alert, AlertStatus, AnomalyId, ApiKey, Assignee, Colour, Description, EntityId,
-    EntityType, KeyDigest, KeyId, Metadata, Name, Organization, OrganizationId, Person, Scope, Scopes,
-    Severity, StatusClass, StatusKey, Timestamp, Title,
+    EntityType, KeyDigest, KeyId, Metadata, Name, Organization, OrganizationId, Page, PageBuilder, PageSize,
+    Person, Scope, Scopes, Severity, StatusClass, StatusKey, Timestamp, Title,
 };
 
 /// A row of `alerts`.
@@ -33,10 +34,31 @@ pub struct AlertRow {
     pub updated_at: Timestamp,
 }
 
-/// The columns of an [`AlertRow`] as both databases name them, of the table alias `a`.
-pub const ALERT_COLUMNS: &str = "a.organization_id, a.anomaly_id, a.title, a.description, a.type, a.status, \
-     a.status_class, a.severity, a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, \
-     a.affected_identities, a.metadata, a.version, a.created_at, a.updated_at";
+/// The columns of an [`AlertRow`] of the table alias `a`, in the order in which both stores read them.
+macro_rules! alert_columns {
+    () => {
+        "a.organization_id, a.anomaly_id, a.title, a.description, a.type, a.status, a.status_class, a.severity, \
+         a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, a.affected_identities, \
+         a.metadata, a.version, a.created_at, a.updated_at"
+    };
+}
+pub(in crate::store) use alert_columns;
+
+/// The columns of an [`AlertRow`], for statements that are composed.
+pub const ALERT_COLUMNS: &str = alert_columns!();
+
+/// Reads rows until the page is full; what follows is never held.
+pub async fn take_page(
+    mut rows: impl Stream<Item = Result<AlertRow, sqlx::Error>> + Unpin,
+    size: PageSize,
+) -> Result<Page<Alert>, StoreError> {
+    let mut page = PageBuilder::new(size);
+    while !page.is_full() {
+        let Some(row) = rows.next().await else { break };
+        page.push(Alert::try_from(row?)?);
+    }
+    Ok(page.finish())
+}
 
 impl TryFrom<AlertRow> for Alert {
     type Error = Inconsistent;

@@ -9,6 +9,8 @@ use super::StoreError;
 pub enum OnOlderSchema {
     /// Bring it up to date.
     Migrate,
+    /// Bring it up to date where there is none yet; refuse one that others may be at work on.
+    MigrateIfEmpty,
     /// Refuse.
     Refuse,
 }
@@ -40,6 +42,9 @@ pub enum OpenError {
         /// What this version knows.
         known: i64,
     },
+    /// The database keeps text in an encoding that lacks characters.
+    #[error("the database's encoding is {0}, redflag needs UTF8: create it with ENCODING 'UTF8'")]
+    Encoding(String),
     /// A migration failed.
     #[error("can't migrate the database: {0}")]
     Migration(#[from] MigrateError),
@@ -66,14 +71,19 @@ impl SchemaVersion {
     /// # Errors
     /// [`OpenError::Unreachable`].
     pub async fn read<C: Migrate>(conn: &mut C, migrator: &Migrator) -> Result<Self, OpenError> {
-        let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
         let applied = match conn.list_applied_migrations(&migrator.table_name).await {
             Ok(applied) => applied,
             Err(error) if is_missing_table(&error) => Vec::new(),
             Err(error) => return Err(OpenError::Unreachable(error.to_string())),
         };
         let found = applied.iter().map(|migration| migration.version).max().unwrap_or_default();
-        Ok(Self { found, known })
+        Ok(Self { found, ..Self::none(migrator) })
+    }
+
+    /// The version of a database that is not there yet.
+    pub fn none(migrator: &Migrator) -> Self {
+        let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
+        Self { found: 0, known }
     }
 
     /// Whether the database has exactly the schema that this version knows.
@@ -99,8 +109,9 @@ impl SchemaVersion {
         match on_older {
             _ if found == known => Ok(false),
             _ if found > known => Err(OpenError::Newer { found, known }),
-            OnOlderSchema::Refuse => Err(OpenError::Older { found, known }),
             OnOlderSchema::Migrate => Ok(true),
+            OnOlderSchema::MigrateIfEmpty if found == 0 => Ok(true),
+            OnOlderSchema::MigrateIfEmpty | OnOlderSchema::Refuse => Err(OpenError::Older { found, known }),
         }
     }
 }

@@ -105,6 +105,7 @@ async fn what_was_acknowledged_survives_kill_nine(#[case] kind: DatabaseKind) {
             })
             .collect();
         while acknowledged.lock().unwrap().len() < before + ENOUGH {
+            assert!(writers.iter().any(|writer| !writer.is_finished()), "no call succeeds any more");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         server.kill();

@@ -5,7 +5,7 @@ use prost_types::FieldMask;
 use super::{super::pb, metadata, severity};
 use crate::{
     domain::{Invalid, invalid::quoted},
-    error::{Error, Reason, Violation},
+    error::Violation,
     service::{StatusUpdateInput, UpdateInput},
 };
 
@@ -27,21 +27,18 @@ const ALERT_FIELDS: [&str; 10] = [
 const STATUS_FIELDS: [&str; 2] = ["name", "colour"];
 
 /// How many wrong paths of one mask an error names.
-const NAMED: usize = 10;
+const NAMED: usize = 3;
 
-/// What a caller wants changed about an alert.
-///
-/// # Errors
-/// `GEN_VALIDATION_ERROR` when the mask names another field.
-pub fn update_input(message: pb::UpdateAlertRequest) -> Result<UpdateInput, Error> {
+/// What a caller wants changed about an alert; a mask that names another field is refused with the rest.
+pub fn update_input(message: pb::UpdateAlertRequest) -> UpdateInput {
     let alert = message.alert.unwrap_or_default();
-    let mask = paths(message.update_mask, &ALERT_FIELDS)?;
+    let (mask, refused) = paths(message.update_mask, &ALERT_FIELDS);
     let wants = |field: &str, is_set: bool| {
         if mask.is_empty() { is_set } else { mask.iter().any(|p| p == field) }
     };
     let list = |field: &str, list: Vec<String>| wants(field, !list.is_empty()).then_some(list);
     let text = |field: &str, text: String| wants(field, !text.is_empty()).then_some(text);
-    Ok(UpdateInput {
+    UpdateInput {
         anomaly_id: alert.anomaly_id,
         title: text("title", alert.title),
         description: text("description", alert.description),
@@ -54,28 +51,28 @@ pub fn update_input(message: pb::UpdateAlertRequest) -> Result<UpdateInput, Erro
         affected_balances: list("affected_balances", alert.affected_balances),
         affected_transactions: list("affected_transactions", alert.affected_transactions),
         affected_identities: list("affected_identities", alert.affected_identities),
-    })
+        refused,
+    }
 }
 
-/// What a caller wants changed about a status.
-///
-/// # Errors
-/// `GEN_VALIDATION_ERROR` when the mask names another field.
-pub fn status_update_input(message: pb::UpdateAlertStatusRequest) -> Result<StatusUpdateInput, Error> {
+/// What a caller wants changed about a status; a mask that names another field is refused with the rest.
+pub fn status_update_input(message: pb::UpdateAlertStatusRequest) -> StatusUpdateInput {
     let status = message.alert_status.unwrap_or_default();
-    let mask = paths(message.update_mask, &STATUS_FIELDS)?;
+    let (mask, refused) = paths(message.update_mask, &STATUS_FIELDS);
     let text = |field: &str, text: String| {
         let wanted = if mask.is_empty() { !text.is_empty() } else { mask.iter().any(|path| path == field) };
         wanted.then_some(text)
     };
-    Ok(StatusUpdateInput {
+    StatusUpdateInput {
         key: status.key,
         name: text("name", status.name),
         colour: text("colour", status.colour),
-    })
+        refused,
+    }
 }
 
-fn paths(mask: Option<FieldMask>, known: &[&str]) -> Result<Vec<String>, Error> {
+/// The paths of a mask, and those of them that are refused.
+fn paths(mask: Option<FieldMask>, known: &[&str]) -> (Vec<String>, Vec<Violation>) {
     let paths = mask.unwrap_or_default().paths;
     let unknown = paths.iter().filter(|path| !known.contains(&path.as_str()));
     let violations: Vec<_> = unknown
@@ -85,18 +82,14 @@ fn paths(mask: Option<FieldMask>, known: &[&str]) -> Result<Vec<String>, Error> 
             Violation { field: "update_mask".to_owned(), rule: Invalid::new(rule) }
         })
         .collect();
-    if violations.is_empty() {
-        Ok(paths)
-    } else {
-        Err(Error::violations(Reason::ValidationError, violations))
-    }
+    (paths, violations)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn update(alert: pb::Alert, paths: &[&str]) -> Result<UpdateInput, Error> {
+    fn update(alert: pb::Alert, paths: &[&str]) -> UpdateInput {
         let mask = FieldMask { paths: paths.iter().map(ToString::to_string).collect() };
         update_input(pb::UpdateAlertRequest { alert: Some(alert), update_mask: Some(mask) })
     }
@@ -104,15 +97,14 @@ mod tests {
     #[test]
     fn an_empty_mask_means_the_fields_that_are_set() {
         let alert = pb::Alert { title: "t".into(), severity: 3, version: 7, ..Default::default() };
-        let input = update(alert, &[]).unwrap();
+        let input = update(alert, &[]);
         assert_eq!(input.title.as_deref(), Some("t"));
         assert!(input.severity.is_some() && input.description.is_none() && input.escalated_to.is_none());
     }
 
     #[test]
     fn a_named_field_that_is_empty_is_cleared() {
-        let input =
-            update(pb::Alert::default(), &["assigned_to", "metadata", "escalated_to", "severity"]).unwrap();
+        let input = update(pb::Alert::default(), &["assigned_to", "metadata", "escalated_to", "severity"]);
         assert_eq!(input.assigned_to.as_deref(), Some(""));
         assert_eq!(input.escalated_to, Some(vec![]));
         assert!(
@@ -123,9 +115,9 @@ mod tests {
     #[test]
     fn other_paths_are_named() {
         for path in ["version", "type", "metadata.a", "*", "alert.title", "Title", ""] {
-            let refused = update(pb::Alert::default(), &["title", path]).unwrap_err();
-            assert_eq!(refused.reason(), Reason::ValidationError);
-            assert!(refused.message().contains(&format!("names {path:?}")), "{refused}");
+            let refused = update(pb::Alert::default(), &["title", path]).refused;
+            assert_eq!(refused.len(), 1);
+            assert!(refused[0].rule.to_string().ends_with(&format!("names {path:?}")), "{refused:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use chrono::DateTime;
 
 use super::pb;
 use crate::{
-    domain::{EntityType, Invalid, Severity, SortOrder, StatusClass, Timestamp},
+    domain::{AlertFilter, EntityType, Invalid, Severity, SortOrder, StatusClass, Timestamp, clock},
     service::{FlagInput, Given, ListInput, NewStatusInput},
 };
 
@@ -61,6 +61,9 @@ pub fn new_status_input(message: pb::CreateAlertStatusRequest) -> NewStatusInput
 }
 
 fn all<T>(numbers: &[i32], read: fn(i32) -> Given<T>) -> Given<Vec<T>> {
+    if numbers.len() > AlertFilter::MAX_VALUES {
+        return Err(Invalid::too_many(AlertFilter::MAX_VALUES, "values", numbers.len()));
+    }
     let entries = numbers.iter().enumerate();
     entries.map(|(index, &number)| read(number).map_err(|rule| rule.at(index))).collect()
 }
@@ -97,14 +100,10 @@ fn unknown(name: &str, number: i32) -> Invalid {
     Invalid::new(format!("must be a known value of {name} other than the unspecified one, is {number}"))
 }
 
-/// The first and the last second that `google.protobuf.Timestamp` can hold: the years 1 to 9999.
-const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
-
 fn instant(timestamp: prost_types::Timestamp) -> Given<Timestamp> {
     let nanos = u32::try_from(timestamp.nanos).ok().filter(|&nanos| nanos < 1_000_000_000);
-    let at = nanos
-        .filter(|_| SECONDS.contains(&timestamp.seconds))
-        .and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos));
+    let at =
+        nanos.and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos)).filter(clock::is_writable);
     at.ok_or_else(|| Invalid::new("must be a time in the years 1 to 9999 with 0 to 999,999,999 nanoseconds"))
 }
 

@@ -8,7 +8,7 @@ use crate::{
     store::{
         StoreError,
         listing::{self, Part},
-        rows::{ALERT_COLUMNS, AlertRow},
+        rows::{ALERT_COLUMNS, take_page},
     },
 };
 
@@ -19,13 +19,9 @@ const PREPARED: bool = false;
 
 impl PostgresStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-        let rows: Vec<AlertRow> = statement(&listing::page(query, ALERT_COLUMNS))
-            .build_query_as()
-            .persistent(PREPARED)
-            .fetch_all(&self.pool)
-            .await?;
-        let alerts = rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?;
-        let mut page = Page::from_rows(alerts, query.size);
+        let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
+        let rows = page_statement.build_query_as().persistent(PREPARED).fetch(&self.pool);
+        let mut page = take_page(rows, query.size).await?;
         if query.include_total {
             let total = statement(&listing::total(query))
                 .build_query_scalar()

@@ -11,13 +11,14 @@ mod tenants;
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    Connection, PgPool, Postgres, Transaction,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use super::{
     StoreError,
+    connect::Options,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
 
@@ -25,8 +26,6 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a call waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the database works on one statement; no caller waits longer than this.
-const STATEMENT_TIMEOUT: &str = "30s";
 /// After how long unused a connection is tested before it is used: the database may have been restarted.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
@@ -36,16 +35,20 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the database at `url` (`postgres://…`) with at most `connections` connections.
+    /// Opens the database at `url` (`postgres://…`).
     ///
     /// # Errors
     /// When the URL is malformed, the server can't be reached, or the schema does not fit.
-    pub async fn open(url: &str, connections: u32, on_older: OnOlderSchema) -> Result<Self, OpenError> {
-        let options = options(url)?.options([("statement_timeout", STATEMENT_TIMEOUT)]);
-        migrate(url, on_older).await?;
+    pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
+        migrate(url, options.on_older).await?;
+        let session = session(options);
         let pool = PgPoolOptions::new()
-            .max_connections(connections)
+            .max_connections(options.connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                let session = AssertSqlSafe(session.clone());
+                Box::pin(async move { sqlx::raw_sql(session).execute(connection).await.map(drop) })
+            })
             .test_before_acquire(false)
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
@@ -55,7 +58,7 @@ impl PostgresStore {
                     Ok(true)
                 })
             })
-            .connect_with(options)
+            .connect_with(connect_options(url)?)
             .await?;
         Ok(Self { pool })
     }
@@ -68,19 +71,33 @@ impl PostgresStore {
         SchemaVersion::read(&mut connect(url).await?, &MIGRATOR).await
     }
 
+    /// Begins a transaction, in a task of its own: a caller that goes away while BEGIN is on its way must not leave a
+    /// connection in the pool on which the next caller's writes would never be committed (sqlx-postgres 0.9.0 does).
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.pool.begin().await?)
+        let pool = self.pool.clone();
+        let begun = tokio::spawn(async move { pool.begin().await });
+        Ok(begun.await.map_err(|error| StoreError::Internal(error.into()))??)
     }
 }
 
-fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
+/// What every connection is told, whatever the server's defaults: no statement runs for ever, transactions see what
+/// others have committed (the store takes the locks it needs), and an answer comes after the commit is on disk.
+fn session(options: Options) -> String {
+    format!(
+        "SET statement_timeout = {}; SET default_transaction_isolation = 'read committed'; \
+         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+        options.statement_timeout.as_millis()
+    )
+}
+
+fn connect_options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
     Ok(options.application_name("redflag"))
 }
 
-async fn connect(url: &str) -> Result<sqlx::PgConnection, OpenError> {
-    let options = options(url)?;
-    let connecting = sqlx::PgConnection::connect_with(&options);
+async fn connect(url: &str) -> Result<PgConnection, OpenError> {
+    let options = connect_options(url)?;
+    let connecting = PgConnection::connect_with(&options);
     match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
         Ok(connected) => Ok(connected?),
         Err(_) => Err(OpenError::Unreachable(format!("no answer within {ACQUIRE_TIMEOUT:?}"))),
@@ -90,9 +107,16 @@ async fn connect(url: &str) -> Result<sqlx::PgConnection, OpenError> {
 /// Brings the schema up to date under sqlx's advisory lock, on a connection whose statements may take their time.
 async fn migrate(url: &str, on_older: OnOlderSchema) -> Result<(), OpenError> {
     let mut connection = connect(url).await?;
+    check_encoding(&mut connection).await?;
     let version = SchemaVersion::read(&mut connection, &MIGRATOR).await?;
     if version.needs_migration(on_older)? {
         MIGRATOR.run(&mut connection).await?;
     }
     Ok(connection.close().await?)
+}
+
+/// Refuses a database that can't keep all of Unicode.
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let encoding: String = sqlx::query_scalar(sql::SHOW_ENCODING).fetch_one(connection).await?;
+    if encoding == "UTF8" { Ok(()) } else { Err(OpenError::Encoding(encoding)) }
 }

@@ -1,6 +1,6 @@
 //! The SQL of the PostgreSQL store.
 
-use crate::store::statements::statements;
+use crate::store::{rows::alert_columns, statements::statements};
 
 statements! {
     /// Makes an alert and what finds it, in one round trip. No row comes back when there is no such status; locking the
@@ -24,16 +24,10 @@ statements! {
         assigned_to = $8, escalated_to = $9, affected_balances = $10, affected_transactions = $11, \
         affected_identities = $12, metadata = $13, version = $14, updated_at = $15 \
         WHERE organization_id = $1 AND anomaly_id = $2";
-    SELECT_ALERT = "SELECT a.organization_id, a.anomaly_id, a.title, a.description, a.type, a.status, \
-        a.status_class, a.severity, a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, \
-        a.affected_identities, a.metadata, a.version, a.created_at, a.updated_at \
-        FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2";
+    SELECT_ALERT = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2");
     /// Locks the alert, no stronger than its update will: whoever deletes a status may still look at the alerts in it,
     /// and does not wait for one that waits for the status.
-    SELECT_ALERT_FOR_UPDATE = "SELECT a.organization_id, a.anomaly_id, a.title, a.description, a.type, a.status, \
-        a.status_class, a.severity, a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, \
-        a.affected_identities, a.metadata, a.version, a.created_at, a.updated_at \
-        FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2 FOR NO KEY UPDATE";
+    SELECT_ALERT_FOR_UPDATE = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2 FOR NO KEY UPDATE");
     INSERT_ENTITIES = "INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
         SELECT $1, entity_id, $2, $3 FROM unnest($4::text[]) AS entity_id";
     DELETE_ENTITIES = "DELETE FROM alert_entities WHERE organization_id = $1 AND created_at = $2 AND anomaly_id = $3 \
@@ -75,5 +69,7 @@ statements! {
         last_used_at";
     TOUCH_KEY = "UPDATE api_keys SET last_used_at = $1 WHERE key_id = $2 \
         AND (last_used_at IS NULL OR last_used_at <= $1::timestamptz - interval '60 seconds')";
+    SHOW_ENCODING = "SHOW server_encoding";
+    IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool";
     ANY_KEY = "SELECT EXISTS (SELECT 1 FROM api_keys)";
 }

@@ -119,8 +119,13 @@ impl Store for PostgresStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let version = SchemaVersion::read(&mut *self.pool.acquire().await?, &MIGRATOR).await;
-        version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
+        let mut connection = self.pool.acquire().await?;
+        let version = SchemaVersion::read(&mut *connection, &MIGRATOR).await;
+        version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()?;
+        if sqlx::query_scalar(sql::IS_READ_ONLY).fetch_one(&mut *connection).await? {
+            return Err(StoreError::Unavailable("the database takes no writes".into()));
+        }
+        Ok(())
     }
 
     async fn close(&self) {

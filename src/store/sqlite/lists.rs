@@ -8,17 +8,16 @@ use crate::{
     store::{
         StoreError,
         listing::{self, Part},
-        rows::{ALERT_COLUMNS, AlertRow},
+        rows::{ALERT_COLUMNS, take_page},
     },
 };
 
 impl SqliteStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         let mut reader = self.reader().await?;
-        let rows: Vec<AlertRow> =
-            statement(&listing::page(query, ALERT_COLUMNS)).build_query_as().fetch_all(&mut *reader).await?;
-        let alerts = rows.into_iter().map(Alert::try_from).collect::<Result<_, _>>()?;
-        let mut page = Page::from_rows(alerts, query.size);
+        let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
+        let rows = page_statement.build_query_as().fetch(&mut *reader);
+        let mut page = take_page(rows, query.size).await?;
         if query.include_total {
             let total =
                 statement(&listing::total(query)).build_query_scalar().fetch_one(&mut *reader).await?;

@@ -8,10 +8,10 @@ mod statuses;
 mod store;
 mod tenants;
 
-use std::{str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Connection, Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -19,6 +19,7 @@ use sqlx::{
 
 use super::{
     StoreError,
+    connect::Options,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
 
@@ -33,27 +34,42 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Where it is kept, unless in memory.
+    file: Option<PathBuf>,
 }
 
 impl SqliteStore {
-    /// Opens the database at `url` (`sqlite:FILE` or `sqlite::memory:`) with at most `readers` reading connections. The
-    /// file is made when it is missing.
+    /// Opens the database at `url` (`sqlite:FILE` or `sqlite::memory:`). The file is made when it is missing, unless an
+    /// empty database would be refused anyway.
     ///
     /// # Errors
     /// When the URL is malformed, the file can't be opened, or its schema does not fit.
-    pub async fn open(url: &str, readers: u32, on_older: OnOlderSchema) -> Result<Self, OpenError> {
-        let options = options(url)?;
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrate(&writer, on_older).await?;
-        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-        // A database in memory belongs to its one connection.
-        let readers = if in_memory {
-            writer.clone()
-        } else {
-            let options = options.pragma("query_only", "ON");
-            pool(readers).connect_with(options).await?
-        };
-        Ok(Self { writer, readers })
+    pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
+        let connect = connect_options(url)?;
+        if options.on_older == OnOlderSchema::Refuse && is_missing(url, &connect) {
+            SchemaVersion::none(&MIGRATOR).needs_migration(options.on_older)?;
+        }
+        if is_in_memory(url) {
+            return Self::open_in_memory(connect, options).await;
+        }
+        let file = Some(connect.get_filename().to_owned());
+        let writer = pool(1).before_acquire(|connection, _| {
+            // Where SQLite has rolled back by itself, as when the disk is full, sqlx still counts a transaction and would
+            // begin no other: such a connection is replaced.
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        });
+        let writer = writer.connect_with(connect.clone()).await?;
+        migrate(&writer, options.on_older).await?;
+        let readers = pool(options.connections).connect_with(connect.pragma("query_only", "ON")).await?;
+        Ok(Self { writer, readers, file })
+    }
+
+    /// A database in memory belongs to its one connection, and ends with it.
+    async fn open_in_memory(connect: SqliteConnectOptions, options: Options) -> Result<Self, OpenError> {
+        let writer = pool(1).connect_with(connect).await?;
+        migrate(&writer, options.on_older).await?;
+        Ok(Self { readers: writer.clone(), writer, file: None })
     }
 
     /// How the schema of the database at `url` compares; makes and changes nothing.
@@ -61,8 +77,11 @@ impl SqliteStore {
     /// # Errors
     /// When the URL is malformed or the file can't be opened.
     pub async fn schema_version(url: &str) -> Result<SchemaVersion, OpenError> {
-        let options = options(url)?.create_if_missing(false);
-        let pool = pool(1).connect_with(options).await?;
+        let file = connect_options(url)?.create_if_missing(false);
+        if is_missing(url, &file) {
+            return Ok(SchemaVersion::none(&MIGRATOR));
+        }
+        let pool = pool(1).connect_with(file).await?;
         let version = SchemaVersion::read(&mut *pool.acquire().await?, &MIGRATOR).await;
         pool.close().await;
         version
@@ -78,8 +97,11 @@ impl SqliteStore {
     }
 }
 
-fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
+fn connect_options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
     let options = SqliteConnectOptions::from_str(url).map_err(|error| OpenError::Url(error.to_string()))?;
+    if options.get_filename().as_os_str().is_empty() {
+        return Err(OpenError::Url("the database URL names no file: write sqlite:FILE".to_owned()));
+    }
     Ok(options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -87,6 +109,14 @@ fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT))
+}
+
+fn is_in_memory(url: &str) -> bool {
+    url.contains(":memory:") || url.contains("mode=memory")
+}
+
+fn is_missing(url: &str, file: &SqliteConnectOptions) -> bool {
+    !is_in_memory(url) && !file.get_filename().exists()
 }
 
 /// A pool whose connections stay: opening one again costs more than keeping it.

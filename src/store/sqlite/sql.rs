@@ -1,6 +1,6 @@
 //! The SQL of the SQLite store.
 
-use crate::store::statements::statements;
+use crate::store::{rows::alert_columns, statements::statements};
 
 statements! {
     INSERT_ALERT = "INSERT INTO alerts (organization_id, anomaly_id, title, description, type, status, status_class, \
@@ -9,10 +9,7 @@ statements! {
     UPDATE_ALERT = "UPDATE alerts SET title = ?, description = ?, status = ?, status_class = ?, severity = ?, \
         assigned_to = ?, escalated_to = ?, affected_balances = ?, affected_transactions = ?, affected_identities = ?, \
         metadata = ?, version = ?, updated_at = ? WHERE organization_id = ? AND anomaly_id = ?";
-    SELECT_ALERT = "SELECT a.organization_id, a.anomaly_id, a.title, a.description, a.type, a.status, \
-        a.status_class, a.severity, a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, \
-        a.affected_identities, a.metadata, a.version, a.created_at, a.updated_at \
-        FROM alerts a WHERE a.organization_id = ? AND a.anomaly_id = ?";
+    SELECT_ALERT = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = ? AND a.anomaly_id = ?");
     INSERT_ENTITIES = "INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
         SELECT ?, value, ?, ? FROM json_each(?)";
     DELETE_ENTITIES = "DELETE FROM alert_entities WHERE organization_id = ? AND created_at = ? AND anomaly_id = ? \
@@ -29,10 +26,11 @@ statements! {
     SELECT_STATUSES = "SELECT organization_id, key, name, colour, class, created_at, updated_at FROM alert_statuses \
         WHERE organization_id = ? AND key > ? AND builtin = ? ORDER BY key LIMIT ?";
     SELECT_MISSING_STATUSES = "SELECT value FROM json_each(?) WHERE NOT EXISTS \
-        (SELECT 1 FROM alert_statuses WHERE organization_id = ? AND key = value) ORDER BY json_each.key";
+        (SELECT 1 FROM alert_statuses WHERE organization_id = ? AND key = value)";
     UPDATE_STATUS = "UPDATE alert_statuses SET name = ?, colour = ?, updated_at = ? \
         WHERE organization_id = ? AND key = ?";
     DELETE_STATUS = "DELETE FROM alert_statuses WHERE organization_id = ? AND key = ?";
+    IS_STATUS_USED = "SELECT EXISTS (SELECT 1 FROM alerts WHERE organization_id = ? AND status = ?)";
     COUNT_STATUS_USES = "SELECT count(*) FROM alerts WHERE organization_id = ? AND status = ?";
     INSERT_ORGANIZATION = "INSERT INTO organizations (organization_id, name, created_at) VALUES (?, ?, ?)";
     SELECT_ORGANIZATIONS = "SELECT organization_id, name, created_at FROM organizations \

@@ -92,14 +92,24 @@ impl SqliteStore {
         key: &StatusKey,
     ) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
+        // Looked up first: the foreign key would visit every alert in the status to find it in use.
+        if is_used(&mut transaction, organization, key).await? {
+            transaction.rollback().await?;
+            return Err(StoreError::InUse(self.uses(organization, key).await?));
+        }
         match delete(&mut transaction, organization, key).await {
             Ok(0) => Err(StoreError::NotFound),
             Ok(_) => Ok(transaction.commit().await?),
-            Err(Failure::ForeignKey) => {
-                Err(StoreError::InUse(uses(&mut transaction, organization, key).await?))
-            }
-            Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::NotFound)),
+            Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::InUse(1))),
         }
+    }
+
+    /// How many alerts use a status that was in use; counted aside, so that nobody waits for it. At least the one that
+    /// was in the way, even if it has moved on since.
+    async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
+        let now: i64 = count.fetch_one(&mut *self.reader().await?).await?;
+        Ok(now.max(1))
     }
 }
 
@@ -129,11 +139,11 @@ async fn delete(
     Ok(deleted.rows_affected())
 }
 
-async fn uses(
+async fn is_used(
     conn: &mut SqliteConnection,
     organization: OrganizationId,
     key: &StatusKey,
-) -> Result<i64, StoreError> {
-    let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
-    Ok(count.fetch_one(conn).await?)
+) -> Result<bool, StoreError> {
+    let exists = sqlx::query_scalar(sql::IS_STATUS_USED).bind(organization.uuid()).bind(key.as_str());
+    Ok(exists.fetch_one(conn).await?)
 }

@@ -119,6 +119,9 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
+        if self.file.as_ref().is_some_and(|file| !file.exists()) {
+            return Err(StoreError::Unavailable("the database's file is gone".into()));
+        }
         let version = SchemaVersion::read(&mut *self.reader().await?, &MIGRATOR).await;
         version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
     }

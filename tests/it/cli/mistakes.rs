@@ -27,6 +27,18 @@ fn a_wrong_call_is_told_in_a_line_and_exits_two() {
             "the following required arguments were not provided: --scope <SCOPE>",
         ),
         (vec!["key", "create", "--expires-in", "never"], "invalid value 'never' for '--expires-in <TIME>'"),
+        (
+            vec!["key", "create", "--name", "n", "--owner", "o", "--scope", "everything"],
+            "invalid value 'everything' for '--scope <SCOPE>': must be one of alerts:read, ",
+        ),
+        (vec!["org", "create", "--name", "\n\u{1}"], "invalid value "),
+        (vec!["serve", "--listen", "nonsense"], "invalid value 'nonsense' for '--listen <ADDRESS>'"),
+        (
+            vec!["serve", "--listen", "127.0.0.1:99999"],
+            "invalid value '127.0.0.1:99999' for '--listen <ADDRESS>'",
+        ),
+        (vec!["serve", "--request-timeout", "0s"], "invalid value '0s' for '--request-timeout <TIME>'"),
+        (vec!["serve", "--database-url", "sqlite:"], "invalid value for --database-url: "),
         (vec!["key", "revoke"], "the following required arguments were not provided: <KEY_ID>"),
     ] {
         let (code, line) = failure(&args);
@@ -56,17 +68,13 @@ fn a_failure_is_told_in_a_line_and_exits_one() {
     for (args, told) in [
         (vec!["serve", "--listen", &taken, "--database-url", &fresh], format!("can't listen on {taken}: ")),
         (
-            vec!["serve", "--listen", "nonsense", "--database-url", &fresh],
-            "can't listen on nonsense: ".to_owned(),
-        ),
-        (
             vec!["serve", "--listen", "127.0.0.1:0", "--database-url", nowhere],
             "can't open the database: ".to_owned(),
         ),
         (vec!["migrate", "--database-url", nowhere], "can't open the database: ".to_owned()),
         (
             vec!["key", "list", "--database-url", "sqlite:/nowhere/at/all.db"],
-            "can't open the database: ".to_owned(),
+            "the database's schema is version 0, this redflag needs ".to_owned(),
         ),
         (
             vec!["serve", "--listen", "127.0.0.1:0", "--no-migrate", "--database-url", &fresh],
@@ -74,10 +82,12 @@ fn a_failure_is_told_in_a_line_and_exits_one() {
         ),
         (
             vec!["key", "create", "--name", "n", "--owner", "o", "--scope", "*", "--database-url", &fresh],
-            "there is no organization yet".to_owned(),
+            "the database's schema is version 0, ".to_owned(),
         ),
-        (vec!["key", "revoke", "key_1", "--database-url", &fresh], "there is no key \"key_1\"".to_owned()),
-        (vec!["org", "create", "--name", "", "--database-url", &fresh], "name must not be empty".to_owned()),
+        (
+            vec!["key", "revoke", "key_1", "--database-url", &fresh],
+            "the database's schema is version 0, ".to_owned(),
+        ),
     ] {
         let (code, line) = failure(&args);
         assert!(line.starts_with(&told), "{args:?}: {line}");
@@ -127,4 +137,44 @@ fn a_reader_that_goes_away_is_no_error() {
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{args:?}");
     }
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let place = Place::new();
+    let empty = [
+        "REDFLAG_BOOTSTRAP_KEY",
+        "REDFLAG_ALLOW_ORIGINS",
+        "REDFLAG_NO_MIGRATE",
+        "REDFLAG_REQUEST_TIMEOUT",
+        "REDFLAG_DATABASE_CONNECTIONS",
+        "REDFLAG_LOG_FORMAT",
+    ];
+    let mut command = command(&["migrate", "--database-url", &place.database_url()]);
+    assert!(command.envs(empty.map(|name| (name, ""))).status().unwrap().success());
+    // The verb that reads all of them gets as far as what really is wrong.
+    let mut command = command_of_serve(&place);
+    let (code, line) = failure_of(&command.envs(empty.map(|name| (name, ""))).output().unwrap());
+    assert!(code == Some(1) && line.starts_with("can't listen on "), "{line}");
+}
+
+/// `serve` on an address that can't be had.
+fn command_of_serve(place: &Place) -> std::process::Command {
+    command(&["serve", "--listen", "203.0.113.1:1", "--database-url", &place.database_url()])
+}
+
+#[test]
+fn the_first_key_is_told_even_where_standard_output_is_not_read() {
+    let place = Place::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--database-url", &place.database_url()]);
+    let mut child = command.stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut told = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("rf_") {
+        line.clear();
+        assert_ne!(std::io::BufRead::read_line(&mut told, &mut line).unwrap(), 0, "no key was told");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

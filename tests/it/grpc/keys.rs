@@ -79,7 +79,7 @@ async fn a_revoked_key_stops_working_within_five_seconds(#[case] kind: DatabaseK
 async fn an_expired_key_stops_working_also_while_it_is_remembered() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let service = beside(&app).await;
-    let (_, secret) = make_key(&service, "default", &["*"], Some(Duration::from_millis(300))).await;
+    let (_, secret) = make_key(&service, "default", &["*"], Some(Duration::from_secs(2))).await;
     list_with(&app, &secret).await.unwrap();
     assert_eq!(refused_within_five_seconds(&app, &secret).await, "AUTH_EXPIRED_API_KEY");
 }

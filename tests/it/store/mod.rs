@@ -2,6 +2,7 @@
 
 mod world;
 
+mod abandoned;
 mod alerts;
 mod bulk;
 mod concurrency;

@@ -6,7 +6,7 @@ use redflag::domain::{
     AlertFilter, AlertQuery, AnomalyId, Cursor, EntityType, PageSize, Severity, SortOrder, StatusClass,
     TimeRange, Timestamp,
 };
-use redflag::store::{postgres::PostgresStore, schema::OnOlderSchema, sqlite::SqliteStore};
+use redflag::store::{connect::Options, postgres::PostgresStore, schema::OnOlderSchema, sqlite::SqliteStore};
 use uuid::Uuid;
 
 use super::bulk;
@@ -173,7 +173,8 @@ fn cases() -> impl Iterator<Item = Case> {
 async fn sqlite_reads_every_list_by_the_index_that_drives_it() {
     // Its plans must not depend on statistics, which nobody may ever have gathered.
     for world in [World::new(DatabaseKind::Sqlite).await, loaded(DatabaseKind::Sqlite).await] {
-        let store = SqliteStore::open(world.database.url(), 1, OnOlderSchema::Refuse).await.unwrap();
+        let store =
+            SqliteStore::open(world.database.url(), Options::aside(OnOlderSchema::Refuse)).await.unwrap();
         for case in cases() {
             for query in pages(&world, &case) {
                 assert_sqlite_seeks(&store, &case, &query).await;
@@ -223,7 +224,8 @@ fn starts_at_the_cursor(page: &[String]) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_reads_every_list_by_the_index_that_drives_it() {
     let world = loaded(DatabaseKind::Postgres).await;
-    let store = PostgresStore::open(world.database.url(), 1, OnOlderSchema::Refuse).await.unwrap();
+    let store =
+        PostgresStore::open(world.database.url(), Options::aside(OnOlderSchema::Refuse)).await.unwrap();
     for case in cases() {
         for query in pages(&world, &case) {
             let [page, total] = store.explain_list(&query).await.unwrap();

@@ -37,7 +37,14 @@ async fn version(database: &TestDatabase) -> SchemaVersion {
 }
 
 async fn refusal(database: &TestDatabase, on_older: OnOlderSchema) -> OpenError {
-    let opened = connect::open(database.url(), 2, on_older).await;
+    let opened = connect::open(
+        database.url(),
+        redflag::store::connect::Options {
+            connections: 2,
+            ..redflag::store::connect::Options::aside(on_older)
+        },
+    )
+    .await;
     opened.err().expect("the schema does not fit")
 }
 
@@ -62,7 +69,15 @@ async fn a_migrated_database_opens_either_way(database: TestDatabase) {
     database.open().await.close().await;
     assert!(version(&database).await.is_current());
     for on_older in [OnOlderSchema::Refuse, OnOlderSchema::Migrate] {
-        let store = connect::open(database.url(), 2, on_older).await.unwrap();
+        let store = connect::open(
+            database.url(),
+            redflag::store::connect::Options {
+                connections: 2,
+                ..redflag::store::connect::Options::aside(on_older)
+            },
+        )
+        .await
+        .unwrap();
         store.check().await.unwrap();
     }
 }

@@ -118,7 +118,13 @@ async fn a_store_answers_whether_it_is_well_until_it_is_closed(world: &World) {
 #[tokio::test]
 async fn a_database_in_memory_works_as_long_as_its_store() {
     let open = || {
-        redflag::store::connect::open("sqlite::memory:", 4, redflag::store::schema::OnOlderSchema::Migrate)
+        redflag::store::connect::open(
+            "sqlite::memory:",
+            redflag::store::connect::Options {
+                connections: 4,
+                ..redflag::store::connect::Options::aside(redflag::store::schema::OnOlderSchema::Migrate)
+            },
+        )
     };
     let world = World::new(DatabaseKind::Sqlite).await;
     let (store, another) = (open().await.unwrap(), open().await.unwrap());

@@ -58,9 +58,15 @@ impl TestDatabase {
 
     /// Opens a store on it, which migrates it; further ones are further instances.
     pub async fn open(&self) -> Arc<dyn Store> {
-        store::connect::open(&self.url, CONNECTIONS, OnOlderSchema::Migrate)
-            .await
-            .expect("a fresh database opens")
+        store::connect::open(
+            &self.url,
+            redflag::store::connect::Options {
+                connections: CONNECTIONS,
+                ..redflag::store::connect::Options::aside(OnOlderSchema::Migrate)
+            },
+        )
+        .await
+        .expect("a fresh database opens")
     }
 
     /// Runs statements as they stand, past the store.

@@ -12,9 +12,7 @@ use super::TestApp;
 
 /// The command line's view of a server's database.
 pub async fn beside(app: &TestApp) -> Service {
-    open_service(app.database().url(), 1, OnOlderSchema::Refuse)
-        .await
-        .expect("the server has made its database")
+    open_service(app.database().url(), OnOlderSchema::Refuse).await.expect("the server has made its database")
 }
 
 /// Makes a key of the organization named `organization` and tells its id and its secret.

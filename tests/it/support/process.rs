@@ -16,7 +16,27 @@ pub struct Process {
 impl Process {
     /// Starts the server on the database at `database_url` and waits until it listens.
     pub fn serve(database_url: &str) -> Self {
-        let mut child = command(&["serve", "--listen", "127.0.0.1:0", "--database-url", database_url])
+        Self::start(command(&["serve", "--listen", "127.0.0.1:0", "--database-url", database_url]))
+    }
+
+    /// The same, where no file can grow beyond `kibibytes`, until [`Self::give_room`].
+    pub fn serve_in_little_room(database_url: &str, kibibytes: u32) -> Self {
+        let mut shell = Command::new("bash");
+        let limited = format!("trap '' XFSZ; ulimit -S -f {kibibytes}; exec \"$@\"");
+        shell.args(["-c", &limited, "bash", env!("CARGO_BIN_EXE_redflag")]);
+        shell.args(["serve", "--listen", "127.0.0.1:0", "--database-url", database_url]);
+        Self::start(shell)
+    }
+
+    /// Lets files grow again.
+    pub fn give_room(&self) {
+        let pid = self.child.id().to_string();
+        let done = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+        assert!(done.expect("prlimit runs").success());
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command
             .env("REDFLAG_BOOTSTRAP_KEY", KEY)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
