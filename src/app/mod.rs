@@ -73,6 +73,7 @@ impl App {
     /// # Errors
     /// When the address is taken, or the database can't be opened; a line that says which.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        connect::check_url(&config.database_url)?;
         let bound = TcpListener::bind(&config.listen).await;
         let listener = bound.with_context(|| format!("can't listen on {}", config.listen))?;
         let address = listener.local_addr()?;

@@ -44,6 +44,17 @@ impl Options {
     }
 }
 
+/// Checks that `url` names a database, without a look at whether it is there.
+///
+/// # Errors
+/// [`OpenError::Url`].
+pub fn check_url(url: &str) -> Result<(), OpenError> {
+    match Kind::of(url)? {
+        Kind::Sqlite => SqliteStore::check_url(url),
+        Kind::Postgres => PostgresStore::check_url(url),
+    }
+}
+
 /// Opens the database at `url`.
 ///
 /// # Errors

@@ -35,6 +35,14 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// Checks that `url` is well-formed.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`].
+    pub fn check_url(url: &str) -> Result<(), OpenError> {
+        connect_options(url).map(drop)
+    }
+
     /// Opens the database at `url` (`postgres://…`).
     ///
     /// # Errors

@@ -39,6 +39,14 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Checks that `url` is well-formed.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`].
+    pub fn check_url(url: &str) -> Result<(), OpenError> {
+        connect_options(url).map(drop)
+    }
+
     /// Opens the database at `url` (`sqlite:FILE` or `sqlite::memory:`). The file is made when it is missing, unless an
     /// empty database would be refused anyway.
     ///
