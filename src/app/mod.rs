@@ -1,5 +1,6 @@
 //! The composition root: opens the store, builds the router, binds, serves until told to stop, and drains.
 
+mod activity;
 mod router;
 mod server;
 

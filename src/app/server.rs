@@ -1,12 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within bounds that no client can stretch.
 
-use std::{
-    future::Future,
-    io::ErrorKind,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{future::Future, io::ErrorKind, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{body::Incoming, service::service_fn};
@@ -20,20 +14,18 @@ use tokio::{
 };
 use tower::Service;
 
+use super::activity::Activity;
+
 /// How many connections at most; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 10_000;
 /// How long a connection may take to send the head of a request, or stay silent between two over HTTP/1.1.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an HTTP/2 connection may go without a call before it is told to go away.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
-/// How long a connection that was told to go away, and has no call in flight, may take to do so.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection that was told to leave, and has answered its calls, may take to do so.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often a connection that is leaving is looked at for calls in flight.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(20));
 /// How many calls one HTTP/2 connection may have in flight.
-const MAX_STREAMS: u32 = 256;
+const MAX_STREAMS: u32 = 128;
 /// How many bytes of headers a request may have.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
 /// How many bytes one HTTP/2 stream may send ahead of being read.
@@ -123,7 +115,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Serves one connection until it ends, or is told to leave by `leave` or for its silence.
+/// Serves one connection until it ends, or is told to leave, by `leave` or for its silence.
 async fn serve(
     builder: Builder<TokioExecutor>,
     stream: TcpStream,
@@ -139,26 +131,18 @@ async fn serve(
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let call = Activity::begin(&activity);
         let answer = router.clone().call(request);
-        async move {
-            let answer = answer.await;
-            drop(call);
-            answer
-        }
+        async move { answer.await.map(|answer| call.answer(answer)) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let served = tokio::select! {
         served = &mut connection => Some(served),
-        () = told(&mut leave) => {
+        () = left(&mut leave, &activity) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 served = &mut connection => Some(served),
-                // What is left are streams without an end, and answers that nobody reads.
+                // What is left then are streams without an end, and answers that nobody reads.
                 () = activity.answered() => tokio::time::timeout(LEAVE_TIMEOUT, connection).await.ok(),
             }
-        }
-        () = activity.silence() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(LEAVE_TIMEOUT, connection).await.ok()
         }
     };
     if let Some(Err(error)) = served {
@@ -166,71 +150,10 @@ async fn serve(
     }
 }
 
-/// Is done when the connections are told to leave, or nobody is left who could tell them.
-async fn told(leave: &mut watch::Receiver<bool>) {
-    let _ = leave.wait_for(|leave| *leave).await;
-}
-
-/// What a connection has been doing.
-struct Activity(Mutex<Doing>);
-
-struct Doing {
-    calls: usize,
-    spoke: bool,
-    since: Instant,
-}
-
-impl Activity {
-    fn new() -> Self {
-        Self(Mutex::new(Doing { calls: 0, spoke: false, since: Instant::now() }))
-    }
-
-    /// Notes that a call has begun; it ends when what this answers is dropped.
-    fn begin(self: &Arc<Self>) -> Call {
-        self.change(|doing| {
-            doing.calls += 1;
-            doing.spoke = true;
-        });
-        Call(Arc::clone(self))
-    }
-
-    /// Is done when no call is in flight.
-    async fn answered(&self) {
-        while self.change(|doing| doing.calls > 0) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    /// Is done when no call has been in flight for too long: whatever protocol the connection has begun to speak, a
-    /// first call must come soon.
-    async fn silence(&self) {
-        loop {
-            let left = self.change(|doing| {
-                let patience = if doing.spoke { IDLE_TIMEOUT } else { HEAD_TIMEOUT };
-                let silent = if doing.calls == 0 { doing.since.elapsed() } else { Duration::ZERO };
-                patience.saturating_sub(silent)
-            });
-            if left.is_zero() {
-                return;
-            }
-            tokio::time::sleep(left).await;
-        }
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut Doing) -> T) -> T {
-        // The numbers are whole at every moment, also where a holder has panicked.
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// A call in flight: from its head to the head of its answer.
-struct Call(Arc<Activity>);
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.change(|doing| {
-            doing.calls -= 1;
-            doing.since = Instant::now();
-        });
+/// Is done when the connections are told to leave, or nobody is left who could tell them, or this one is silent.
+async fn left(leave: &mut watch::Receiver<bool>, activity: &Activity) {
+    tokio::select! {
+        _ = leave.wait_for(|leave| *leave) => {}
+        () = activity.silence() => {}
     }
 }

@@ -56,8 +56,13 @@ impl Serve {
     /// Serves until told to stop.
     pub async fn run(self) -> anyhow::Result<()> {
         // From the first moment on, so that a signal during the start is not lost.
-        let (stop, stop_at_once) = (stop_signals(1)?, stop_signals(2)?);
-        let app = App::start(self.config()).await?;
+        let (stop, stop_at_once, stop_starting) = (stop_signals(1)?, stop_signals(2)?, stop_signals(1)?);
+        // As many connections as the machine allows; where that can't be, those that it allows now.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let app = tokio::select! {
+            app = App::start(self.config()) => app?,
+            () = stop_starting => return Ok(()),
+        };
         let address = app.address();
         // The key first: it is told only now, whatever becomes of standard output.
         if let Some(first) = app.first_key() {

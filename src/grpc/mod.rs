@@ -52,9 +52,19 @@ pub fn router(
         .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
-        .reset_fallback();
+        .reset_fallback()
+        .layer(middleware::map_response(without_end));
     // Only here: the layer answers plain HTTP/1.1 with an error, REST must not pass it.
     Ok(guarded.merge(open).layer(GrpcWebLayer::new()))
+}
+
+/// Marks an answer that may have no end: of whoever watches health, or keeps reflection open.
+#[derive(Debug, Clone, Copy)]
+pub struct WithoutEnd;
+
+async fn without_end(mut answer: axum::response::Response) -> axum::response::Response {
+    answer.extensions_mut().insert(WithoutEnd);
+    answer
 }
 
 /// What a call answers whose method has panicked; what it died of is in the log.

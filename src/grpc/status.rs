@@ -73,6 +73,10 @@ fn text(value: &Value) -> String {
 /// Gives errors of the codec, which come without our details, their reason: bytes that are no message of the call's
 /// type, or too many of them, are the caller's mistake.
 pub async fn name_codec_errors(response: Response) -> Response {
+    if Status::from_header_map(response.headers()).is_some_and(|status| status.code() == Code::Unimplemented)
+    {
+        return super::unimplemented().map(axum::body::Body::new);
+    }
     match codec_error(response.headers()) {
         Some(error) => status(&error).into_http(),
         None => response,
