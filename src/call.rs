@@ -80,7 +80,8 @@ async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) -> Res
     Ok(caller)
 }
 
-/// Runs `call` for at most `limit`; then drops it, which stops its work.
+/// Runs `call` for at most `limit`; then drops it, and with it its transaction. A single statement that a database is
+/// already working on runs on for a while (docs/architecture.md).
 ///
 /// # Errors
 /// [`crate::error::Reason::DeadlineExceeded`].
