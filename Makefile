@@ -9,6 +9,7 @@ run: ## start the service on the embedded store (more flags: ARGS="--listen 127.
 	cargo run --release --locked -- serve $(ARGS)
 
 test: ## run every test on SQLite and PostgreSQL (some of them: TESTARGS="name")
+	@command -v python3 >/dev/null || scripts/apt-install python3
 	scripts/with-postgres cargo test --locked $(TESTARGS)
 
 lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc comments

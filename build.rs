@@ -3,9 +3,10 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 /// The contract, and what tools need to print its errors.
-const PROTOS: [&str; 4] = [
+const PROTOS: [&str; 5] = [
     "redflag/v1/alert_service.proto",
     "redflag/v1/alert_status_service.proto",
+    "redflag/v1/audit_service.proto",
     "redflag/v1/error_reason.proto",
     "redflag/v1/resources.proto",
 ];

@@ -9,9 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    domain::{
-        Actor, ApiKey, ChangeContext, Clock, Invalid, KeyDigest, OrganizationId, Person, Scope, Timestamp,
-    },
+    domain::{Actor, ApiKey, Clock, Invalid, KeyDigest, OrganizationId, Person, Scope},
     error::{Error, Reason},
     store::Store,
 };
@@ -107,14 +105,18 @@ impl Caller {
         Err(Error::new(Reason::InsufficientPermissions, message).with("missing_scope", scope.as_str()))
     }
 
-    /// The circumstances of a change that this call makes at `at`.
-    pub fn change(&self, at: Timestamp) -> ChangeContext {
-        let actor = Actor {
+    /// Who does what this call does.
+    pub fn actor(&self) -> Actor {
+        Actor {
             key_id: self.key.id,
             key_name: self.key.name.clone(),
             on_behalf_of: self.on_behalf_of.clone(),
-        };
-        ChangeContext { actor, at, request_id: self.request_id.clone() }
+        }
+    }
+
+    /// The id that traces the call.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
     }
 }
 

@@ -51,11 +51,19 @@ pub enum Reason {
     Unavailable,
     /// Something unexpected went wrong.
     Internal,
+    /// Somebody else changed the alert first.
+    VersionConflict,
+    /// The organization demands a disposition with a reason before closing.
+    DispositionRequired,
+    /// Another alert with the same deduplication key is open.
+    DedupKeyInUse,
+    /// The idempotency key names another change.
+    IdempotencyKeyReused,
 }
 
 impl Reason {
     /// Every reason, in the contract's order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::MalformedRequest,
         Self::ValidationError,
         Self::InvalidEntityId,
@@ -77,6 +85,10 @@ impl Reason {
         Self::DeadlineExceeded,
         Self::Unavailable,
         Self::Internal,
+        Self::VersionConflict,
+        Self::DispositionRequired,
+        Self::DedupKeyInUse,
+        Self::IdempotencyKeyReused,
     ];
 
     /// The reason's name in the contract.
@@ -103,6 +115,10 @@ impl Reason {
             Self::DeadlineExceeded => "GEN_DEADLINE_EXCEEDED",
             Self::Unavailable => "GEN_UNAVAILABLE",
             Self::Internal => "GEN_INTERNAL",
+            Self::VersionConflict => "ALERT_VERSION_CONFLICT",
+            Self::DispositionRequired => "ALERT_DISPOSITION_REQUIRED",
+            Self::DedupKeyInUse => "ALERT_DEDUP_KEY_IN_USE",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
         }
     }
 }

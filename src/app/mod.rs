@@ -1,6 +1,7 @@
 //! The composition root: opens the store, builds the router, binds, serves until told to stop, and drains.
 
 mod activity;
+mod cleaning;
 mod router;
 mod server;
 
@@ -61,6 +62,7 @@ pub struct App {
     address: SocketAddr,
     router: axum::Router,
     store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     health: Health,
     stopping: watch::Sender<bool>,
     first_key: Option<FirstKey>,
@@ -87,8 +89,12 @@ impl App {
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let service = Service::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
+        let adopted = service.adopt_alerts().await?;
+        if adopted > 0 {
+            tracing::info!(adopted, "began the histories of alerts that had none");
+        }
         let first_key = service.bootstrap(config.bootstrap_key).await?;
-        let authenticator = Authenticator::new(Arc::clone(&store), clock);
+        let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
         let health = Health::serving().await;
         let (stopping, is_stopping) = watch::channel(false);
         let faces = router::Faces { service, authenticator, health: &health, is_stopping };
@@ -99,6 +105,7 @@ impl App {
             address,
             router,
             store,
+            clock,
             health,
             stopping,
             first_key,
@@ -119,7 +126,9 @@ impl App {
 
     /// Serves until `shutdown` is done; then turns NOT_SERVING, lets calls in flight finish, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { listener, router, store, health, stopping, shutdown_delay, drain_timeout, .. } = self;
+        let Self { listener, router, store, clock, health, stopping, .. } = self;
+        let (shutdown_delay, drain_timeout) = (self.shutdown_delay, self.drain_timeout);
+        let cleaning = tokio::spawn(cleaning::run(Arc::clone(&store), clock, stopping.subscribe()));
         let stop = async {
             shutdown.await;
             tracing::info!("shutting down");
@@ -132,6 +141,8 @@ impl App {
         if timeout(drain_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!(?drain_timeout, "calls were still in flight and are cut off");
         }
+        // It has stopped, or panicked, which the log tells.
+        let _ = cleaning.await;
         if timeout(CLOSE_TIMEOUT, store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");
         }

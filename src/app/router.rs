@@ -79,13 +79,26 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
     let any = origins.iter().any(|origin| origin == "*");
     let origins = if any { AllowOrigin::any() } else { AllowOrigin::list(origins.iter().cloned()) };
     let sent = ["x-grpc-web", "x-user-agent", "grpc-timeout"].map(HeaderName::from_static);
-    let ours = [call::REQUEST_ID, call::ACTOR, call::BLNK_KEY, header::AUTHORIZATION, header::CONTENT_TYPE];
+    let ours = [
+        call::REQUEST_ID,
+        call::ACTOR,
+        call::BLNK_KEY,
+        call::IDEMPOTENCY_KEY,
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header::IF_MATCH,
+    ];
     let answered = ["grpc-status", "grpc-message", "grpc-status-details-bin"].map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(sent.into_iter().chain(ours).collect::<Vec<_>>())
-        .expose_headers(answered.into_iter().chain([call::REQUEST_ID, header::LOCATION]).collect::<Vec<_>>())
+        .expose_headers(
+            answered
+                .into_iter()
+                .chain([call::REQUEST_ID, call::IDEMPOTENCY_REPLAYED, header::ETAG, header::LOCATION])
+                .collect::<Vec<_>>(),
+        )
         .max_age(Duration::from_hours(1))
 }
 

@@ -26,7 +26,8 @@ impl Migrate {
     /// Migrates, or checks.
     pub async fn run(self) -> anyhow::Result<()> {
         if !self.check {
-            app::open_service(&self.database.database_url, OnOlderSchema::Migrate).await?;
+            let url = &self.database.database_url;
+            app::open_service(url, OnOlderSchema::Migrate).await?.adopt_alerts().await?;
         }
         let version = connect::schema_version(&self.database.database_url).await?;
         let SchemaVersion { found, known } = version;

@@ -1,5 +1,6 @@
-//! The command line: `serve`, `migrate`, `org …`, `key …`, `openapi`.
+//! The command line: `serve`, `migrate`, `org …`, `key …`, `audit …`, `openapi`.
 
+mod audit;
 mod key;
 mod migrate;
 mod openapi;
@@ -41,6 +42,7 @@ Examples:
   redflag serve                                             on the embedded database redflag.db
   redflag serve --database-url postgres://user@host/alerts  on PostgreSQL
   redflag key create --name payments --owner ops --scope alerts:read --scope alerts:write
+  redflag audit verify                                      that nothing was tampered with
 
 Exit codes: 0 done, 1 failed, 2 called wrongly.";
 
@@ -61,12 +63,15 @@ enum Verb {
     Serve(serve::Serve),
     /// Bring the database's schema up to date
     Migrate(migrate::Migrate),
-    /// Make and list organizations, the tenants
+    /// Make, change and list organizations, the tenants
     #[command(subcommand)]
     Org(org::Org),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(key::Key),
+    /// Prove that the history is complete and unchanged, or export it
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Print the OpenAPI document of the REST face
     Openapi,
     /// Print this reference as Markdown
@@ -133,6 +138,7 @@ impl Verb {
             Self::Migrate(migrate) => migrate.run().await,
             Self::Org(org) => org.run().await,
             Self::Key(key) => key.run().await,
+            Self::Audit(audit) => audit.run().await,
             Self::Openapi => openapi::run(),
             Self::CliReference => reference::run(Cli::command()),
         }

@@ -1,8 +1,9 @@
 //! The alert, and what a change makes of it.
 
 use super::{
-    AffectedEntities, AnomalyId, Assignee, ChangeContext, Cursor, Description, EntityId, EntityType, Invalid,
-    Metadata, OrganizationId, Person, Severity, StatusClass, StatusKey, Timestamp, Title,
+    Actor, AffectedEntities, AnomalyId, Assignee, ChangeContext, Cursor, DedupKey, Description, Disposition,
+    DispositionReason, EntityId, EntityType, Invalid, Metadata, OrganizationId, Person, Severity,
+    StatusClass, StatusKey, Timestamp, Title, Weighed,
 };
 
 /// The most people that one alert may be escalated to.
@@ -11,7 +12,7 @@ pub const MAX_ESCALATED_TO: usize = 50;
 /// What an answer wraps around each entry of a list, in bytes.
 const WRAPPING: usize = 4;
 /// What the ids, times, codes and names of fields of an alert take in an answer, in bytes.
-const FIXED: usize = 600;
+const FIXED: usize = 900;
 
 /// The record that flagging makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,24 @@ pub struct Alert {
     pub escalated_to: Vec<Person>,
     /// What the caller keeps beside it.
     pub metadata: Metadata,
+    /// What it turned out to be.
+    pub disposition: Disposition,
+    /// Why that was decided.
+    pub disposition_reason: DispositionReason,
+    /// When it was closed, while it is.
+    pub closed_at: Option<Timestamp>,
+    /// Who closed it, while it is closed.
+    pub closed_by: Option<Actor>,
+    /// What its repeats have in common.
+    pub dedup_key: Option<DedupKey>,
+    /// How often it was flagged: 1 at creation, one more with every repeat that folds into it.
+    pub occurrence_count: i64,
+    /// When it was last flagged.
+    pub last_occurred_at: Timestamp,
+    /// The alert before it with the same `dedup_key`.
+    pub previous_anomaly_id: Option<AnomalyId>,
+    /// How many events its history has.
+    pub sequence: i64,
     /// 1 at creation, one more with every change.
     pub version: i64,
     /// When it was made.
@@ -54,26 +73,31 @@ impl Alert {
         Cursor { created_at: self.created_at, anomaly_id: self.id }
     }
 
-    /// About how many bytes the alert takes in an answer, rather too many than too few.
-    pub fn weight(&self) -> usize {
-        let texts =
-            self.title.as_str().len() + self.description.as_str().len() + self.assigned_to.as_str().len();
-        let people: usize = self.escalated_to.iter().map(|person| person.as_str().len() + WRAPPING).sum();
-        let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
-        FIXED + texts + people + entities + self.metadata.weight()
+    /// Whether its status is of the class closed.
+    pub fn is_closed(&self) -> bool {
+        self.status_class == StatusClass::Closed
     }
 
-    /// The alert with `patch` applied, equal to `self` when that changes nothing. `status_class` is the class of the
-    /// status that the patch asks for, or the present one.
+    /// Whether it has a disposition with a reason.
+    pub fn is_disposed(&self) -> bool {
+        self.disposition != Disposition::Unspecified && !self.disposition_reason.as_str().is_empty()
+    }
+
+    /// Checks that a reason stands only beside a disposition.
     ///
     /// # Errors
-    /// When the alert would name no entity or too many, which only the lists together tell.
-    pub fn patched(
-        &self,
-        patch: &AlertPatch,
-        status_class: StatusClass,
-        change: &ChangeContext,
-    ) -> Result<Self, Invalid> {
+    /// When it stands alone.
+    pub fn check_disposition(&self) -> Result<(), Invalid> {
+        if self.disposition == Disposition::Unspecified && !self.disposition_reason.as_str().is_empty() {
+            return Err(Invalid::new("must stand beside a disposition, the alert has none"));
+        }
+        Ok(())
+    }
+
+    /// The alert with the fields of `patch`, and nothing that follows from them. `status_class` is the class of the
+    /// status that the patch asks for, or the present one.
+    #[must_use]
+    pub fn patched(&self, patch: &AlertPatch, status_class: StatusClass) -> Self {
         let mut alert = self.clone();
         replace(&mut alert.title, patch.title.as_ref());
         replace(&mut alert.description, patch.description.as_ref());
@@ -85,13 +109,52 @@ impl Alert {
         replace(&mut alert.entities.balances, patch.affected_balances.as_ref());
         replace(&mut alert.entities.transactions, patch.affected_transactions.as_ref());
         replace(&mut alert.entities.identities, patch.affected_identities.as_ref());
+        alert.dispose(patch);
         alert.status_class = status_class;
-        if alert != *self {
-            alert.entities.check_size()?;
-            alert.version += 1;
-            alert.updated_at = change.at.max(self.updated_at);
+        alert
+    }
+
+    /// Takes over the decision that the patch gives; taking a disposition back takes its reason back.
+    fn dispose(&mut self, patch: &AlertPatch) {
+        if patch.disposition == Some(Disposition::Unspecified) {
+            self.disposition_reason = DispositionReason::default();
         }
-        Ok(alert)
+        replace(&mut self.disposition, patch.disposition.as_ref());
+        replace(&mut self.disposition_reason, patch.disposition_reason.as_ref());
+    }
+
+    /// Notes who closed it and when.
+    pub fn close(&mut self, change: &ChangeContext) {
+        self.closed_at = Some(change.at.max(self.updated_at));
+        self.closed_by = Some(change.actor.clone());
+    }
+
+    /// Forgets the closing and the decision, but for what `patch` decides anew.
+    pub fn reopen(&mut self, patch: &AlertPatch) {
+        self.closed_at = None;
+        self.closed_by = None;
+        self.disposition = Disposition::Unspecified;
+        self.disposition_reason = DispositionReason::default();
+        self.dispose(patch);
+    }
+
+    /// Counts a change made at `at`.
+    pub fn touch(&mut self, at: Timestamp) {
+        self.version += 1;
+        self.updated_at = at.max(self.updated_at);
+    }
+}
+
+impl Weighed for Alert {
+    fn weight(&self) -> usize {
+        let texts = self.title.as_str().len()
+            + self.description.as_str().len()
+            + self.assigned_to.as_str().len()
+            + self.disposition_reason.as_str().len()
+            + self.dedup_key.as_ref().map_or(0, |key| key.as_str().len());
+        let people: usize = self.escalated_to.iter().map(|person| person.as_str().len() + WRAPPING).sum();
+        let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
+        FIXED + texts + people + entities + self.metadata.weight()
     }
 }
 
@@ -126,11 +189,18 @@ pub struct NewAlert {
     pub escalated_to: Vec<Person>,
     /// What the caller keeps beside it.
     pub metadata: Metadata,
+    /// What its repeats have in common.
+    pub dedup_key: Option<DedupKey>,
 }
 
 impl NewAlert {
-    /// The alert as it stands once made, in a status of class `status_class`.
-    pub fn into_alert(self, status_class: StatusClass, change: &ChangeContext) -> Alert {
+    /// The alert as it stands once made, in a status of class `status_class`, after the alert `previous`.
+    pub fn into_alert(
+        self,
+        status_class: StatusClass,
+        previous: Option<AnomalyId>,
+        change: &ChangeContext,
+    ) -> Alert {
         Alert {
             organization_id: self.organization_id,
             id: self.id,
@@ -144,6 +214,15 @@ impl NewAlert {
             assigned_to: self.assigned_to,
             escalated_to: self.escalated_to,
             metadata: self.metadata,
+            disposition: Disposition::Unspecified,
+            disposition_reason: DispositionReason::default(),
+            closed_at: None,
+            closed_by: None,
+            dedup_key: self.dedup_key,
+            occurrence_count: 1,
+            last_occurred_at: change.at,
+            previous_anomaly_id: previous,
+            sequence: 0,
             version: 1,
             created_at: change.at,
             updated_at: change.at,
@@ -174,4 +253,8 @@ pub struct AlertPatch {
     pub affected_transactions: Option<Vec<EntityId>>,
     /// The identities it is about now.
     pub affected_identities: Option<Vec<EntityId>>,
+    /// What it turned out to be; the unspecified one takes it back.
+    pub disposition: Option<Disposition>,
+    /// Why that was decided.
+    pub disposition_reason: Option<DispositionReason>,
 }

@@ -148,6 +148,24 @@ impl AffectedEntities {
         }
     }
 
+    /// Adds the entities of a repeat while there is room; tells how many found none.
+    pub fn add(&mut self, others: &Self) -> usize {
+        let mut left_out = 0;
+        let mut size = self.iter().count();
+        for entity in others.iter() {
+            if self.iter().any(|own| own == entity) {
+                continue;
+            }
+            if size < Self::MAX {
+                self.list_mut(entity.kind()).push(entity.clone());
+                size += 1;
+            } else {
+                left_out += 1;
+            }
+        }
+        left_out
+    }
+
     /// All entities, list after list.
     pub fn iter(&self) -> impl Iterator<Item = &EntityId> {
         self.balances.iter().chain(&self.transactions).chain(&self.identities)

@@ -1,4 +1,4 @@
-//! The prefixed ids that redflag gives out: `ano_`, `org_` and `key_`, each with a UUID.
+//! The prefixed ids that redflag gives out: `ano_`, `evt_`, `org_` and `key_`, each with a UUID.
 
 use std::fmt;
 
@@ -51,6 +51,10 @@ prefixed_id! {
 prefixed_id! {
     /// An organization's id: the tenant that every row belongs to.
     OrganizationId, "org_"
+}
+prefixed_id! {
+    /// The id of an event of the history. Holds a UUIDv7.
+    EventId, "evt_"
 }
 prefixed_id! {
     /// An API key's id, which is no secret.

@@ -47,7 +47,7 @@ impl Metadata {
 }
 
 /// What a value takes in a Struct, with what is wrapped around it and its key.
-fn weight(value: &Value) -> usize {
+pub fn weight(value: &Value) -> usize {
     const WRAPPING: usize = 16;
     let held = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

@@ -9,6 +9,8 @@ pub struct Organization {
     pub id: OrganizationId,
     /// What it is called; unique.
     pub name: Name,
+    /// Whether closing an alert demands a disposition with a reason.
+    pub requires_disposition: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -1,6 +1,6 @@
 //! Keyset pagination: how much a page holds and where it continues.
 
-use super::{Alert, AnomalyId, Invalid, Timestamp};
+use super::{AnomalyId, Invalid, Timestamp};
 
 /// How many entries a page holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct PageSize(u16);
 impl PageSize {
     /// The most entries any page holds.
     pub const MAX: Self = Self(1_000);
+    /// A single entry.
+    pub const ONE: Self = Self(1);
     /// What a page of alerts holds unless told otherwise.
     pub const DEFAULT: Self = Self(50);
 
@@ -55,33 +57,44 @@ pub struct Page<T> {
     pub total: Option<i64>,
 }
 
-/// Takes the alerts of a page one by one, and says when it holds enough.
+/// What takes room in an answer.
+pub trait Weighed {
+    /// About how many bytes it takes, rather too many than too few.
+    fn weight(&self) -> usize;
+}
+
+/// Takes the entries of a page one by one, and says when it holds enough.
 #[derive(Debug)]
-pub struct PageBuilder {
+pub struct PageBuilder<T> {
     size: PageSize,
     weight: usize,
-    alerts: Vec<Alert>,
+    items: Vec<T>,
     has_more: bool,
 }
 
-impl PageBuilder {
-    /// The most bytes that the alerts of one page weigh: within the 4 MiB that gRPC clients take unless told otherwise.
-    pub const MAX_WEIGHT: usize = 3 * 1024 * 1024;
+/// The most bytes that the entries of one page weigh: within the 4 MiB that gRPC clients take unless told otherwise.
+pub const MAX_PAGE_WEIGHT: usize = 3 * 1024 * 1024;
 
-    /// An empty page of at most `size` alerts.
+impl<T: Weighed> PageBuilder<T> {
+    /// An empty page of at most `size` entries.
     pub const fn new(size: PageSize) -> Self {
-        Self { size, weight: 0, alerts: Vec::new(), has_more: false }
+        Self { size, weight: 0, items: Vec::new(), has_more: false }
     }
 
-    /// Takes the next alert, or learns from it that more follow than the page holds. At least one is taken.
-    pub fn push(&mut self, alert: Alert) {
-        self.weight += alert.weight();
-        if self.alerts.len() == self.size.get() || (self.weight > Self::MAX_WEIGHT && !self.alerts.is_empty())
-        {
+    /// Takes the next entry, or learns from it that more follow than the page holds. At least one is taken.
+    pub fn push(&mut self, item: T) {
+        self.weight += item.weight();
+        if self.items.len() == self.size.get() || (self.weight > MAX_PAGE_WEIGHT && !self.items.is_empty()) {
             self.has_more = true;
         } else {
-            self.alerts.push(alert);
+            self.items.push(item);
         }
+    }
+
+    /// Ends the page here, although more follows; false when it holds nothing yet.
+    pub const fn end_early(&mut self) -> bool {
+        self.has_more = !self.items.is_empty();
+        self.has_more
     }
 
     /// Whether the page takes no more.
@@ -90,8 +103,8 @@ impl PageBuilder {
     }
 
     /// The page.
-    pub fn finish(self) -> Page<Alert> {
-        Page { items: self.alerts, has_more: self.has_more, total: None }
+    pub fn finish(self) -> Page<T> {
+        Page { items: self.items, has_more: self.has_more, total: None }
     }
 }
 

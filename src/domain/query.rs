@@ -1,8 +1,8 @@
 //! Which alerts to list.
 
 use super::{
-    Assignee, Cursor, EntityId, EntityType, OrganizationId, PageSize, Person, Severity, StatusClass,
-    StatusKey, Timestamp,
+    Assignee, Cursor, Disposition, EntityId, EntityType, OrganizationId, PageSize, Person, Severity,
+    StatusClass, StatusKey, Timestamp,
 };
 
 /// In which order alerts are listed, by the time they were made and then by id.
@@ -35,6 +35,8 @@ pub struct AlertFilter {
     pub types: Vec<EntityType>,
     /// Of one of these severities.
     pub severities: Vec<Severity>,
+    /// Taken to one of these decisions.
+    pub dispositions: Vec<Disposition>,
     /// Assigned to this person; the empty one means nobody.
     pub assigned_to: Option<Assignee>,
     /// Escalated to this person, perhaps among others.

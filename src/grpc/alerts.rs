@@ -3,10 +3,12 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    answer, convert, open,
+    answer, answer_change, convert, open,
     pb::{
-        Alert, FlagEntityRequest, FlagEntityResponse, GetAlertRequest, GetAlertResponse, ListAlertsRequest,
-        ListAlertsResponse, UpdateAlertRequest, UpdateAlertResponse, alert_service_server::AlertService,
+        Alert, EscalateAlertRequest, EscalateAlertResponse, FlagEntityRequest, FlagEntityResponse,
+        GetAlertRequest, GetAlertResponse, ListAlertEventsRequest, ListAlertEventsResponse,
+        ListAlertsRequest, ListAlertsResponse, UpdateAlertRequest, UpdateAlertResponse,
+        alert_service_server::AlertService,
     },
 };
 use crate::service::Service;
@@ -31,7 +33,10 @@ impl AlertService for Alerts {
     ) -> Result<Response<FlagEntityResponse>, Status> {
         let (caller, message) = open(request)?;
         let flagged = self.service.flag_entity(&caller, convert::flag_input(message)).await;
-        answer(flagged.map(|alert| FlagEntityResponse { alert: Some(Alert::from(alert)) }))
+        answer_change(flagged, |changed| FlagEntityResponse {
+            deduplicated: changed.is_deduplicated,
+            alert: Some(changed.alert.into()),
+        })
     }
 
     async fn update_alert(
@@ -40,7 +45,16 @@ impl AlertService for Alerts {
     ) -> Result<Response<UpdateAlertResponse>, Status> {
         let (caller, message) = open(request)?;
         let updated = self.service.update_alert(&caller, convert::update_input(message)).await;
-        answer(updated.map(|alert| UpdateAlertResponse { alert: Some(Alert::from(alert)) }))
+        answer_change(updated, |changed| UpdateAlertResponse { alert: Some(changed.alert.into()) })
+    }
+
+    async fn escalate_alert(
+        &self,
+        request: Request<EscalateAlertRequest>,
+    ) -> Result<Response<EscalateAlertResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let escalated = self.service.escalate_alert(&caller, convert::escalate_input(message)).await;
+        answer_change(escalated, |changed| EscalateAlertResponse { alert: Some(changed.alert.into()) })
     }
 
     async fn get_alert(
@@ -62,6 +76,18 @@ impl AlertService for Alerts {
             alerts: page.alerts.into_iter().map(Alert::from).collect(),
             next_page_token: page.next_page_token,
             total_size: page.total,
+        }))
+    }
+
+    async fn list_alert_events(
+        &self,
+        request: Request<ListAlertEventsRequest>,
+    ) -> Result<Response<ListAlertEventsResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let listed = self.service.alert_events(&caller, convert::alert_events_input(message)).await;
+        answer(listed.map(|page| ListAlertEventsResponse {
+            events: page.events.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 }

@@ -9,12 +9,21 @@ use tonic_health::{
 
 use super::{
     alerts::Alerts,
-    pb::{alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer},
+    audit::Audit,
+    pb::{
+        alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer,
+        audit_service_server::AuditServiceServer,
+    },
     statuses::Statuses,
 };
 
 /// The services that health speaks of; the empty name is the whole server.
-const NAMES: [&str; 3] = ["", AlertServiceServer::<Alerts>::NAME, AlertStatusServiceServer::<Statuses>::NAME];
+const NAMES: [&str; 4] = [
+    "",
+    AlertServiceServer::<Alerts>::NAME,
+    AlertStatusServiceServer::<Statuses>::NAME,
+    AuditServiceServer::<Audit>::NAME,
+];
 
 /// Says how the server is: SERVING until it begins to shut down.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! The gRPC face: an adapter over the service, with health, reflection and gRPC-Web beside it.
 
 mod alerts;
+mod audit;
 mod convert;
 mod guard;
 mod health;
@@ -11,12 +12,13 @@ mod statuses;
 use std::{any::Any, time::Duration};
 
 use axum::{Router, middleware};
-use tonic::{Request, Response, Status, body::Body, service::Routes};
+use tonic::{Request, Response, Status, body::Body, metadata::MetadataValue, service::Routes};
 use tonic_web::GrpcWebLayer;
 
 use crate::{
     auth::{Authenticator, Caller},
-    call::MAX_REQUEST_BYTES,
+    call::{self, MAX_REQUEST_BYTES},
+    domain::Answer,
     error::Error,
     service::Service,
 };
@@ -25,9 +27,12 @@ pub use health::Health;
 pub use status::status;
 
 use guard::Guard;
-use pb::{alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer};
+use pb::{
+    alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer,
+    audit_service_server::AuditServiceServer,
+};
 
-/// Everything gRPC: the two services behind their keys; health and reflection, which need none.
+/// Everything gRPC: the three services behind their keys; health and reflection, which need none.
 ///
 /// No call works longer than `request_timeout`, or than the `grpc-timeout` that it came with.
 ///
@@ -40,10 +45,12 @@ pub fn router(
     health: &Health,
 ) -> anyhow::Result<Router> {
     let alerts = AlertServiceServer::new(alerts::Alerts::new(service.clone()));
+    let audit = AuditServiceServer::new(audit::Audit::new(service.clone()));
     let statuses = AlertStatusServiceServer::new(statuses::Statuses::new(service));
     let guard = Guard::new(authenticator, request_timeout);
     let guarded = Routes::new(alerts.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(statuses.max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
         .reset_fallback()
         .layer(middleware::map_response(status::name_codec_errors))
@@ -87,6 +94,20 @@ fn open<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
 /// What a method answers.
 fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(|error| status(&error))
+}
+
+/// What a method that changes something answers; a repeat says that it is one.
+fn answer_change<T, M>(
+    result: Result<Answer<T>, Error>,
+    message: impl FnOnce(T) -> M,
+) -> Result<Response<M>, Status> {
+    let changed = result.map_err(|error| status(&error))?;
+    let mut response = Response::new(message(changed.value));
+    if changed.is_replayed {
+        let replayed = MetadataValue::from_static("true");
+        response.metadata_mut().insert(call::REPLAYED, replayed);
+    }
+    Ok(response)
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

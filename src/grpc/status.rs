@@ -46,7 +46,12 @@ const fn code(reason: Reason) -> Code {
         Reason::InsufficientPermissions => Code::PermissionDenied,
         Reason::AlertNotFound | Reason::StatusNotFound | Reason::NotFound => Code::NotFound,
         Reason::StatusDuplicateKey => Code::AlreadyExists,
-        Reason::StatusInUse | Reason::StatusBuiltin => Code::FailedPrecondition,
+        Reason::StatusInUse
+        | Reason::StatusBuiltin
+        | Reason::DispositionRequired
+        | Reason::DedupKeyInUse
+        | Reason::IdempotencyKeyReused => Code::FailedPrecondition,
+        Reason::VersionConflict => Code::Aborted,
         Reason::MethodNotAllowed => Code::Unimplemented,
         Reason::DeadlineExceeded => Code::DeadlineExceeded,
         Reason::Unavailable => Code::Unavailable,

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    answer, convert, open,
+    answer, answer_change, convert, open,
     pb::{
         AlertStatus, CreateAlertStatusRequest, CreateAlertStatusResponse, DeleteAlertStatusRequest,
         DeleteAlertStatusResponse, ListAlertStatusesRequest, ListAlertStatusesResponse,
@@ -35,7 +35,7 @@ impl AlertStatusService for Statuses {
     ) -> Result<Response<CreateAlertStatusResponse>, Status> {
         let (caller, message) = open(request)?;
         let created = self.service.create_status(&caller, convert::new_status_input(message)).await;
-        answer(created.map(|made| CreateAlertStatusResponse { alert_status: Some(AlertStatus::from(made)) }))
+        answer_change(created, |made| CreateAlertStatusResponse { alert_status: Some(made.into()) })
     }
 
     async fn list_alert_statuses(
@@ -63,7 +63,7 @@ impl AlertStatusService for Statuses {
     ) -> Result<Response<UpdateAlertStatusResponse>, Status> {
         let (caller, message) = open(request)?;
         let updated = self.service.update_status(&caller, convert::status_update_input(message)).await;
-        answer(updated.map(|made| UpdateAlertStatusResponse { alert_status: Some(AlertStatus::from(made)) }))
+        answer_change(updated, |made| UpdateAlertStatusResponse { alert_status: Some(made.into()) })
     }
 
     async fn delete_alert_status(
@@ -71,6 +71,8 @@ impl AlertStatusService for Statuses {
         request: Request<DeleteAlertStatusRequest>,
     ) -> Result<Response<DeleteAlertStatusResponse>, Status> {
         let (caller, message) = open(request)?;
-        answer(self.service.delete_status(&caller, &message.key).await.map(|()| DeleteAlertStatusResponse {}))
+        let request_id = Some(message.request_id.as_str());
+        let deleted = self.service.delete_status(&caller, &message.key, request_id).await;
+        answer_change(deleted, |()| DeleteAlertStatusResponse {})
     }
 }

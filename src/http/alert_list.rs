@@ -4,10 +4,10 @@ use utoipa::IntoParams;
 
 use super::{
     query::{Parameters, time, truth, whole_number},
-    words::{EntityIdText, EntityTypeWord, SeverityWord, StatusClassWord, StatusKeyText},
+    words::{DispositionWord, EntityIdText, EntityTypeWord, SeverityWord, StatusClassWord, StatusKeyText},
 };
 use crate::{
-    domain::{EntityType, Invalid, Severity, SortOrder, StatusClass},
+    domain::{Disposition, EntityType, Invalid, Severity, SortOrder, StatusClass},
     service::{Given, ListInput},
 };
 
@@ -29,6 +29,9 @@ pub struct AlertListParameters {
     /// Only alerts of one of these severities: repeated or separated by commas.
     #[param(style = Form, explode, max_items = 100, required = false)]
     severity: Vec<SeverityWord>,
+    /// Only alerts that were taken to one of these decisions: repeated or separated by commas.
+    #[param(style = Form, explode, max_items = 100, required = false)]
+    disposition: Vec<DispositionWord>,
     /// Only alerts assigned to exactly this person. Present but empty: only alerts assigned to nobody.
     #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     assigned_to: Option<String>,
@@ -75,11 +78,12 @@ enum OrderWord {
 }
 
 /// The parameters there are.
-const PARAMETERS: [&str; 15] = [
+const PARAMETERS: [&str; 16] = [
     "status",
     "status_class",
     "type",
     "severity",
+    "disposition",
     "assigned_to",
     "escalated_to",
     "entity_id",
@@ -101,6 +105,7 @@ pub fn input(query: &str) -> ListInput {
         status_classes: parameters.words("status_class", StatusClass::parse),
         types: parameters.words("type", EntityType::parse),
         severities: parameters.words("severity", Severity::parse),
+        dispositions: parameters.words("disposition", Disposition::parse),
         assigned_to: parameters.text("assigned_to"),
         escalated_to: parameters.text("escalated_to"),
         entity_ids: parameters.list("entity_id"),
@@ -131,6 +136,7 @@ pub fn parameter_name(field: &str) -> Option<&'static str> {
         "status_classes" => Some("status_class"),
         "types" => Some("type"),
         "severities" => Some("severity"),
+        "dispositions" => Some("disposition"),
         "entity_ids" => Some("entity_id"),
         _ => None,
     }

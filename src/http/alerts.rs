@@ -6,34 +6,48 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
+use serde::Serialize;
 
 use super::{
     alert_list,
-    bodies::{FlagBody, UpdateBody},
+    bodies::{EscalateBody, FlagBody, UpdateBody},
+    conditions::{Conditions, etag, problem, tell_replayed},
     json::Json,
-    openapi::{AlertNotFound, BodyErrors, CallErrors},
+    openapi::{
+        AlertNotFound, BodyErrors, CallErrors, EscalationRefused, FlagRefused, IDEMPOTENCY, UpdateRefused,
+    },
     path::Segment,
     problem::{Problem, json},
-    views::{AlertListView, AlertView},
+    views::{AlertListView, AlertView, FlaggedView},
 };
-use crate::{auth::Caller, error::Error, service::Service};
+use crate::{
+    auth::Caller,
+    domain::{Answer, Changed},
+    error::Error,
+    service::Service,
+};
 
 /// The path of [`flag_entity`], after which the alert's own path is modelled.
 const FLAG: &str = "/flag/{id}";
 
 /// Flag an entity
 ///
-/// Makes an alert about a ledger object. Several alerts on one object are allowed on purpose.
+/// Makes an alert about a ledger object. Several alerts on one object are allowed on purpose; give repeats a `dedup_key` to
+/// fold them into one.
 /// Needs the scope `alerts:write`.
 #[utoipa::path(
     post, path = "/alerts/flag/{id}", tag = "alerts",
     params(("id" = String, Path, description = "The entity to flag: a balance, a transaction or an identity. Gives the alert its `type`.",
-        max_length = 68, pattern = "^(bln|bal|txn|idt)_[A-Za-z0-9-]{1,64}$", example = "bln_20f02af6-3728-4d37-9b5a-c7ed080f09df")),
+        max_length = 68, pattern = "^(bln|bal|txn|idt)_[A-Za-z0-9-]{1,64}$", example = "bln_20f02af6-3728-4d37-9b5a-c7ed080f09df"),
+        ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = FlagBody,
     responses(
-        (status = 201, description = "The alert that was made, `version` 1.", body = AlertView,
-            headers(("Location" = String, description = "The path of the alert, under the prefix that was called."))),
-        CallErrors, BodyErrors,
+        (status = 200, description = "The alert with the same `dedup_key` that the flag folded into, `deduplicated`.", body = FlaggedView,
+            headers(("ETag" = String, description = "The alert's `version`."))),
+        (status = 201, description = "The alert that was made, `version` 1.", body = FlaggedView,
+            headers(("Location" = String, description = "The path of the alert, under the prefix that was called."),
+                ("ETag" = String, description = "The alert's `version`."))),
+        FlagRefused, CallErrors, BodyErrors,
     ),
 )]
 pub async fn flag_entity(
@@ -41,12 +55,30 @@ pub async fn flag_entity(
     Extension(caller): Extension<Caller>,
     matched: MatchedPath,
     Segment(id): Segment,
+    conditions: Conditions,
     Json(body): Json<FlagBody>,
 ) -> Result<Response, Problem> {
-    let alert = service.flag_entity(&caller, body.into_input(id)).await?;
-    let location = location(&matched, &alert.id.to_string())?;
-    let mut response = json(StatusCode::CREATED, &AlertView::from(alert))?;
-    response.headers_mut().insert(header::LOCATION, location);
+    let flagged = service.flag_entity(&caller, body.into_input(id, conditions)).await.map_err(problem)?;
+    let is_deduplicated = flagged.value.is_deduplicated;
+    let status = if is_deduplicated { StatusCode::OK } else { StatusCode::CREATED };
+    let location = location(&matched, &flagged.value.alert.id.to_string())?;
+    let mut response = answer(status, flagged, FlaggedView::from)?;
+    if !is_deduplicated {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// What a change of an alert answers: with the alert's version as its tag, and a repeat says that it is one.
+fn answer<V: Serialize>(
+    status: StatusCode,
+    answer: Answer<Changed>,
+    view: impl FnOnce(Changed) -> V,
+) -> Result<Response, Problem> {
+    let etag = etag(&answer.value.alert);
+    let mut response = json(status, &view(answer.value))?;
+    response.headers_mut().insert(header::ETAG, etag);
+    tell_replayed(&mut response, answer.is_replayed);
     Ok(response)
 }
 
@@ -59,23 +91,56 @@ fn location(matched: &MatchedPath, anomaly_id: &str) -> Result<HeaderValue, Erro
 
 /// Change an alert
 ///
-/// Changes what the body gives and nothing else; `updated_at` and `version` move only when something changed.
+/// Changes what the body gives and nothing else; `updated_at` and `version` move only when something changed. With nothing
+/// but a note it writes that into the history.
 /// Needs the scope `alerts:write`.
 #[utoipa::path(
     put, path = "/alerts/flag/{id}", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id, `anomaly_id`.",
-        pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510")),
+        pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510"),
+        ("If-Match" = Option<String>, Header, description = "Only if the alert still has this `ETag`.", example = "\"3\""),
+        ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = UpdateBody,
-    responses((status = 200, description = "The alert as stored.", body = AlertView), AlertNotFound, CallErrors, BodyErrors),
+    responses((status = 200, description = "The alert as stored.", body = AlertView,
+        headers(("ETag" = String, description = "The alert's `version`."))),
+        AlertNotFound, UpdateRefused, CallErrors, BodyErrors),
 )]
 pub async fn update_alert(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
     Segment(id): Segment,
+    conditions: Conditions,
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, Problem> {
-    let alert = service.update_alert(&caller, body.into_input(id)).await?;
-    json(StatusCode::OK, &AlertView::from(alert))
+    let updated = service.update_alert(&caller, body.into_input(id, conditions)).await.map_err(problem)?;
+    answer(StatusCode::OK, updated, |changed| AlertView::from(changed.alert))
+}
+
+/// Escalate an alert
+///
+/// Appends people to `escalated_to`, without duplicates, and assigns the alert to the first of them.
+/// Needs the scope `alerts:write`.
+#[utoipa::path(
+    post, path = "/alerts/{alert_id}/escalate", tag = "alerts",
+    params(("alert_id" = String, Path, description = "The alert's id, `anomaly_id`.",
+        pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510"),
+        ("If-Match" = Option<String>, Header, description = "Only if the alert still has this `ETag`.", example = "\"3\""),
+        ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
+    request_body = EscalateBody,
+    responses((status = 200, description = "The alert as stored.", body = AlertView,
+        headers(("ETag" = String, description = "The alert's `version`."))),
+        AlertNotFound, EscalationRefused, CallErrors, BodyErrors),
+)]
+pub async fn escalate_alert(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    Segment(id): Segment,
+    conditions: Conditions,
+    Json(body): Json<EscalateBody>,
+) -> Result<Response, Problem> {
+    let escalated =
+        service.escalate_alert(&caller, body.into_input(id, conditions)).await.map_err(problem)?;
+    answer(StatusCode::OK, escalated, |changed| AlertView::from(changed.alert))
 }
 
 /// Read an alert
@@ -85,7 +150,8 @@ pub async fn update_alert(
     get, path = "/alerts/{alert_id}", tag = "alerts",
     params(("alert_id" = String, Path, description = "The alert's id, `anomaly_id`.",
         pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510")),
-    responses((status = 200, description = "The alert as stored.", body = AlertView), AlertNotFound, CallErrors),
+    responses((status = 200, description = "The alert as stored.", body = AlertView,
+        headers(("ETag" = String, description = "The alert's `version`."))), AlertNotFound, CallErrors),
 )]
 pub async fn get_alert(
     State(service): State<Service>,
@@ -93,7 +159,8 @@ pub async fn get_alert(
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let alert = service.alert(&caller, &id).await?;
-    json(StatusCode::OK, &AlertView::from(alert))
+    let changed = Changed { alert, is_deduplicated: false };
+    answer(StatusCode::OK, Answer::fresh(changed), |changed| AlertView::from(changed.alert))
 }
 
 /// List alerts

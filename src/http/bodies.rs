@@ -7,13 +7,16 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::words::{
-    BalanceIdText, ColourWord, EntityIdText, IdentityIdText, MetadataSchema, PersonText, SeverityWord,
-    StatusClassWord, TransactionIdText, texts,
+use super::{
+    conditions::Conditions,
+    words::{
+        BalanceIdText, ColourWord, DispositionWord, EntityIdText, IdentityIdText, MetadataSchema, PersonText,
+        SeverityWord, StatusClassWord, TransactionIdText, texts,
+    },
 };
 use crate::{
-    domain::{Severity, StatusClass},
-    service::{FlagInput, NewStatusInput, StatusUpdateInput, UpdateInput},
+    domain::{Disposition, Severity, StatusClass},
+    service::{EscalateInput, FlagInput, Given, NewStatusInput, StatusUpdateInput, UpdateInput},
 };
 
 /// What to say about a flagged entity. `null` is as good as leaving a field out; unknown fields are ignored.
@@ -53,11 +56,22 @@ pub struct FlagBody {
     /// Whatever to keep beside it.
     #[schema(value_type = Option<MetadataSchema>)]
     metadata: Option<Map<String, Value>>,
+    /// What repeats have in common. While an alert with that key is not closed, a further flag folds into it; once it is
+    /// closed, a further flag makes a new alert that names it. Default: every flag makes an alert.
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$",
+        example = "limit:bln_20f02af6"
+    )]
+    dedup_key: Option<String>,
+    /// Why, for the history. Default: empty.
+    #[schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    note: Option<String>,
 }
 
 impl FlagBody {
     /// What the service takes, about the entity `entity_id`.
-    pub fn into_input(self, entity_id: String) -> FlagInput {
+    pub fn into_input(self, entity_id: String, conditions: Conditions) -> FlagInput {
         FlagInput {
             entity_id,
             additional_entity_ids: texts(self.additional_entity_ids.unwrap_or_default()),
@@ -68,6 +82,8 @@ impl FlagBody {
             assigned_to: self.assigned_to,
             escalated_to: texts(self.escalated_to.unwrap_or_default()),
             metadata: Ok(self.metadata.unwrap_or_default()),
+            dedup_key: self.dedup_key,
+            circumstances: conditions.with_note(self.note),
         }
     }
 }
@@ -108,30 +124,59 @@ pub struct UpdateBody {
     /// The transactions that it is about now.
     #[schema(max_items = 100)]
     affected_transactions: Option<Vec<TransactionIdText>>,
+    /// What it turned out to be, in any case. `null` takes the decision back.
+    #[serde(default)]
+    #[schema(value_type = Option<DispositionWord>)]
+    disposition: Change<String>,
+    /// Why that was decided; stands only beside a disposition.
+    #[schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    disposition_reason: Option<String>,
+    /// Why, for the history. Default: empty.
+    #[schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    note: Option<String>,
 }
 
 impl UpdateBody {
     /// What the service takes, about the alert `anomaly_id`.
-    pub fn into_input(self, anomaly_id: String) -> UpdateInput {
-        let severity = match self.severity {
-            Change::Kept => None,
-            Change::Cleared => Some(Ok(Severity::Unspecified)),
-            Change::Set(word) => Some(Severity::parse(&word)),
-        };
+    pub fn into_input(self, anomaly_id: String, conditions: Conditions) -> UpdateInput {
         UpdateInput {
             anomaly_id,
             title: self.title,
             description: self.description,
             status: self.status,
-            severity,
+            severity: self.severity.read(Severity::parse),
             assigned_to: self.assigned_to,
             escalated_to: self.escalated_to.map(texts),
             metadata: self.metadata.map(Ok),
             affected_balances: self.affected_balances.map(texts),
             affected_transactions: self.affected_transactions.map(texts),
             affected_identities: self.affected_identities.map(texts),
+            disposition: self.disposition.read(Disposition::parse),
+            disposition_reason: self.disposition_reason,
+            circumstances: conditions.with_note(self.note),
             refused: Vec::new(),
         }
+    }
+}
+
+/// Whom to escalate an alert to; unknown fields are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = EscalateAlert, example = json!({"to": ["user_01K4EX0BRXHNNGCRVT2TPNK07W"], "note": "Above my limit."}))]
+pub struct EscalateBody {
+    /// The people; the first of them works on it from now on. Those that it was escalated to before stay, all together at
+    /// most 50.
+    #[schema(required = true, nullable = false, min_items = 1, max_items = 50)]
+    to: Option<Vec<PersonText>>,
+    /// Why, for the history. Default: empty.
+    #[schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    note: Option<String>,
+}
+
+impl EscalateBody {
+    /// What the service takes, about the alert `anomaly_id`.
+    pub fn into_input(self, anomaly_id: String, conditions: Conditions) -> EscalateInput {
+        let to = texts(self.to.unwrap_or_default());
+        EscalateInput { anomaly_id, to, circumstances: conditions.with_note(self.note) }
     }
 }
 
@@ -145,6 +190,17 @@ enum Change<T> {
     Cleared,
     /// It was given.
     Set(T),
+}
+
+impl Change<String> {
+    /// The new value, by its word; what is cleared has the default.
+    fn read<T: Default>(self, parse: impl Fn(&str) -> Given<T>) -> Option<Given<T>> {
+        match self {
+            Self::Kept => None,
+            Self::Cleared => Some(Ok(T::default())),
+            Self::Set(word) => Some(parse(&word)),
+        }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
@@ -180,8 +236,9 @@ pub struct NewStatusBody {
 
 impl NewStatusBody {
     /// What the service takes.
-    pub fn into_input(self) -> NewStatusInput {
+    pub fn into_input(self, conditions: Conditions) -> NewStatusInput {
         NewStatusInput {
+            request_id: conditions.into_request_id(),
             name: self.name.unwrap_or_default(),
             colour: self.colour.unwrap_or_default(),
             key: self.key,
@@ -210,9 +267,10 @@ pub struct StatusBody {
 
 impl StatusBody {
     /// What the service takes, about the status `key`.
-    pub fn into_input(self, key: String) -> StatusUpdateInput {
+    pub fn into_input(self, key: String, conditions: Conditions) -> StatusUpdateInput {
         StatusUpdateInput {
             key,
+            request_id: conditions.into_request_id(),
             name: Some(self.name.unwrap_or_default()),
             colour: Some(self.colour.unwrap_or_default()),
             refused: Vec::new(),

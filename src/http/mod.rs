@@ -3,7 +3,10 @@
 mod alert_list;
 mod alerts;
 mod bodies;
+mod conditions;
 mod docs;
+mod event_views;
+mod events;
 mod gate;
 pub mod health;
 mod json;
@@ -37,7 +40,7 @@ pub struct Settings {
     pub request_timeout: Duration,
 }
 
-/// Everything REST: alerts and statuses under `/alerts` and `/cloud/alerts`, health, the OpenAPI document and its page.
+/// Everything REST: alerts, statuses and history at the root and under `/cloud`, health, the OpenAPI document and its page.
 ///
 /// It has no fallback for paths where there is nothing: see [`not_found`].
 pub fn router(
@@ -66,6 +69,10 @@ fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(alerts::list_alerts))
         .routes(routes!(alerts::get_alert))
         .routes(routes!(alerts::flag_entity, alerts::update_alert))
+        .routes(routes!(alerts::escalate_alert))
+        .routes(routes!(events::list_alert_events))
+        .routes(routes!(events::list_events))
+        .routes(routes!(events::get_audit_head))
         .routes(routes!(statuses::list_statuses, statuses::create_status))
         .routes(routes!(statuses::update_status, statuses::delete_status))
 }

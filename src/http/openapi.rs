@@ -15,6 +15,9 @@ use utoipa::{
 use super::{problem::ErrorView, words::StatusKeyText};
 use crate::call;
 
+/// What `Idempotency-Key` is for.
+pub const IDEMPOTENCY: &str = "Names this intended change, so that it can be sent again safely. A repeat within 24 hours gets the first answer, with `Idempotency-Replayed: true`, and changes nothing.";
+
 /// The document before the routes are added.
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +33,7 @@ use crate::call;
     ),
     tags(
         (name = "alerts", description = "Flagging ledger objects, and taking alerts to a decision."),
+        (name = "history", description = "What happened to alerts: immutable events, chained by their hashes into one feed."),
         (name = "statuses", description = "Where alerts can stand: the built-in statuses and the organization's own."),
         (name = "health", description = "Whether the process runs and serves calls. Needs no key."),
     ),
@@ -61,8 +65,8 @@ impl Modify for Credentials {
 /// Completes the document once the routes are in it.
 pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     for (path, item) in &mut document.paths.paths {
-        if !path.starts_with("/alerts") {
-            // Only the calls on alerts and statuses answer under both servers.
+        if path.ends_with('z') {
+            // Only the calls that need a key answer under both servers.
             item.servers = Some(vec![Server::new("/")]);
         }
         for operation in operations(item) {
@@ -133,6 +137,23 @@ failures! {
     404 => "`ALERT_NOT_FOUND`: also for an id that is malformed or another organization's.",
 }
 failures! {
+    /// The flag is refused.
+    FlagRefused:
+    409 => "`ALERT_DISPOSITION_REQUIRED`: the alert would start closed, and the organization closes none without a disposition. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
+}
+failures! {
+    /// The change is refused.
+    UpdateRefused:
+    409 => "`ALERT_DISPOSITION_REQUIRED`: the organization closes no alert without a disposition and a reason. `ALERT_DEDUP_KEY_IN_USE`: another alert with the same `dedup_key` is open; `details.anomaly_id` names it. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
+    412 => "`ALERT_VERSION_CONFLICT`: somebody else changed the alert first; `details.current_version` is its version now.",
+}
+failures! {
+    /// The escalation is refused.
+    EscalationRefused:
+    409 => "`IDEMPOTENCY_KEY_REUSED`: the key names another change.",
+    412 => "`ALERT_VERSION_CONFLICT`: somebody else changed the alert first; `details.current_version` is its version now.",
+}
+failures! {
     /// The status is missing.
     StatusNotFound:
     404 => "`STATUS_NOT_FOUND`: the organization has no such status.",
@@ -140,17 +161,17 @@ failures! {
 failures! {
     /// There is such a status.
     DuplicateKey:
-    409 => "`STATUS_DUPLICATE_KEY`: the organization has a status with that key, perhaps a built-in one.",
+    409 => "`STATUS_DUPLICATE_KEY`: the organization has a status with that key, perhaps a built-in one. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
 }
 failures! {
     /// The status can't be changed.
     BuiltinStatus:
-    409 => "`STATUS_BUILTIN`: a built-in status can't be changed.",
+    409 => "`STATUS_BUILTIN`: a built-in status can't be changed. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
 }
 failures! {
     /// The status can't be deleted.
     StatusInUse:
-    409 => "`STATUS_IN_USE`: alerts still use the status. `STATUS_BUILTIN`: a built-in status can't be deleted.",
+    409 => "`STATUS_IN_USE`: alerts still use the status. `STATUS_BUILTIN`: a built-in status can't be deleted. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
 }
 failures! {
     /// The service can't serve calls.

@@ -104,7 +104,13 @@ const fn status(reason: Reason) -> StatusCode {
         Reason::MissingApiKey | Reason::InvalidApiKey | Reason::ExpiredApiKey => StatusCode::UNAUTHORIZED,
         Reason::InsufficientPermissions => StatusCode::FORBIDDEN,
         Reason::AlertNotFound | Reason::StatusNotFound | Reason::NotFound => StatusCode::NOT_FOUND,
-        Reason::StatusDuplicateKey | Reason::StatusInUse | Reason::StatusBuiltin => StatusCode::CONFLICT,
+        Reason::StatusDuplicateKey
+        | Reason::StatusInUse
+        | Reason::StatusBuiltin
+        | Reason::DispositionRequired
+        | Reason::DedupKeyInUse
+        | Reason::IdempotencyKeyReused => StatusCode::CONFLICT,
+        Reason::VersionConflict => StatusCode::PRECONDITION_FAILED,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Reason::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -6,12 +6,16 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
+use serde::Serialize;
 use utoipa::IntoParams;
 
 use super::{
     bodies::{NewStatusBody, StatusBody},
+    conditions::{Conditions, problem, tell_replayed},
     json::Json,
-    openapi::{BodyErrors, BuiltinStatus, CallErrors, DuplicateKey, StatusInUse, StatusNotFound},
+    openapi::{
+        BodyErrors, BuiltinStatus, CallErrors, DuplicateKey, IDEMPOTENCY, StatusInUse, StatusNotFound,
+    },
     path::Segment,
     problem::{Problem, json},
     query::{Parameters, whole_number},
@@ -19,6 +23,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
+    domain::Answer,
     service::{ListStatusesInput, Service},
 };
 
@@ -27,6 +32,7 @@ use crate::{
 /// Needs the scope `statuses:write`.
 #[utoipa::path(
     post, path = "/alerts/statuses", tag = "statuses",
+    params(("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = NewStatusBody,
     responses(
         (status = 201, description = "The status that was added.", body = StatusView),
@@ -36,10 +42,11 @@ use crate::{
 pub async fn create_status(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
+    conditions: Conditions,
     Json(body): Json<NewStatusBody>,
 ) -> Result<Response, Problem> {
-    let status = service.create_status(&caller, body.into_input()).await?;
-    json(StatusCode::CREATED, &StatusView::from(status))
+    let created = service.create_status(&caller, body.into_input(conditions)).await.map_err(problem)?;
+    answer(StatusCode::CREATED, created, StatusView::from)
 }
 
 /// The parameters as the OpenAPI document tells them; [`list_input`] reads the same.
@@ -90,7 +97,8 @@ fn list_input(query: &str) -> ListStatusesInput {
 #[utoipa::path(
     put, path = "/alerts/statuses/{key}", tag = "statuses",
     params(("key" = String, Path, description = "The status's key, in any case.", max_length = 64,
-        pattern = "^[A-Za-z0-9_]+$", example = "PENDING_REVIEW")),
+        pattern = "^[A-Za-z0-9_]+$", example = "PENDING_REVIEW"),
+        ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = StatusBody,
     responses(
         (status = 200, description = "The status as stored.", body = StatusView),
@@ -101,10 +109,11 @@ pub async fn update_status(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
     Segment(key): Segment,
+    conditions: Conditions,
     Json(body): Json<StatusBody>,
 ) -> Result<Response, Problem> {
-    let status = service.update_status(&caller, body.into_input(key)).await?;
-    json(StatusCode::OK, &StatusView::from(status))
+    let updated = service.update_status(&caller, body.into_input(key, conditions)).await.map_err(problem)?;
+    answer(StatusCode::OK, updated, StatusView::from)
 }
 
 /// Delete a status
@@ -114,7 +123,8 @@ pub async fn update_status(
 #[utoipa::path(
     delete, path = "/alerts/statuses/{key}", tag = "statuses",
     params(("key" = String, Path, description = "The status's key, in any case.", max_length = 64,
-        pattern = "^[A-Za-z0-9_]+$", example = "PENDING_REVIEW")),
+        pattern = "^[A-Za-z0-9_]+$", example = "PENDING_REVIEW"),
+        ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     responses(
         (status = 200, description = "The status is gone.", body = DeletedView),
         StatusNotFound, StatusInUse, CallErrors,
@@ -124,8 +134,20 @@ pub async fn delete_status(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
     Segment(key): Segment,
+    conditions: Conditions,
 ) -> Result<Response, Problem> {
-    service.delete_status(&caller, &key).await?;
-    let message = "Status deleted";
-    json(StatusCode::OK, &DeletedView { message })
+    let request_id = conditions.into_request_id();
+    let deleted = service.delete_status(&caller, &key, request_id.as_deref()).await.map_err(problem)?;
+    answer(StatusCode::OK, deleted, |()| DeletedView { message: "Status deleted" })
+}
+
+/// What a change answers; a repeat says that it is one.
+fn answer<T, V: Serialize>(
+    status: StatusCode,
+    answer: Answer<T>,
+    view: impl FnOnce(T) -> V,
+) -> Result<Response, Problem> {
+    let mut response = json(status, &view(answer.value))?;
+    tell_replayed(&mut response, answer.is_replayed);
+    Ok(response)
 }

@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::words::{
-    BalanceIdText, EntityTypeWord, IdentityIdText, MetadataSchema, PersonText, SeverityWord, StatusClassWord,
-    TransactionIdText,
+    BalanceIdText, DispositionWord, EntityTypeWord, IdentityIdText, MetadataSchema, PersonText, SeverityWord,
+    StatusClassWord, TransactionIdText,
 };
 use crate::{
-    domain::{Alert, AlertStatus, Colour, EntityId, clock::rfc3339},
+    domain::{Actor, Alert, AlertStatus, Changed, Colour, DedupKey, EntityId, Person, clock::rfc3339},
     service::{ListedAlerts, ListedStatuses},
 };
 
@@ -56,9 +56,73 @@ pub struct AlertView {
     /// What callers keep beside it.
     #[schema(value_type = MetadataSchema)]
     metadata: Map<String, Value>,
-    /// 1 at creation, one more with every change.
+    /// 1 at creation, one more with every change; also the `ETag`.
     #[schema(minimum = 1)]
     version: i64,
+    /// What it turned out to be; `null` while none is decided.
+    #[schema(required = true)]
+    disposition: Option<DispositionWord>,
+    /// Why that was decided; may be empty.
+    disposition_reason: String,
+    /// When it was closed: UTC, microseconds; `null` while it is not.
+    #[schema(required = true, format = DateTime, example = "2026-01-15T08:22:37.557630Z")]
+    closed_at: Option<String>,
+    /// Who closed it; `null` while it is not closed.
+    #[schema(required = true)]
+    closed_by: Option<ActorView>,
+    /// What its repeats have in common; `null` when it was flagged without.
+    #[schema(required = true, example = "limit:bln_20f02af6")]
+    dedup_key: Option<String>,
+    /// How often it was flagged: 1, and one more for every repeat that folded into it.
+    #[schema(minimum = 1)]
+    occurrence_count: i64,
+    /// When it was last flagged: UTC, microseconds.
+    #[schema(format = DateTime, example = "2026-01-15T08:22:37.557630Z")]
+    last_occurred_at: String,
+    /// The alert before it with the same `dedup_key`; `null` when there is none.
+    #[schema(required = true)]
+    previous_anomaly_id: Option<String>,
+}
+
+/// Who did something: the API key, and on whose behalf.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Actor)]
+pub struct ActorView {
+    /// The key's id.
+    #[schema(example = "key_019b8a38-0fd1-7289-86d1-bc76aa17a510")]
+    key_id: String,
+    /// What the key was called at the time.
+    #[schema(example = "payments")]
+    key_name: String,
+    /// On whose behalf, as the caller claimed in `X-Redflag-Actor`; `null` when nothing was said.
+    #[schema(required = true, example = "ana@example.com")]
+    on_behalf_of: Option<String>,
+}
+
+impl From<Actor> for ActorView {
+    fn from(actor: Actor) -> Self {
+        Self {
+            key_id: actor.key_id.to_string(),
+            key_name: actor.key_name.into_string(),
+            on_behalf_of: actor.on_behalf_of.map(Person::into_string),
+        }
+    }
+}
+
+/// The alert that was flagged.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FlaggedAlert)]
+pub struct FlaggedView {
+    #[serde(flatten)]
+    alert: AlertView,
+    /// Whether the flag folded into an alert that stood already.
+    deduplicated: bool,
+}
+
+impl From<Changed> for FlaggedView {
+    fn from(changed: Changed) -> Self {
+        Self { alert: changed.alert.into(), deduplicated: changed.is_deduplicated }
+    }
 }
 
 impl From<Alert> for AlertView {
@@ -81,6 +145,14 @@ impl From<Alert> for AlertView {
             severity: SeverityWord::of(alert.severity),
             metadata: alert.metadata.as_map().clone(),
             version: alert.version,
+            disposition: DispositionWord::of(alert.disposition),
+            disposition_reason: alert.disposition_reason.into_string(),
+            closed_at: alert.closed_at.map(rfc3339),
+            closed_by: alert.closed_by.map(ActorView::from),
+            dedup_key: alert.dedup_key.map(DedupKey::into_string),
+            occurrence_count: alert.occurrence_count,
+            last_occurred_at: rfc3339(alert.last_occurred_at),
+            previous_anomaly_id: alert.previous_anomaly_id.map(|id| id.to_string()),
         }
     }
 }
@@ -191,7 +263,8 @@ pub struct HealthView {
     pub status: &'static str,
 }
 
-fn listed<T, V>(list: Vec<T>, view: impl Fn(T) -> V) -> Vec<V> {
+/// The views of a list.
+pub fn listed<T, V>(list: Vec<T>, view: impl Fn(T) -> V) -> Vec<V> {
     list.into_iter().map(view).collect()
 }
 

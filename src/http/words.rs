@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use crate::domain::{Colour, EntityType, Severity, StatusClass};
+use crate::domain::{Colour, Disposition, EntityType, EventType, Severity, StatusClass};
 
 /// What kind of ledger object was flagged.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -82,6 +82,78 @@ impl SeverityWord {
             Severity::Medium => Some(Self::Medium),
             Severity::High => Some(Self::High),
             Severity::Critical => Some(Self::Critical),
+        }
+    }
+}
+
+/// What an alert turned out to be.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Disposition)]
+pub enum DispositionWord {
+    /// What was flagged did happen, and was wrong.
+    TruePositive,
+    /// What was flagged did not happen.
+    FalsePositive,
+    /// What was flagged did happen, and was right.
+    Benign,
+    /// Another alert is about the same.
+    Duplicate,
+    /// Nobody can tell.
+    Inconclusive,
+}
+
+impl DispositionWord {
+    /// The word for a disposition; `None` while none is decided.
+    pub const fn of(disposition: Disposition) -> Option<Self> {
+        match disposition {
+            Disposition::Unspecified => None,
+            Disposition::TruePositive => Some(Self::TruePositive),
+            Disposition::FalsePositive => Some(Self::FalsePositive),
+            Disposition::Benign => Some(Self::Benign),
+            Disposition::Duplicate => Some(Self::Duplicate),
+            Disposition::Inconclusive => Some(Self::Inconclusive),
+        }
+    }
+}
+
+/// What an event tells.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = AlertEventType)]
+pub enum EventTypeWord {
+    /// The alert was made.
+    Flagged,
+    /// Fields changed, none of which has a type of its own.
+    Updated,
+    /// It moved to another status.
+    StatusChanged,
+    /// Somebody else works on it.
+    Assigned,
+    /// It was escalated to somebody.
+    Escalated,
+    /// Nothing changed; the call only had a note.
+    Noted,
+    /// A repeat folded into it.
+    Recurred,
+    /// It moved to a status of the class closed.
+    Closed,
+    /// It moved out of the class closed.
+    Reopened,
+}
+
+impl From<EventType> for EventTypeWord {
+    fn from(kind: EventType) -> Self {
+        match kind {
+            EventType::Flagged => Self::Flagged,
+            EventType::Updated => Self::Updated,
+            EventType::StatusChanged => Self::StatusChanged,
+            EventType::Assigned => Self::Assigned,
+            EventType::Escalated => Self::Escalated,
+            EventType::Noted => Self::Noted,
+            EventType::Recurred => Self::Recurred,
+            EventType::Closed => Self::Closed,
+            EventType::Reopened => Self::Reopened,
         }
     }
 }

@@ -27,6 +27,7 @@ impl Service {
         let organization = Organization {
             id: OrganizationId::from_uuid(self.ids.next(now)),
             name: Name::literal(Organization::DEFAULT_NAME),
+            requires_disposition: false,
             created_at: now,
         };
         let (secret, is_chosen) = match chosen {

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{Given, Service, fields::Fields};
+use super::{Given, Service, changes::Circumstances, fields::Fields};
 use crate::{
     auth::Caller,
     domain::{
-        AffectedEntities, Alert, AnomalyId, Assignee, Description, EntityId, Metadata, NewAlert, Person,
-        Scope, Severity, StatusKey, Timestamp, Title, alert::MAX_ESCALATED_TO, invalid::parse_list,
+        AffectedEntities, AnomalyId, Answer, Assignee, Changed, Command, DedupKey, Description, EntityId,
+        Metadata, NewAlert, Person, Scope, Severity, StatusKey, Title, alert::MAX_ESCALATED_TO,
+        invalid::parse_list,
     },
     error::Error,
 };
@@ -33,26 +34,27 @@ pub struct FlagInput {
     pub escalated_to: Vec<String>,
     /// What to keep beside it.
     pub metadata: Given<Map<String, Value>>,
+    /// What repeats have in common; none when absent or empty.
+    pub dedup_key: Option<String>,
+    /// Why, and under which name.
+    pub circumstances: Circumstances,
 }
 
 impl Service {
-    /// Flags an entity: makes an alert.
+    /// Flags an entity: makes an alert, or folds into the open one with the same deduplication key.
     ///
     /// # Errors
     /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:write`; `ALERT_INVALID_ENTITY_ID`,
-    /// `GEN_VALIDATION_ERROR`, `ALERT_UNKNOWN_STATUS`.
-    pub async fn flag_entity(&self, caller: &Caller, input: FlagInput) -> Result<Alert, Error> {
+    /// `GEN_VALIDATION_ERROR`, `ALERT_UNKNOWN_STATUS`, `ALERT_DISPOSITION_REQUIRED`, `IDEMPOTENCY_KEY_REUSED`.
+    pub async fn flag_entity(&self, caller: &Caller, mut input: FlagInput) -> Result<Answer<Changed>, Error> {
         caller.require(Scope::AlertsWrite)?;
-        let change = self.change(caller);
-        let alert = self.new_alert(caller, input, change.at)?;
-        match self.store.flag(alert, &change).await {
-            Ok(alert) => Ok(alert),
-            Err(error) => Err(self.alert_error(caller.organization_id(), error).await),
-        }
+        let mut fields = Fields::default();
+        let circumstances = std::mem::take(&mut input.circumstances).read(&mut fields);
+        let alert = self.new_alert(caller, input, fields)?;
+        self.change_alert(caller, Command::Flag(Box::new(alert)), circumstances).await
     }
 
-    fn new_alert(&self, caller: &Caller, input: FlagInput, at: Timestamp) -> Result<NewAlert, Error> {
-        let mut fields = Fields::default();
+    fn new_alert(&self, caller: &Caller, input: FlagInput, mut fields: Fields) -> Result<NewAlert, Error> {
         let flagged = fields.read_entity("entity_id", EntityId::parse(&input.entity_id));
         // One place is taken by the flagged entity, unless it is named again among the others.
         let others = fields.read_entities(
@@ -67,6 +69,8 @@ impl Service {
         let assigned_to = fields.read("assigned_to", assignee(caller, input.assigned_to.as_deref()));
         let escalated_to = fields.read("escalated_to", escalation(&input.escalated_to));
         let metadata = fields.read("metadata", input.metadata.and_then(Metadata::parse));
+        let dedup_key = input.dedup_key.as_deref().filter(|raw| !raw.is_empty()).map(DedupKey::parse);
+        let dedup_key = fields.read("dedup_key", dedup_key.transpose());
         let kind = flagged.as_ref().map(EntityId::kind);
         let entities = AffectedEntities::sort_in(flagged.into_iter().chain(others.into_iter().flatten()));
         if kind.is_some() {
@@ -81,14 +85,15 @@ impl Service {
             Some(assigned_to),
             Some(escalated_to),
             Some(metadata),
-        ) = (kind, title, description, status, severity, assigned_to, escalated_to, metadata)
+            Some(dedup_key),
+        ) = (kind, title, description, status, severity, assigned_to, escalated_to, metadata, dedup_key)
         else {
             return Err(fields.into_error());
         };
         fields.finish()?;
         Ok(NewAlert {
             organization_id: caller.organization_id(),
-            id: AnomalyId::from_uuid(self.ids.next(at)),
+            id: AnomalyId::from_uuid(self.ids.next(self.clock.now())),
             title,
             description,
             kind,
@@ -98,6 +103,7 @@ impl Service {
             assigned_to,
             escalated_to,
             metadata,
+            dedup_key,
         })
     }
 }

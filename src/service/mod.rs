@@ -4,9 +4,14 @@
 //! method of the store. Faces hand over words and numbers as they came; where a face has its own spelling for a value
 //! (an enum's word, an instant), it hands over what came of reading it, so that every offending field is listed at once.
 
+mod adoption;
+pub mod audit;
 mod bootstrap;
+mod changes;
+mod escalate;
 mod fields;
 mod flag;
+mod history;
 mod keys;
 mod organizations;
 mod page_token;
@@ -17,14 +22,16 @@ mod update;
 use std::sync::Arc;
 
 use crate::{
-    auth::Caller,
-    domain::{ChangeContext, Clock, IdSource, Invalid, OrganizationId, PageSize, StatusKey, StatusOrigin},
+    domain::{Clock, IdSource, Invalid, OrganizationId, PageSize, StatusKey, StatusOrigin},
     error::{Error, Reason},
     store::{Store, StoreError},
 };
 
 pub use bootstrap::FirstKey;
+pub use changes::Circumstances;
+pub use escalate::EscalateInput;
 pub use flag::FlagInput;
+pub use history::{AlertEventsInput, EventsInput, ListedEvents};
 pub use keys::NewKeyInput;
 pub use query::{ListInput, ListedAlerts};
 pub use statuses::{ListStatusesInput, ListedStatuses, NewStatusInput, StatusUpdateInput};
@@ -55,10 +62,6 @@ impl Service {
         self.store.check().await.map_err(Error::unavailable)
     }
 
-    fn change(&self, caller: &Caller) -> ChangeContext {
-        caller.change(self.clock.now())
-    }
-
     /// The error for a status that the organization does not have, with those that it has.
     async fn unknown_status(&self, organization: OrganizationId, key: &StatusKey) -> Error {
         let valid = match self.first_status_keys(organization).await {
@@ -80,15 +83,6 @@ impl Service {
         }
         Ok(keys)
     }
-
-    /// The error for a failed change of an alert.
-    async fn alert_error(&self, organization: OrganizationId, error: StoreError) -> Error {
-        match error {
-            StoreError::NotFound => alert_not_found(),
-            StoreError::UnknownStatus(key) => self.unknown_status(organization, &key).await,
-            other => other.into(),
-        }
-    }
 }
 
 /// The error for an alert that the organization does not have, whatever the reason.
@@ -101,6 +95,10 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::KeyReused => Self::new(
+                Reason::IdempotencyKeyReused,
+                "the same request id named another change within the last 24 hours: give each change its own",
+            ),
             other => Self::internal(other),
         }
     }

@@ -17,7 +17,7 @@ impl Service {
         let name = Name::parse(name).map_err(refused)?;
         let created_at = self.clock.now();
         let id = OrganizationId::from_uuid(self.ids.next(created_at));
-        let organization = Organization { id, name, created_at };
+        let organization = Organization { id, name, requires_disposition: false, created_at };
         match self.store.create_organization(&organization).await {
             Ok(()) => Ok(organization),
             Err(StoreError::Duplicate) => {
@@ -25,6 +25,23 @@ impl Service {
                     format!("there is an organization {} already", quoted(organization.name.as_str()));
                 Err(Error::new(Reason::ValidationError, message))
             }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Sets whether an organization demands a disposition with a reason before an alert is closed, from now on. Applies
+    /// at once, on every instance.
+    ///
+    /// # Errors
+    /// `GEN_NOT_FOUND` when there is no such organization.
+    pub async fn require_disposition(
+        &self,
+        organization: OrganizationId,
+        required: bool,
+    ) -> Result<Organization, Error> {
+        match self.store.require_disposition(organization, required).await {
+            Ok(organization) => Ok(organization),
+            Err(StoreError::NotFound) => Err(Error::new(Reason::NotFound, "there is no such organization")),
             Err(other) => Err(other.into()),
         }
     }

@@ -6,8 +6,9 @@ use super::{Given, Service, alert_not_found, fields::Fields, page_token};
 use crate::{
     auth::Caller,
     domain::{
-        Alert, AlertFilter, AlertQuery, AnomalyId, Assignee, Cursor, EntityType, OrganizationId, PageSize,
-        Person, Scope, Severity, SortOrder, StatusClass, StatusKey, StatusOrigin, TimeRange, Timestamp,
+        Alert, AlertFilter, AlertQuery, AnomalyId, Assignee, Cursor, Disposition, EntityType, OrganizationId,
+        PageSize, Person, Scope, Severity, SortOrder, StatusClass, StatusKey, StatusOrigin, TimeRange,
+        Timestamp,
         clock::{to_micros, to_micros_up},
         invalid::parse_list,
     },
@@ -25,6 +26,8 @@ pub struct ListInput {
     pub types: Given<Vec<EntityType>>,
     /// Of one of these severities.
     pub severities: Given<Vec<Severity>>,
+    /// Taken to one of these decisions.
+    pub dispositions: Given<Vec<Disposition>>,
     /// Assigned to this person; the empty one means nobody.
     pub assigned_to: Option<String>,
     /// Escalated to this person.
@@ -120,6 +123,7 @@ fn query(organization_id: OrganizationId, input: ListInput) -> Result<AlertQuery
         status_classes: fields.read("status_classes", distinct(input.status_classes)).unwrap_or_default(),
         types: fields.read("types", distinct(input.types)).unwrap_or_default(),
         severities: fields.read("severities", distinct(input.severities)).unwrap_or_default(),
+        dispositions: fields.read("dispositions", distinct(input.dispositions)).unwrap_or_default(),
         assigned_to: fields.read("assigned_to", assigned_to).flatten(),
         escalated_to: fields.read("escalated_to", escalated_to).flatten(),
         entity_ids: fields.read_entities("entity_ids", &input.entity_ids, most).unwrap_or_default(),
@@ -163,6 +167,7 @@ fn describe(query: &AlertQuery) -> String {
         status_classes,
         types,
         severities,
+        dispositions,
         assigned_to,
         escalated_to,
         entity_ids,
@@ -182,6 +187,7 @@ fn describe(query: &AlertQuery) -> String {
         "status_classes": status_classes.iter().map(|class| class.code()).collect::<Vec<_>>(),
         "types": types.iter().map(|kind| kind.code()).collect::<Vec<_>>(),
         "severities": severities.iter().map(|severity| severity.code()).collect::<Vec<_>>(),
+        "dispositions": dispositions.iter().map(|disposition| disposition.code()).collect::<Vec<_>>(),
         "assigned_to": assigned_to.as_ref().map(Assignee::as_str),
         "escalated_to": escalated_to.as_ref().map(Person::as_str),
         "entity_ids": sorted(entity_ids.iter().map(ToString::to_string).collect()),

@@ -1,11 +1,13 @@
 //! Keeping the statuses that an organization adds.
 
-use super::{Given, Service, fields::Fields, page_token};
+use serde_json::json;
+
+use super::{Given, Service, changes::read_request_id, fields::Fields, page_token};
 use crate::{
     auth::Caller,
     domain::{
-        AlertStatus, Colour, Name, NewStatus, OrganizationId, PageSize, Scope, StatusClass, StatusKey,
-        StatusOrigin, StatusPatch,
+        AlertStatus, Answer, ChangeContext, Colour, IdempotencyKey, Name, NewStatus, Note, OrganizationId,
+        PageSize, Scope, StatusClass, StatusKey, StatusOrigin, StatusPatch,
     },
     error::{Error, Reason, Violation},
     store::StoreError,
@@ -22,6 +24,8 @@ pub struct NewStatusInput {
     pub key: Option<String>,
     /// What it means; in progress when absent.
     pub class: Given<Option<StatusClass>>,
+    /// What the caller calls this intended change; none when absent or empty.
+    pub request_id: Option<String>,
 }
 
 /// What a caller wants changed about a status; `None` stays as it is.
@@ -33,6 +37,8 @@ pub struct StatusUpdateInput {
     pub name: Option<String>,
     /// A new colour.
     pub colour: Option<String>,
+    /// What the caller calls this intended change; none when absent or empty.
+    pub request_id: Option<String>,
     /// What the face refused already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
@@ -65,11 +71,18 @@ impl Service {
     /// # Errors
     /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `statuses:write`; `GEN_VALIDATION_ERROR`,
     /// `STATUS_DUPLICATE_KEY`.
-    pub async fn create_status(&self, caller: &Caller, input: NewStatusInput) -> Result<AlertStatus, Error> {
+    pub async fn create_status(
+        &self,
+        caller: &Caller,
+        input: NewStatusInput,
+    ) -> Result<Answer<AlertStatus>, Error> {
         caller.require(Scope::StatusesWrite)?;
-        let status = new_status(input)?;
+        let (status, request_id) = new_status(input)?;
         let key = status.key.clone();
-        let created = self.store.create_status(caller.organization_id(), status, &self.change(caller)).await;
+        let asked =
+            [status.key.as_str(), status.name.as_str(), status.colour.as_str(), status.class.as_str()];
+        let context = self.status_context(caller, request_id, "create_status", &asked.map(Some));
+        let created = self.store.create_status(caller.organization_id(), status, &context).await;
         created.map_err(|error| match error {
             StoreError::Duplicate => {
                 Error::new(Reason::StatusDuplicateKey, format!("there is a status {key} already"))
@@ -114,17 +127,20 @@ impl Service {
         &self,
         caller: &Caller,
         input: StatusUpdateInput,
-    ) -> Result<AlertStatus, Error> {
+    ) -> Result<Answer<AlertStatus>, Error> {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(&input.key)?;
         let mut fields = Fields::refused(input.refused);
+        let request_id = read_request_id(&mut fields, input.request_id.as_deref());
         let patch = StatusPatch {
             name: input.name.and_then(|raw| fields.read("name", Name::parse(&raw))),
             colour: input.colour.and_then(|raw| fields.read("colour", Colour::parse(&raw))),
         };
         fields.finish()?;
-        let updated =
-            self.store.update_status(caller.organization_id(), &key, &patch, &self.change(caller)).await;
+        let (name, colour) = (patch.name.as_ref().map(Name::as_str), patch.colour.map(Colour::as_str));
+        let asked = [Some(key.as_str()), name, colour];
+        let context = self.status_context(caller, request_id, "update_status", &asked);
+        let updated = self.store.update_status(caller.organization_id(), &key, &patch, &context).await;
         updated.map_err(|error| status_error(error, &key))
     }
 
@@ -133,16 +149,37 @@ impl Service {
     /// # Errors
     /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `statuses:write`; `STATUS_NOT_FOUND`, `STATUS_BUILTIN`,
     /// `STATUS_IN_USE`.
-    pub async fn delete_status(&self, caller: &Caller, key: &str) -> Result<(), Error> {
+    pub async fn delete_status(
+        &self,
+        caller: &Caller,
+        key: &str,
+        request_id: Option<&str>,
+    ) -> Result<Answer<()>, Error> {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(key)?;
-        let deleted = self.store.delete_status(caller.organization_id(), &key, &self.change(caller)).await;
+        let mut fields = Fields::default();
+        let request_id = read_request_id(&mut fields, request_id);
+        fields.finish()?;
+        let context = self.status_context(caller, request_id, "delete_status", &[Some(key.as_str())]);
+        let deleted = self.store.delete_status(caller.organization_id(), &key, &context).await;
         deleted.map_err(|error| status_error(error, &key))
+    }
+
+    /// The circumstances of a change of a status: the operation, and what was asked for.
+    fn status_context(
+        &self,
+        caller: &Caller,
+        request_id: Option<IdempotencyKey>,
+        operation: &str,
+        asked: &[Option<&str>],
+    ) -> ChangeContext {
+        self.context(caller, Note::default(), request_id, &json!([operation, asked]))
     }
 }
 
-fn new_status(input: NewStatusInput) -> Result<NewStatus, Error> {
+fn new_status(input: NewStatusInput) -> Result<(NewStatus, Option<IdempotencyKey>), Error> {
     let mut fields = Fields::default();
+    let request_id = read_request_id(&mut fields, input.request_id.as_deref());
     let name = fields.read("name", Name::parse(&input.name));
     let colour = fields.read("colour", Colour::parse(&input.colour));
     let class = fields.read("class", input.class);
@@ -154,7 +191,8 @@ fn new_status(input: NewStatusInput) -> Result<NewStatus, Error> {
     let (Some(key), Some(name), Some(colour), Some(class)) = (key, name, colour, class) else {
         return Err(fields.into_error());
     };
-    Ok(NewStatus { key, name, colour, class: class.unwrap_or(StatusClass::InProgress) })
+    fields.finish()?;
+    Ok((NewStatus { key, name, colour, class: class.unwrap_or(StatusClass::InProgress) }, request_id))
 }
 
 /// The key of a status that may be changed. A malformed key is one that no status has.

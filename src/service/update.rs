@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{Given, Service, alert_not_found, fields::Fields, flag::escalation};
+use super::{Given, Service, alert_not_found, changes::Circumstances, fields::Fields, flag::escalation};
 use crate::{
     auth::Caller,
     domain::{
-        AffectedEntities, Alert, AlertPatch, AnomalyId, Assignee, Description, EntityId, EntityType, Invalid,
-        Metadata, Scope, Severity, StatusKey, Title,
+        AffectedEntities, AlertChange, AlertPatch, AnomalyId, Answer, Assignee, Changed, Command,
+        Description, Disposition, DispositionReason, EntityId, EntityType, Invalid, Metadata, Scope,
+        Severity, StatusKey, Title,
     },
     error::{Error, Reason, Violation},
-    store::StoreError,
 };
 
 /// What a caller wants changed; `None` stays as it is.
@@ -38,31 +38,48 @@ pub struct UpdateInput {
     pub affected_transactions: Option<Vec<String>>,
     /// The identities it is about now.
     pub affected_identities: Option<Vec<String>>,
+    /// What it turned out to be; the unspecified one takes the decision back.
+    pub disposition: Option<Given<Disposition>>,
+    /// Why that was decided.
+    pub disposition_reason: Option<String>,
+    /// Why, under which name, and from which version.
+    pub circumstances: Circumstances,
     /// What the face refused already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
 
 impl Service {
-    /// Changes what `input` gives about an alert.
+    /// Changes what `input` gives about an alert; with nothing but a note, writes that into the history.
     ///
     /// # Errors
     /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:write`; `ALERT_NOT_FOUND`, `ALERT_INVALID_ENTITY_ID`,
-    /// `GEN_VALIDATION_ERROR`, `ALERT_UNKNOWN_STATUS`.
-    pub async fn update_alert(&self, caller: &Caller, input: UpdateInput) -> Result<Alert, Error> {
+    /// `GEN_VALIDATION_ERROR`, `ALERT_UNKNOWN_STATUS`, `ALERT_VERSION_CONFLICT`, `ALERT_DISPOSITION_REQUIRED`,
+    /// `ALERT_DEDUP_KEY_IN_USE`, `IDEMPOTENCY_KEY_REUSED`.
+    pub async fn update_alert(
+        &self,
+        caller: &Caller,
+        mut input: UpdateInput,
+    ) -> Result<Answer<Changed>, Error> {
         caller.require(Scope::AlertsWrite)?;
-        let organization = caller.organization_id();
+        let mut fields = Fields::refused(std::mem::take(&mut input.refused));
         let id = AnomalyId::parse(&input.anomaly_id);
-        let patch = patch(input)?;
+        let circumstances = std::mem::take(&mut input.circumstances).read(&mut fields);
+        let patch = patch(input, fields)?;
         let id = id.map_err(|_| alert_not_found())?;
-        match self.store.update_alert(organization, id, &patch, &self.change(caller)).await {
-            Ok(alert) => Ok(alert),
-            Err(StoreError::Rule(rule)) => Err(wrong_entities(&patch, &rule)),
-            Err(error) => Err(self.alert_error(organization, error).await),
-        }
+        self.change_alert(caller, Command::Update(id, Box::new(patch)), circumstances).await
     }
 }
 
-/// The error for lists of entities that only together break a rule: it names each that was given.
+impl AlertChange {
+    /// The error for lists of entities that only together break a rule: it names each that was given.
+    pub(super) fn wrong_entities(&self, rule: &Invalid) -> Error {
+        let Command::Update(_, patch) = &self.command else {
+            return Error::violation(Reason::ValidationError, "additional_entity_ids", rule.clone());
+        };
+        wrong_entities(patch, rule)
+    }
+}
+
 fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
     let lists = [
         ("affected_balances", &patch.affected_balances),
@@ -74,8 +91,7 @@ fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
     Error::violations(Reason::ValidationError, violations.collect())
 }
 
-fn patch(input: UpdateInput) -> Result<AlertPatch, Error> {
-    let mut fields = Fields::refused(input.refused);
+fn patch(input: UpdateInput, mut fields: Fields) -> Result<AlertPatch, Error> {
     let patch = AlertPatch {
         title: input.title.and_then(|raw| fields.read("title", Title::parse(&raw))),
         description: input.description.and_then(|raw| fields.read("description", Description::parse(&raw))),
@@ -102,6 +118,10 @@ fn patch(input: UpdateInput) -> Result<AlertPatch, Error> {
             EntityType::Identity,
             input.affected_identities,
         ),
+        disposition: input.disposition.and_then(|given| fields.read("disposition", given)),
+        disposition_reason: input
+            .disposition_reason
+            .and_then(|raw| fields.read("disposition_reason", DispositionReason::parse(&raw))),
     };
     fields.finish()?;
     Ok(patch)

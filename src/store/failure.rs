@@ -37,6 +37,13 @@ impl Failure {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        let error = match error {
+            sqlx::Error::Decode(cause) => match cause.downcast() {
+                Ok(inconsistent) => return Self::Inconsistent(*inconsistent),
+                Err(other) => sqlx::Error::Decode(other),
+            },
+            other => other,
+        };
         if is_passing(&error) { Self::Unavailable(Box::new(error)) } else { Self::Internal(Box::new(error)) }
     }
 }

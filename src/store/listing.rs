@@ -8,8 +8,8 @@
 use uuid::Uuid;
 
 use crate::domain::{
-    AlertFilter, AlertQuery, Assignee, EntityId, EntityType, OrganizationId, Person, Severity, SortOrder,
-    StatusClass, StatusKey, TimeRange, Timestamp,
+    AlertFilter, AlertQuery, Assignee, Disposition, EntityId, EntityType, OrganizationId, Person, Severity,
+    SortOrder, StatusClass, StatusKey, TimeRange, Timestamp,
 };
 
 /// A piece of a statement: text of our own, or a value that is bound and never becomes text.
@@ -106,6 +106,7 @@ enum Driver<'q> {
     /// Few alerts change within the time that somebody asks about; these are gathered and sorted. Gathered first, lest a
     /// database follow the order of lists instead, past all that did not change.
     UpdatedAfter(Timestamp),
+    Dispositions(&'q [Disposition], Vec<StatusClass>),
     Statuses(&'q [StatusKey]),
     Severities(&'q [Severity], Vec<StatusClass>),
     Types(&'q [EntityType], Vec<StatusClass>),
@@ -127,6 +128,9 @@ fn drive(filter: &AlertFilter) -> (Driver<'_>, AlertFilter) {
     } else if let Some(after) = filter.updated.after {
         residual.updated.after = None;
         Driver::UpdatedAfter(after)
+    } else if !filter.dispositions.is_empty() {
+        residual.dispositions.clear();
+        Driver::Dispositions(&filter.dispositions, take_classes(&mut residual))
     } else if !filter.statuses.is_empty() {
         residual.statuses.clear();
         Driver::Statuses(&filter.statuses)
@@ -188,6 +192,15 @@ impl Driver<'_> {
                 .iter()
                 .map(|key| (" AND d.status = ", Part::Text(key.to_string())))
                 .map(|condition| Branch::on_alerts("alerts_by_status", vec![condition]))
+                .collect(),
+            Self::Dispositions(dispositions, classes) => dispositions
+                .iter()
+                .flat_map(|disposition| {
+                    let value = || Part::Code(disposition.code());
+                    by_class(classes, "alerts_by_disposition", " AND d.disposition = ", value)
+                })
+                // Alerts without disposition are left out likewise.
+                .map(|branch| Branch { fixed: " AND d.disposition <> 0", ..branch })
                 .collect(),
             Self::Severities(severities, classes) => severities
                 .iter()
@@ -290,6 +303,8 @@ fn residual_checks(residual: &AlertFilter, organization: OrganizationId, alert: 
     checks.any_of(".status_class IN (", residual.status_classes.iter().map(|class| Part::Code(class.code())));
     checks.any_of(".type IN (", residual.types.iter().map(|kind| Part::Code(kind.code())));
     checks.any_of(".severity IN (", residual.severities.iter().map(|severity| Part::Code(severity.code())));
+    let dispositions = residual.dispositions.iter().map(|disposition| Part::Code(disposition.code()));
+    checks.any_of(".disposition IN (", dispositions);
     checks.any_of(".assigned_to IN (", residual.assigned_to.iter().map(|to| Part::Text(to.to_string())));
     checks.compare(".updated_at > ", residual.updated.after);
     checks.compare(".updated_at < ", residual.updated.before);

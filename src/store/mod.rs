@@ -1,7 +1,9 @@
 //! What the service asks of a database, and the promises every backend keeps.
 
+mod answers;
 pub mod connect;
 mod failure;
+mod known;
 mod listing;
 pub mod postgres;
 mod rows;
@@ -12,10 +14,13 @@ mod statements;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Alert, AlertPatch, AlertQuery, AlertStatus, AnomalyId, ApiKey, ChangeContext, Invalid, KeyDigest, KeyId,
-    NewAlert, NewStatus, Organization, OrganizationId, Page, PageSize, StatusKey, StatusOrigin, StatusPatch,
-    Timestamp,
+    Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
+    ChangeContext, Changed, Head, KeyDigest, KeyId, NewStatus, Organization, OrganizationId, Page, PageSize,
+    Refusal, StatusKey, StatusOrigin, StatusPatch, Timestamp,
 };
+
+/// For how long an intended change is remembered: a repeat within this time gets the first answer.
+pub const REMEMBERED: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 /// A database behind the service.
 ///
@@ -28,35 +33,77 @@ use crate::domain::{
 /// answer, trying again may help) and [`StoreError::Internal`] (anything else; a bug or a damaged database).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Makes an alert with version 1, made and last changed at `change.at`.
+    /// Changes one alert, or makes it, as [`crate::domain::decide`] decides from what stands in the transaction: two
+    /// changes at once both take effect where they touch different fields. What changes is written together with its
+    /// event, whose position and hash follow the organization's head, and with the answer under its idempotency key.
+    /// All changes of an organization happen one after the other, in the order of their positions.
+    ///
+    /// A repeat of an intended change that is remembered changes nothing and answers what was answered first; repeats
+    /// at the same moment wait for it.
     ///
     /// # Errors
-    /// [`StoreError::UnknownStatus`] when the organization has no such status, also when it is deleted meanwhile.
-    async fn flag(&self, alert: NewAlert, change: &ChangeContext) -> Result<Alert, StoreError>;
-
-    /// Applies `patch` to the alert as it stands in the transaction, so that two updates at once both take effect
-    /// where they touch different fields. Writes only when something changes.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::UnknownStatus`] when the organization has no such status, also when it
-    /// is deleted meanwhile; [`StoreError::Rule`] when the patch makes an alert that breaks a rule.
-    async fn update_alert(
-        &self,
-        organization: OrganizationId,
-        id: AnomalyId,
-        patch: &AlertPatch,
-        change: &ChangeContext,
-    ) -> Result<Alert, StoreError>;
+    /// [`StoreError::Refused`]; [`StoreError::UnknownStatus`] also when the status is deleted meanwhile;
+    /// [`StoreError::KeyReused`] when another change is remembered under the idempotency key. Nothing is remembered of a
+    /// change that failed.
+    async fn change_alert(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError>;
 
     /// Reads an alert, or `None` when the organization has no such alert.
     async fn alert(&self, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError>;
 
     /// Reads one page of alerts, ordered by `created_at` and then by id, which never change: an alert that stood when
     /// the first page was read, and matches all along, is on exactly one page. A page ends early where it would weigh
-    /// more than [`crate::domain::PageBuilder::MAX_WEIGHT`]. The total is counted at about the same moment.
+    /// more than [`crate::domain::page::MAX_PAGE_WEIGHT`]. The total is counted at about the same moment.
     async fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError>;
 
+    /// Reads one page of the organization's feed: the events after `position`, in order, without gaps. A page ends early
+    /// like one of alerts.
+    async fn events(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<AlertEvent>, StoreError>;
+
+    /// Reads one page of an alert's history: the events after `sequence`, oldest first. It is empty where there is no
+    /// such alert.
+    async fn alert_events(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+        sequence: i64,
+        size: PageSize,
+    ) -> Result<Page<AlertEvent>, StoreError>;
+
+    /// Reads where the organization's feed ends, or `None` when there is no such organization.
+    async fn head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError>;
+
+    /// The positions of the events that say they follow the event with this hash; at most one in a sound feed. Reads the
+    /// whole feed: it is for finding out what is wrong with one that is not.
+    async fn positions_following(
+        &self,
+        organization: OrganizationId,
+        hash: ChainHash,
+    ) -> Result<Vec<i64>, StoreError>;
+
+    /// Reads alerts in the order of their ids, after the id `after`: for passing over all of them.
+    async fn alerts_after(
+        &self,
+        organization: OrganizationId,
+        after: Option<AnomalyId>,
+        size: PageSize,
+    ) -> Result<Page<Alert>, StoreError>;
+
+    /// Some alerts that have no history yet, of any organization: they were made by a version that kept none.
+    async fn alerts_without_history(&self) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError>;
+
+    /// Forgets intended changes that are no longer remembered at `at`, some hundreds at a time, so that no writer waits
+    /// long; tells how many.
+    async fn forget_changes(&self, at: Timestamp) -> Result<u64, StoreError>;
+
     /// Adds a status.
+    ///
+    /// Of this and the other changes of statuses, repeats of an intended change are treated as
+    /// [`Self::change_alert`] treats them.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when the organization has a status with that key, built-in or not.
@@ -65,7 +112,7 @@ pub trait Store: Send + Sync + 'static {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError>;
+    ) -> Result<Answer<AlertStatus>, StoreError>;
 
     /// Reads one page of the organization's statuses of one origin, in the byte order of their keys, after the key
     /// `after`.
@@ -94,7 +141,7 @@ pub trait Store: Send + Sync + 'static {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError>;
+    ) -> Result<Answer<AlertStatus>, StoreError>;
 
     /// Deletes a status that no alert uses.
     ///
@@ -106,13 +153,23 @@ pub trait Store: Send + Sync + 'static {
         organization: OrganizationId,
         key: &StatusKey,
         change: &ChangeContext,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Answer<()>, StoreError>;
 
     /// Adds an organization with its built-in statuses.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] when there is an organization of that name.
     async fn create_organization(&self, organization: &Organization) -> Result<(), StoreError>;
+
+    /// Sets what an organization demands before closing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    async fn require_disposition(
+        &self,
+        organization: OrganizationId,
+        required: bool,
+    ) -> Result<Organization, StoreError>;
 
     /// Reads all organizations, oldest first.
     async fn organizations(&self) -> Result<Vec<Organization>, StoreError>;
@@ -170,15 +227,38 @@ pub enum StoreError {
     /// So many alerts use the status.
     #[error("{0} alert(s) use the status")]
     InUse(i64),
-    /// The change would make something that breaks a rule which only the stored state tells.
-    #[error("{0}")]
-    Rule(Invalid),
+    /// What is stored does not allow the change.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// Another change is remembered under the idempotency key.
+    #[error("the idempotency key names another change")]
+    KeyReused,
+    /// A stored row makes no sense.
+    #[error(transparent)]
+    Inconsistent(#[from] Inconsistent),
     /// The database does not answer.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else.
     #[error("unexpected database error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// The failure of a change in an organization that does not exist: it has no status and no alert.
+    fn no_organization(change: &AlertChange) -> Self {
+        change.status().map_or(Self::NotFound, |status| Self::UnknownStatus(status.clone()))
+    }
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::NotFound,
+            Refusal::UnknownStatus(key) => Self::UnknownStatus(key),
+            other => Self::Refused(other),
+        }
+    }
 }
 
 /// A stored row that makes no sense: somebody else wrote it, or it is damaged.
@@ -193,10 +273,4 @@ pub struct Inconsistent {
     pub row: String,
     /// What is wrong with it.
     pub problem: String,
-}
-
-impl From<Inconsistent> for StoreError {
-    fn from(inconsistent: Inconsistent) -> Self {
-        Self::Internal(Box::new(inconsistent))
-    }
 }

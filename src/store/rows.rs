@@ -2,18 +2,22 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio_stream::{Stream, StreamExt};
 use uuid::Uuid;
 
 use super::{Inconsistent, StoreError};
 use crate::domain::{
-    AffectedEntities, Alert, AlertStatus, AnomalyId, ApiKey, Assignee, Colour, Description, EntityId,
-    EntityType, KeyDigest, KeyId, Metadata, Name, Organization, OrganizationId, Page, PageBuilder, PageSize,
-    Person, Scope, Scopes, Severity, StatusClass, StatusKey, Timestamp, Title,
+    Actor, AffectedEntities, Alert, AlertEvent, AlertStatus, AnomalyId, ApiKey, Assignee, ChainHash, Colour,
+    DedupKey, Description, Disposition, DispositionReason, EntityId, EntityType, EventId, EventType,
+    FieldChange, IdempotencyKey, KeyDigest, KeyId, Metadata, Name, Note, Organization, OrganizationId, Page,
+    PageBuilder, PageSize, Person, Scope, Scopes, Severity, StatusClass, StatusKey, Timestamp, Title,
+    Weighed, text::words,
 };
 
-/// A row of `alerts`.
+/// A row of `alerts`. Also how an alert is kept in the answer to a change that may be repeated.
+#[derive(Serialize, Deserialize)]
 pub struct AlertRow {
     pub organization_id: Uuid,
     pub anomaly_id: Uuid,
@@ -32,6 +36,15 @@ pub struct AlertRow {
     pub version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub disposition: i16,
+    pub disposition_reason: String,
+    pub closed_at: Option<Timestamp>,
+    pub closed_by: Option<Value>,
+    pub dedup_key: Option<String>,
+    pub occurrence_count: i64,
+    pub last_occurred_at: Timestamp,
+    pub previous_anomaly_id: Option<Uuid>,
+    pub sequence: i64,
 }
 
 /// The columns of an [`AlertRow`] of the table alias `a`, in the order in which both stores read them.
@@ -39,7 +52,8 @@ macro_rules! alert_columns {
     () => {
         "a.organization_id, a.anomaly_id, a.title, a.description, a.type, a.status, a.status_class, a.severity, \
          a.assigned_to, a.escalated_to, a.affected_balances, a.affected_transactions, a.affected_identities, \
-         a.metadata, a.version, a.created_at, a.updated_at"
+         a.metadata, a.version, a.created_at, a.updated_at, a.disposition, a.disposition_reason, a.closed_at, \
+         a.closed_by, a.dedup_key, a.occurrence_count, a.last_occurred_at, a.previous_anomaly_id, a.sequence"
     };
 }
 pub(in crate::store) use alert_columns;
@@ -47,17 +61,64 @@ pub(in crate::store) use alert_columns;
 /// The columns of an [`AlertRow`], for statements that are composed.
 pub const ALERT_COLUMNS: &str = alert_columns!();
 
-/// Reads rows until the page is full; what follows is never held.
-pub async fn take_page(
-    mut rows: impl Stream<Item = Result<AlertRow, sqlx::Error>> + Unpin,
+/// The failure to decode a row, with the row that it is.
+pub fn undecodable(table: &'static str, row: impl fmt::Display, error: &sqlx::Error) -> sqlx::Error {
+    let (row, problem) = (row.to_string(), error.to_string());
+    sqlx::Error::Decode(Box::new(Inconsistent { table, column: "a column", row, problem }))
+}
+
+/// Reads rows until the page is full; what follows is never held. Before a row that makes no sense the page ends, and the
+/// next one fails.
+pub async fn take_page<Row, T>(
+    mut rows: impl Stream<Item = Result<Row, sqlx::Error>> + Unpin,
     size: PageSize,
-) -> Result<Page<Alert>, StoreError> {
+) -> Result<Page<T>, StoreError>
+where
+    T: TryFrom<Row, Error = Inconsistent> + Weighed,
+{
     let mut page = PageBuilder::new(size);
     while !page.is_full() {
         let Some(row) = rows.next().await else { break };
-        page.push(Alert::try_from(row?)?);
+        match row.map_err(StoreError::from).and_then(|row| Ok(T::try_from(row)?)) {
+            Ok(entry) => page.push(entry),
+            Err(StoreError::Inconsistent(_)) if page.end_early() => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(page.finish())
+}
+
+impl From<&Alert> for AlertRow {
+    fn from(alert: &Alert) -> Self {
+        Self {
+            organization_id: alert.organization_id.uuid(),
+            anomaly_id: alert.id.uuid(),
+            title: alert.title.as_str().to_owned(),
+            description: alert.description.as_str().to_owned(),
+            kind: alert.kind.code(),
+            status: alert.status.as_str().to_owned(),
+            status_class: alert.status_class.code(),
+            severity: alert.severity.code(),
+            assigned_to: alert.assigned_to.as_str().to_owned(),
+            escalated_to: words(&alert.escalated_to),
+            affected_balances: words(&alert.entities.balances),
+            affected_transactions: words(&alert.entities.transactions),
+            affected_identities: words(&alert.entities.identities),
+            metadata: alert.metadata.as_map().clone(),
+            version: alert.version,
+            created_at: alert.created_at,
+            updated_at: alert.updated_at,
+            disposition: alert.disposition.code(),
+            disposition_reason: alert.disposition_reason.as_str().to_owned(),
+            closed_at: alert.closed_at,
+            closed_by: alert.closed_by.as_ref().map(Actor::to_json),
+            dedup_key: alert.dedup_key.as_ref().map(ToString::to_string),
+            occurrence_count: alert.occurrence_count,
+            last_occurred_at: alert.last_occurred_at,
+            previous_anomaly_id: alert.previous_anomaly_id.map(AnomalyId::uuid),
+            sequence: alert.sequence,
+        }
+    }
 }
 
 impl TryFrom<AlertRow> for Alert {
@@ -91,6 +152,20 @@ impl TryFrom<AlertRow> for Alert {
             assigned_to: cell.read("assigned_to", Assignee::parse(&row.assigned_to))?,
             escalated_to: cell.list("escalated_to", &row.escalated_to, Person::parse)?,
             metadata: cell.read("metadata", Metadata::parse(row.metadata))?,
+            disposition: cell.known(
+                "disposition",
+                Disposition::from_code(row.disposition),
+                row.disposition,
+            )?,
+            disposition_reason: cell
+                .read("disposition_reason", DispositionReason::parse(&row.disposition_reason))?,
+            closed_at: row.closed_at,
+            closed_by: row.closed_by.map(|actor| cell.read("closed_by", parse_actor(&actor))).transpose()?,
+            dedup_key: cell.read("dedup_key", row.dedup_key.as_deref().map(DedupKey::parse).transpose())?,
+            occurrence_count: row.occurrence_count,
+            last_occurred_at: row.last_occurred_at,
+            previous_anomaly_id: row.previous_anomaly_id.map(AnomalyId::from_uuid),
+            sequence: row.sequence,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -98,7 +173,84 @@ impl TryFrom<AlertRow> for Alert {
     }
 }
 
-/// A row of `alert_statuses`.
+/// Reads an actor as [`Actor::to_json`] writes it.
+fn parse_actor(actor: &Value) -> Result<Actor, String> {
+    let text = |name: &str| actor[name].as_str();
+    let refused = || "is no actor".to_owned();
+    let key_id = text("key_id").and_then(|id| KeyId::parse(id).ok()).ok_or_else(refused)?;
+    let key_name = text("key_name").and_then(|name| Name::parse(name).ok()).ok_or_else(refused)?;
+    let on_behalf_of = text("on_behalf_of").map(Person::parse).transpose().map_err(|_| refused())?;
+    Ok(Actor { key_id, key_name, on_behalf_of })
+}
+
+/// A row of `alert_events`.
+pub struct EventRow {
+    pub organization_id: Uuid,
+    pub position: i64,
+    pub anomaly_id: Uuid,
+    pub sequence: i64,
+    pub event_id: Uuid,
+    pub kind: i16,
+    pub key_id: Uuid,
+    pub key_name: String,
+    pub on_behalf_of: Option<String>,
+    pub changes: String,
+    pub note: String,
+    pub request_id: String,
+    pub idempotency_key: Option<String>,
+    pub created_at: Timestamp,
+    pub previous_hash: Vec<u8>,
+    pub hash: Vec<u8>,
+}
+
+/// The columns of an [`EventRow`], in the order in which both stores read them.
+macro_rules! event_columns {
+    () => {
+        "organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, on_behalf_of, changes, \
+         note, request_id, idempotency_key, created_at, previous_hash, hash"
+    };
+}
+pub(in crate::store) use event_columns;
+
+impl TryFrom<EventRow> for AlertEvent {
+    type Error = Inconsistent;
+
+    fn try_from(row: EventRow) -> Result<Self, Inconsistent> {
+        let id = EventId::from_uuid(row.event_id);
+        let cell = Cell { table: "alert_events", row: &id };
+        let actor = Actor {
+            key_id: KeyId::from_uuid(row.key_id),
+            key_name: cell.read("key_name", Name::parse(&row.key_name))?,
+            on_behalf_of: cell
+                .read("on_behalf_of", row.on_behalf_of.as_deref().map(Person::parse).transpose())?,
+        };
+        let key = row.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
+        Ok(Self {
+            id,
+            organization_id: OrganizationId::from_uuid(row.organization_id),
+            position: row.position,
+            anomaly_id: AnomalyId::from_uuid(row.anomaly_id),
+            sequence: row.sequence,
+            kind: cell.known("type", EventType::from_code(row.kind), row.kind)?,
+            actor,
+            changes: cell.read("changes", FieldChange::parse_list(&row.changes))?,
+            note: cell.read("note", Note::parse(&row.note))?,
+            request_id: row.request_id,
+            idempotency_key: cell.read("idempotency_key", key)?,
+            created_at: row.created_at,
+            previous_hash: cell.read("previous_hash", chain_hash(row.previous_hash))?,
+            hash: cell.read("hash", chain_hash(row.hash))?,
+        })
+    }
+}
+
+/// Reads a stored digest.
+pub fn chain_hash(bytes: Vec<u8>) -> Result<ChainHash, &'static str> {
+    bytes.try_into().map(ChainHash).map_err(|_| "is not 32 bytes")
+}
+
+/// A row of `alert_statuses`. Also how a status is kept in the answer to a change that may be repeated.
+#[derive(Serialize, Deserialize)]
 pub struct StatusRow {
     pub organization_id: Uuid,
     pub key: String,
@@ -107,6 +259,20 @@ pub struct StatusRow {
     pub class: i16,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl From<&AlertStatus> for StatusRow {
+    fn from(status: &AlertStatus) -> Self {
+        Self {
+            organization_id: status.organization_id.uuid(),
+            key: status.key.as_str().to_owned(),
+            name: status.name.as_str().to_owned(),
+            colour: status.colour.as_str().to_owned(),
+            class: status.class.code(),
+            created_at: status.created_at,
+            updated_at: status.updated_at,
+        }
+    }
 }
 
 impl TryFrom<StatusRow> for AlertStatus {
@@ -130,6 +296,7 @@ impl TryFrom<StatusRow> for AlertStatus {
 pub struct OrganizationRow {
     pub organization_id: Uuid,
     pub name: String,
+    pub require_disposition: bool,
     pub created_at: Timestamp,
 }
 
@@ -139,7 +306,12 @@ impl TryFrom<OrganizationRow> for Organization {
     fn try_from(row: OrganizationRow) -> Result<Self, Inconsistent> {
         let id = OrganizationId::from_uuid(row.organization_id);
         let cell = Cell { table: "organizations", row: &id };
-        Ok(Self { id, name: cell.read("name", Name::parse(&row.name))?, created_at: row.created_at })
+        Ok(Self {
+            id,
+            name: cell.read("name", Name::parse(&row.name))?,
+            requires_disposition: row.require_disposition,
+            created_at: row.created_at,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use redflag::grpc::pb::{
     Alert, FlagEntityRequest, ListAlertsRequest, UpdateAlertRequest, alert_service_client::AlertServiceClient,
 };
+use redflag::{app::open_service, store::schema::OnOlderSchema};
 use rstest::rstest;
 use tonic::transport::Channel;
 
@@ -44,7 +45,7 @@ async fn keep_writing(mut client: AlertServiceClient<Channel>, caller: String, a
         acknowledged.lock().unwrap().insert(alert.anomaly_id.clone(), alert.clone());
         let change =
             Alert { anomaly_id: alert.anomaly_id, status: "INVESTIGATING".to_owned(), ..Default::default() };
-        let change = UpdateAlertRequest { alert: Some(change), update_mask: None };
+        let change = UpdateAlertRequest { alert: Some(change), update_mask: None, ..Default::default() };
         let Ok(updated) = client.update_alert(keyed(change)).await else { return };
         let alert = updated.into_inner().alert.unwrap();
         acknowledged.lock().unwrap().insert(alert.anomaly_id.clone(), alert);
@@ -123,4 +124,13 @@ async fn what_was_acknowledged_survives_kill_nine(#[case] kind: DatabaseKind) {
         assert!(found.version > alert.version || found == alert, "{found:?} is not {alert:?}");
     }
     check_whole(&mut client, &stored).await;
+    check_history(database.url()).await;
+}
+
+/// The feed has no gap, and every alert is what its history says: no event without its change, no change without its event.
+async fn check_history(database_url: &str) {
+    let service = open_service(database_url, OnOlderSchema::Refuse).await.unwrap();
+    let organization = service.find_organization(None).await.unwrap().id;
+    let verified = service.verify(organization, 1, &mut |_, _| {}).await.unwrap();
+    assert_eq!(verified.events, verified.head.position);
 }

@@ -4,7 +4,7 @@ use std::{net::TcpListener, time::Duration};
 
 use redflag::{
     app::App,
-    grpc::pb::{FlagEntityRequest, ListAlertsRequest},
+    grpc::pb::{FlagEntityRequest, ListAlertsRequest, ListEventsRequest},
     store::schema::OnOlderSchema,
 };
 use rstest::rstest;
@@ -50,13 +50,13 @@ async fn an_older_or_newer_schema_is_refused_with_both_versions(#[case] kind: Da
     let database = TestDatabase::create(kind).await;
     let refuse = |config: &mut redflag::app::Config| config.on_older = OnOlderSchema::Refuse;
     let told = start_error(database.url(), refuse).await;
-    assert!(told.contains("is version 0, this redflag needs 1: run `redflag migrate`"), "{told}");
+    assert!(told.contains("is version 0, this redflag needs 2: run `redflag migrate`"), "{told}");
     let database = TestApp::start_with(database, |_| {}).await.stop().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  VALUES (99, 'from the future', true, '', 0)";
     database.execute(newer).await;
     let told = start_error(database.url(), |_| {}).await;
-    assert!(told.contains("is version 99, newer than the 1 this redflag knows"), "{told}");
+    assert!(told.contains("is version 99, newer than the 2 this redflag knows"), "{told}");
 }
 
 #[rstest]
@@ -74,6 +74,33 @@ async fn what_was_flagged_is_there_after_a_restart(#[case] kind: DatabaseKind) {
     let app = TestApp::start_with(app.stop().await, |_| {}).await;
     let list = app.alerts().list_alerts(keyed(ListAlertsRequest::default())).await.unwrap();
     assert_eq!(list.into_inner().alerts, [made]);
+}
+
+#[rstest]
+#[case::sqlite(DatabaseKind::Sqlite)]
+#[case::postgres(DatabaseKind::Postgres)]
+#[tokio::test]
+async fn the_history_goes_on_and_repeats_are_known_after_a_restart(#[case] kind: DatabaseKind) {
+    let request = |request_id: &str| {
+        keyed(FlagEntityRequest {
+            entity_id: "bln_1".to_owned(),
+            description: "Something is off.".to_owned(),
+            dedup_key: "k".to_owned(),
+            request_id: request_id.to_owned(),
+            ..Default::default()
+        })
+    };
+    let app = TestApp::start(kind).await;
+    let made = app.alerts().flag_entity(request("one")).await.unwrap().into_inner();
+    let app = TestApp::start_with(app.stop().await, |_| {}).await;
+    let again = app.alerts().flag_entity(request("one")).await.unwrap();
+    assert_eq!(again.metadata().get("idempotency-replayed").unwrap(), "true");
+    assert_eq!(again.into_inner(), made);
+    let folded = app.alerts().flag_entity(request("two")).await.unwrap().into_inner();
+    assert!(folded.deduplicated && folded.alert.unwrap().occurrence_count == 2);
+    let feed =
+        app.audit().list_events(keyed(ListEventsRequest::default())).await.unwrap().into_inner().events;
+    assert_eq!((feed.len(), &feed[1].previous_hash), (2, &feed[0].hash));
 }
 
 #[tokio::test]

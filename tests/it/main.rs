@@ -20,3 +20,5 @@ mod parity;
 mod store;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod twins;

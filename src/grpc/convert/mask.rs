@@ -2,7 +2,7 @@
 
 use prost_types::FieldMask;
 
-use super::{super::pb, metadata, severity};
+use super::{super::pb, circumstances, disposition, metadata, severity};
 use crate::{
     domain::{Invalid, invalid::quoted},
     error::Violation,
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The fields of an alert that a mask may name.
-const ALERT_FIELDS: [&str; 10] = [
+const ALERT_FIELDS: [&str; 12] = [
     "title",
     "description",
     "status",
@@ -21,6 +21,8 @@ const ALERT_FIELDS: [&str; 10] = [
     "affected_balances",
     "affected_identities",
     "affected_transactions",
+    "disposition",
+    "disposition_reason",
 ];
 
 /// The fields of a status that a mask may name.
@@ -51,6 +53,9 @@ pub fn update_input(message: pb::UpdateAlertRequest) -> UpdateInput {
         affected_balances: list("affected_balances", alert.affected_balances),
         affected_transactions: list("affected_transactions", alert.affected_transactions),
         affected_identities: list("affected_identities", alert.affected_identities),
+        disposition: wants("disposition", alert.disposition != 0).then(|| disposition(alert.disposition)),
+        disposition_reason: text("disposition_reason", alert.disposition_reason),
+        circumstances: circumstances(message.note, message.request_id, message.expected_version),
         refused,
     }
 }
@@ -67,6 +72,7 @@ pub fn status_update_input(message: pb::UpdateAlertStatusRequest) -> StatusUpdat
         key: status.key,
         name: text("name", status.name),
         colour: text("colour", status.colour),
+        request_id: Some(message.request_id),
         refused,
     }
 }
@@ -91,7 +97,11 @@ mod tests {
 
     fn update(alert: pb::Alert, paths: &[&str]) -> UpdateInput {
         let mask = FieldMask { paths: paths.iter().map(ToString::to_string).collect() };
-        update_input(pb::UpdateAlertRequest { alert: Some(alert), update_mask: Some(mask) })
+        update_input(pb::UpdateAlertRequest {
+            alert: Some(alert),
+            update_mask: Some(mask),
+            ..Default::default()
+        })
     }
 
     #[test]

@@ -34,7 +34,8 @@ fn number_to_json(number: f64) -> Given<Number> {
         .ok_or_else(|| Invalid::new(format!("must hold only finite numbers, has {number}")))
 }
 
-fn value_from_json(value: &Value) -> Proto {
+/// A JSON value as a message.
+pub fn value_from_json(value: &Value) -> Proto {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
         Value::Bool(bool) => Kind::BoolValue(*bool),

@@ -10,8 +10,13 @@ use chrono::DateTime;
 
 use super::pb;
 use crate::{
-    domain::{AlertFilter, EntityType, Invalid, Severity, SortOrder, StatusClass, Timestamp, clock},
-    service::{FlagInput, Given, ListInput, NewStatusInput},
+    domain::{
+        AlertFilter, Disposition, EntityType, Invalid, Severity, SortOrder, StatusClass, Timestamp, clock,
+    },
+    service::{
+        AlertEventsInput, Circumstances, EscalateInput, EventsInput, FlagInput, Given, ListInput,
+        NewStatusInput,
+    },
 };
 
 /// What a caller says when flagging an entity.
@@ -26,6 +31,43 @@ pub fn flag_input(message: pb::FlagEntityRequest) -> FlagInput {
         assigned_to: message.assigned_to,
         escalated_to: message.escalated_to,
         metadata: metadata::to_json(message.metadata.unwrap_or_default()),
+        dedup_key: Some(message.dedup_key),
+        circumstances: circumstances(message.note, message.request_id, 0),
+    }
+}
+
+/// Whom a caller wants an alert escalated to.
+pub fn escalate_input(message: pb::EscalateAlertRequest) -> EscalateInput {
+    EscalateInput {
+        anomaly_id: message.anomaly_id,
+        to: message.to,
+        circumstances: circumstances(message.note, message.request_id, message.expected_version),
+    }
+}
+
+/// What a caller says about a change; version 0 is any.
+fn circumstances(note: String, request_id: String, expected_version: i64) -> Circumstances {
+    let expected_versions = (expected_version != 0).then(|| vec![expected_version]);
+    Circumstances { note, request_id: Some(request_id), expected_versions }
+}
+
+/// Whose history a caller wants to read.
+pub fn alert_events_input(message: pb::ListAlertEventsRequest) -> AlertEventsInput {
+    AlertEventsInput {
+        anomaly_id: message.anomaly_id,
+        page_size: Ok(Some(message.page_size.into())),
+        page_token: message.page_token,
+        refused: Vec::new(),
+    }
+}
+
+/// Which part of the feed a caller wants to read.
+pub fn events_input(message: pb::ListEventsRequest) -> EventsInput {
+    EventsInput {
+        after: Ok(Some(message.after)),
+        page_size: Ok(Some(message.page_size.into())),
+        page_token: message.page_token,
+        refused: Vec::new(),
     }
 }
 
@@ -36,6 +78,7 @@ pub fn list_input(message: pb::ListAlertsRequest) -> ListInput {
         status_classes: all(&message.status_classes, given_class),
         types: all(&message.types, given_type),
         severities: all(&message.severities, given_severity),
+        dispositions: all(&message.dispositions, given_disposition),
         assigned_to: message.assigned_to,
         escalated_to: Some(message.escalated_to),
         entity_ids: message.entity_ids,
@@ -57,7 +100,13 @@ pub fn new_status_input(message: pb::CreateAlertStatusRequest) -> NewStatusInput
         0 => Ok(None),
         class => given_class(class).map(Some),
     };
-    NewStatusInput { name: message.name, colour: message.colour, key: Some(message.key), class }
+    NewStatusInput {
+        name: message.name,
+        colour: message.colour,
+        key: Some(message.key),
+        class,
+        request_id: Some(message.request_id),
+    }
 }
 
 fn all<T>(numbers: &[i32], read: fn(i32) -> Given<T>) -> Given<Vec<T>> {
@@ -76,6 +125,16 @@ fn severity(number: i32) -> Given<Severity> {
 fn given_severity(number: i32) -> Given<Severity> {
     let known = i16::try_from(number).ok().filter(|&code| code != 0).and_then(Severity::from_code);
     known.ok_or_else(|| unknown("Severity", number))
+}
+
+fn disposition(number: i32) -> Given<Disposition> {
+    if number == 0 { Ok(Disposition::Unspecified) } else { given_disposition(number) }
+}
+
+/// A disposition where the unspecified one makes no sense.
+fn given_disposition(number: i32) -> Given<Disposition> {
+    let known = i16::try_from(number).ok().filter(|&code| code != 0).and_then(Disposition::from_code);
+    known.ok_or_else(|| unknown("Disposition", number))
 }
 
 fn given_class(number: i32) -> Given<StatusClass> {
@@ -110,12 +169,23 @@ fn instant(timestamp: prost_types::Timestamp) -> Given<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::EventType;
 
     #[test]
     fn enum_numbers_are_the_codes_that_stores_keep() {
         for (code, word) in [(1, "LOW"), (2, "MEDIUM"), (3, "HIGH"), (4, "CRITICAL")] {
             assert_eq!(given_severity(code).unwrap().word().unwrap().to_uppercase(), word);
             assert_eq!(pb::Severity::try_from(code).unwrap().as_str_name(), format!("SEVERITY_{word}"));
+        }
+        for disposition in Disposition::GIVEN {
+            let name = format!("DISPOSITION_{}", disposition.word().unwrap().to_uppercase());
+            let number = i32::from(disposition.code());
+            assert_eq!(pb::Disposition::try_from(number).unwrap().as_str_name(), name);
+        }
+        for kind in EventType::ALL {
+            let name = format!("ALERT_EVENT_TYPE_{}", kind.as_str());
+            let number = i32::from(kind.code());
+            assert_eq!(pb::AlertEventType::try_from(number).unwrap().as_str_name(), name);
         }
         for class in StatusClass::ALL {
             let name = format!("STATUS_CLASS_{}", class.as_str().to_uppercase());

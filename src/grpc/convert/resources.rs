@@ -3,7 +3,9 @@
 use prost_types::Timestamp as Proto;
 
 use super::{super::pb, metadata};
-use crate::domain::{Alert, AlertStatus, Timestamp, text::words};
+use crate::domain::{
+    Actor, Alert, AlertEvent, AlertStatus, DedupKey, FieldChange, Person, Timestamp, text::words,
+};
 
 impl From<Alert> for pb::Alert {
     fn from(alert: Alert) -> Self {
@@ -25,6 +27,14 @@ impl From<Alert> for pb::Alert {
             severity: alert.severity.code().into(),
             metadata: Some(metadata::from_json(alert.metadata.as_map())),
             version: alert.version,
+            disposition: alert.disposition.code().into(),
+            disposition_reason: alert.disposition_reason.into_string(),
+            closed_at: alert.closed_at.map(instant),
+            closed_by: alert.closed_by.map(pb::Actor::from),
+            dedup_key: alert.dedup_key.map(DedupKey::into_string).unwrap_or_default(),
+            occurrence_count: alert.occurrence_count,
+            last_occurred_at: Some(instant(alert.last_occurred_at)),
+            previous_anomaly_id: alert.previous_anomaly_id.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }
@@ -39,6 +49,47 @@ impl From<AlertStatus> for pb::AlertStatus {
             created_at: Some(instant(status.created_at)),
             updated_at: Some(instant(status.updated_at)),
             class: status.class.code().into(),
+        }
+    }
+}
+
+impl From<Actor> for pb::Actor {
+    fn from(actor: Actor) -> Self {
+        Self {
+            key_id: actor.key_id.to_string(),
+            key_name: actor.key_name.into_string(),
+            on_behalf_of: actor.on_behalf_of.map(Person::into_string),
+        }
+    }
+}
+
+impl From<AlertEvent> for pb::AlertEvent {
+    fn from(event: AlertEvent) -> Self {
+        Self {
+            event_id: event.id.to_string(),
+            organization_id: event.organization_id.to_string(),
+            position: event.position,
+            anomaly_id: event.anomaly_id.to_string(),
+            sequence: event.sequence,
+            r#type: event.kind.code().into(),
+            actor: Some(event.actor.into()),
+            changes: event.changes.iter().map(pb::FieldChange::from).collect(),
+            note: event.note.into_string(),
+            request_id: event.request_id,
+            idempotency_key: event.idempotency_key.map(|key| key.as_str().to_owned()),
+            created_at: Some(instant(event.created_at)),
+            previous_hash: event.previous_hash.to_string(),
+            hash: event.hash.to_string(),
+        }
+    }
+}
+
+impl From<&FieldChange> for pb::FieldChange {
+    fn from(change: &FieldChange) -> Self {
+        Self {
+            field: change.field.clone(),
+            before: Some(metadata::value_from_json(&change.before)),
+            after: Some(metadata::value_from_json(&change.after)),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     store::{
         StoreError,
         listing::{self, Part},
-        rows::{ALERT_COLUMNS, take_page},
+        rows::{ALERT_COLUMNS, AlertRow, take_page},
     },
 };
 
@@ -20,7 +20,7 @@ const PREPARED: bool = false;
 impl PostgresStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
-        let rows = page_statement.build_query_as().persistent(PREPARED).fetch(&self.pool);
+        let rows = page_statement.build_query_as::<AlertRow>().persistent(PREPARED).fetch(&self.pool);
         let mut page = take_page(rows, query.size).await?;
         if query.include_total {
             let total = statement(&listing::total(query))

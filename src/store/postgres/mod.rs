@@ -1,7 +1,9 @@
 //! The store for more than one instance: PostgreSQL, or a database that speaks its protocol.
 
-mod alerts;
+mod changes;
+mod events;
 mod lists;
+mod memory;
 mod rows;
 pub mod sql;
 mod statuses;
@@ -32,6 +34,7 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// Alerts in PostgreSQL.
 pub struct PostgresStore {
     pool: PgPool,
+    turns: changes::Turns,
 }
 
 impl PostgresStore {
@@ -68,7 +71,7 @@ impl PostgresStore {
             })
             .connect_with(connect_options(url)?)
             .await?;
-        Ok(Self { pool })
+        Ok(Self { pool, turns: changes::Turns::new() })
     }
 
     /// How the schema of the database at `url` compares; changes nothing.

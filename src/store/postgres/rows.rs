@@ -2,31 +2,104 @@
 
 use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 
-use crate::store::rows::{AlertRow, KeyRow, OrganizationRow, StatusRow};
+use uuid::Uuid;
+
+use crate::{
+    domain::AnomalyId,
+    store::{
+        known::{ALERT_AT, KnownRow},
+        rows::{AlertRow, EventRow, KeyRow, OrganizationRow, StatusRow, undecodable},
+    },
+};
 
 impl FromRow<'_, PgRow> for AlertRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        // By position, in the order of `ALERT_COLUMNS`: names would be looked up for every row.
+        alert_row(row, 0)
+    }
+}
+
+/// The alert whose columns begin at `first`, in the order of `ALERT_COLUMNS`: names would be looked up for every row.
+fn alert_row(row: &PgRow, first: usize) -> Result<AlertRow, sqlx::Error> {
+    let id = AnomalyId::from_uuid(row.try_get(first + 1)?);
+    decode_alert(row, first).map_err(|error| undecodable("alerts", id, &error))
+}
+
+fn decode_alert(row: &PgRow, first: usize) -> Result<AlertRow, sqlx::Error> {
+    Ok(AlertRow {
+        organization_id: row.try_get(first)?,
+        anomaly_id: row.try_get(first + 1)?,
+        title: row.try_get(first + 2)?,
+        description: row.try_get(first + 3)?,
+        kind: row.try_get(first + 4)?,
+        status: row.try_get(first + 5)?,
+        status_class: row.try_get(first + 6)?,
+        severity: row.try_get(first + 7)?,
+        assigned_to: row.try_get(first + 8)?,
+        escalated_to: row.try_get(first + 9)?,
+        affected_balances: row.try_get(first + 10)?,
+        affected_transactions: row.try_get(first + 11)?,
+        affected_identities: row.try_get(first + 12)?,
+        metadata: row.try_get::<Json<_>, _>(first + 13)?.0,
+        version: row.try_get(first + 14)?,
+        created_at: row.try_get(first + 15)?,
+        updated_at: row.try_get(first + 16)?,
+        disposition: row.try_get(first + 17)?,
+        disposition_reason: row.try_get(first + 18)?,
+        closed_at: row.try_get(first + 19)?,
+        closed_by: row.try_get::<Option<Json<_>>, _>(first + 20)?.map(|actor| actor.0),
+        dedup_key: row.try_get(first + 21)?,
+        occurrence_count: row.try_get(first + 22)?,
+        last_occurred_at: row.try_get(first + 23)?,
+        previous_anomaly_id: row.try_get(first + 24)?,
+        sequence: row.try_get(first + 25)?,
+    })
+}
+
+impl FromRow<'_, PgRow> for KnownRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let found: Option<Uuid> = row.try_get(ALERT_AT)?;
         Ok(Self {
-            organization_id: row.try_get(0)?,
-            anomaly_id: row.try_get(1)?,
-            title: row.try_get(2)?,
-            description: row.try_get(3)?,
-            kind: row.try_get(4)?,
-            status: row.try_get(5)?,
-            status_class: row.try_get(6)?,
-            severity: row.try_get(7)?,
-            assigned_to: row.try_get(8)?,
-            escalated_to: row.try_get(9)?,
-            affected_balances: row.try_get(10)?,
-            affected_transactions: row.try_get(11)?,
-            affected_identities: row.try_get(12)?,
-            metadata: row.try_get::<Json<_>, _>(13)?.0,
-            version: row.try_get(14)?,
-            created_at: row.try_get(15)?,
-            updated_at: row.try_get(16)?,
+            position: row.try_get(0)?,
+            hash: row.try_get(1)?,
+            revision: row.try_get(2)?,
+            require_disposition: row.try_get(3)?,
+            status_class: row.try_get(4)?,
+            fingerprint: row.try_get(5)?,
+            answer: row.try_get(6)?,
+            previous: row.try_get(7)?,
+            rival: row.try_get(8)?,
+            alert: found.map(|_| alert_row(row, ALERT_AT)).transpose()?,
         })
     }
+}
+
+impl FromRow<'_, PgRow> for EventRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let position: i64 = row.try_get(1)?;
+        decode_event(row).map_err(|error| undecodable("alert_events", position, &error))
+    }
+}
+
+/// By position, in the order of `event_columns!`.
+fn decode_event(row: &PgRow) -> Result<EventRow, sqlx::Error> {
+    Ok(EventRow {
+        organization_id: row.try_get(0)?,
+        position: row.try_get(1)?,
+        anomaly_id: row.try_get(2)?,
+        sequence: row.try_get(3)?,
+        event_id: row.try_get(4)?,
+        kind: row.try_get(5)?,
+        key_id: row.try_get(6)?,
+        key_name: row.try_get(7)?,
+        on_behalf_of: row.try_get(8)?,
+        changes: row.try_get(9)?,
+        note: row.try_get(10)?,
+        request_id: row.try_get(11)?,
+        idempotency_key: row.try_get(12)?,
+        created_at: row.try_get(13)?,
+        previous_hash: row.try_get(14)?,
+        hash: row.try_get(15)?,
+    })
 }
 
 impl FromRow<'_, PgRow> for StatusRow {
@@ -48,6 +121,7 @@ impl FromRow<'_, PgRow> for OrganizationRow {
         Ok(Self {
             organization_id: row.try_get("organization_id")?,
             name: row.try_get("name")?,
+            require_disposition: row.try_get("require_disposition")?,
             created_at: row.try_get("created_at")?,
         })
     }

@@ -1,43 +1,93 @@
 //! The SQL of the PostgreSQL store.
 
-use crate::store::{rows::alert_columns, statements::statements};
+use crate::store::{
+    known::select_known,
+    rows::{alert_columns, event_columns},
+    statements::statements,
+};
+
+/// The beginning of a statement that saves a change: moves the head on, if it still is where the change was decided
+/// from; writes the event, if there is one; remembers the answer, if it was asked to. All else hangs on `head`.
+macro_rules! save_history {
+    () => {
+        "head AS (\
+            UPDATE event_heads SET position = $2, hash = $3, revision = revision + 1 \
+            WHERE organization_id = $1 AND revision = $4 RETURNING true\
+        ), event AS (\
+            INSERT INTO alert_events (organization_id, position, hash, previous_hash, event_id, anomaly_id, sequence, \
+                type, key_id, key_name, on_behalf_of, changes, note, request_id, idempotency_key, created_at) \
+            SELECT $1, $2, $3, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 \
+            FROM head WHERE $18\
+        ), memory AS (\
+            INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
+            SELECT $1, $19, $20, $21, $22 FROM head WHERE $23\
+        )"
+    };
+}
 
 statements! {
-    /// Makes an alert and what finds it, in one round trip. No row comes back when there is no such status; locking the
-    /// status waits for whoever is deleting it.
-    INSERT_ALERT = "WITH status AS (\
-            SELECT class FROM alert_statuses WHERE organization_id = $1 AND key = $6 FOR KEY SHARE\
-        ), alert AS (\
-            INSERT INTO alerts (organization_id, anomaly_id, title, description, type, status, status_class, \
-                severity, assigned_to, escalated_to, affected_balances, affected_transactions, affected_identities, \
-                metadata, version, created_at, updated_at) \
-            SELECT $1, $2, $3, $4, $5, $6, class, $7, $8, $9, $10, $11, $12, $13, 1, $14, $14 FROM status \
-            RETURNING status_class\
+    SELECT_KNOWN = select_known!("h.revision");
+    /// Writes an alert that is made, with its event, in one round trip. No row comes back where the head has another revision.
+    SAVE_NEW = concat!("WITH ", save_history!(), ", alert AS (\
+            INSERT INTO alerts (organization_id, anomaly_id, title, description, status, status_class, severity, \
+                assigned_to, escalated_to, affected_balances, affected_transactions, affected_identities, metadata, \
+                version, updated_at, disposition, disposition_reason, closed_at, closed_by, occurrence_count, \
+                last_occurred_at, sequence, created_at, type, dedup_key, previous_anomaly_id) \
+            SELECT $1, $7, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, \
+                $42, $43, $44, $45, $46, $47 FROM head\
         ), entities AS (\
             INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
-            SELECT $1, entity_id, $14, $2 FROM alert, unnest($10::text[] || $11::text[] || $12::text[]) AS entity_id\
+            SELECT $1, entity_id, $44, $7 FROM head, unnest($31::text[] || $32::text[] || $33::text[]) AS entity_id\
         ), escalations AS (\
             INSERT INTO alert_escalations (organization_id, escalated_to, created_at, anomaly_id) \
-            SELECT $1, person, $14, $2 FROM alert, unnest($9::text[]) AS person\
-        ) SELECT status_class FROM alert";
-    UPDATE_ALERT = "UPDATE alerts SET title = $3, description = $4, status = $5, status_class = $6, severity = $7, \
-        assigned_to = $8, escalated_to = $9, affected_balances = $10, affected_transactions = $11, \
-        affected_identities = $12, metadata = $13, version = $14, updated_at = $15 \
-        WHERE organization_id = $1 AND anomaly_id = $2";
+            SELECT $1, person, $44, $7 FROM head, unnest($30::text[]) AS person\
+        ) SELECT true FROM head");
+    /// Writes an alert that has changed, with its event if it has one, in one round trip. No row comes back where the
+    /// head has another revision.
+    SAVE_CHANGED = concat!("WITH ", save_history!(), ", alert AS (\
+            UPDATE alerts SET title = $24, description = $25, status = $26, status_class = $27, severity = $28, \
+                assigned_to = $29, escalated_to = $30, affected_balances = $31, affected_transactions = $32, \
+                affected_identities = $33, metadata = $34, version = $35, updated_at = $36, disposition = $37, \
+                disposition_reason = $38, closed_at = $39, closed_by = $40, occurrence_count = $41, \
+                last_occurred_at = $42, sequence = $43 \
+            FROM head WHERE alerts.organization_id = $1 AND alerts.anomaly_id = $7\
+        ), old_entities AS (\
+            DELETE FROM alert_entities USING head WHERE alert_entities.organization_id = $1 AND created_at = $44 \
+                AND anomaly_id = $7 AND entity_id = ANY($45)\
+        ), new_entities AS (\
+            INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
+            SELECT $1, entity_id, $44, $7 FROM head, unnest($46::text[]) AS entity_id\
+        ), old_escalations AS (\
+            DELETE FROM alert_escalations USING head WHERE alert_escalations.organization_id = $1 \
+                AND created_at = $44 AND anomaly_id = $7 AND escalated_to = ANY($47)\
+        ), new_escalations AS (\
+            INSERT INTO alert_escalations (organization_id, escalated_to, created_at, anomaly_id) \
+            SELECT $1, person, $44, $7 FROM head, unnest($48::text[]) AS person\
+        ) SELECT true FROM head");
+    /// Remembers a change that changed nothing.
+    REMEMBER = "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
+        VALUES ($1, $2, $3, $4, $5)";
+    SELECT_MEMORY = "SELECT fingerprint, answer FROM idempotency_keys \
+        WHERE organization_id = $1 AND key = $2 AND created_at > $3";
+    DELETE_OLD_MEMORY = "DELETE FROM idempotency_keys WHERE organization_id = $1 AND key = $2 AND created_at <= $3";
+    /// Skips what another instance is deleting.
+    DELETE_OLD_MEMORIES = "DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
+        SELECT organization_id, key FROM idempotency_keys WHERE created_at <= $1 ORDER BY created_at LIMIT 500 \
+        FOR UPDATE SKIP LOCKED)";
+    LOCK_HEAD = "SELECT position FROM event_heads WHERE organization_id = $1 FOR NO KEY UPDATE";
+    SELECT_HEAD = "SELECT position, hash FROM event_heads WHERE organization_id = $1";
+    INSERT_HEAD = "INSERT INTO event_heads (organization_id, position, hash) VALUES ($1, $2, $3)";
+    SELECT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
+        WHERE organization_id = $1 AND position > $2 ORDER BY position LIMIT $3");
+    SELECT_ALERT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
+        WHERE organization_id = $1 AND anomaly_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4");
+    SELECT_WITHOUT_HISTORY = "SELECT organization_id, anomaly_id FROM alerts WHERE sequence = 0 \
+        ORDER BY organization_id, anomaly_id LIMIT 100";
+    SELECT_FOLLOWING = "SELECT position FROM alert_events WHERE organization_id = $1 AND previous_hash = $2 \
+        ORDER BY position";
+    SELECT_ALERTS_AFTER = concat!("SELECT ", alert_columns!(), " FROM alerts a \
+        WHERE a.organization_id = $1 AND a.anomaly_id > $2 ORDER BY a.anomaly_id LIMIT $3");
     SELECT_ALERT = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2");
-    /// Locks the alert, no stronger than its update will: whoever deletes a status may still look at the alerts in it,
-    /// and does not wait for one that waits for the status.
-    SELECT_ALERT_FOR_UPDATE = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2 FOR NO KEY UPDATE");
-    INSERT_ENTITIES = "INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
-        SELECT $1, entity_id, $2, $3 FROM unnest($4::text[]) AS entity_id";
-    DELETE_ENTITIES = "DELETE FROM alert_entities WHERE organization_id = $1 AND created_at = $2 AND anomaly_id = $3 \
-        AND entity_id = ANY($4)";
-    INSERT_ESCALATIONS = "INSERT INTO alert_escalations (organization_id, escalated_to, created_at, anomaly_id) \
-        SELECT $1, person, $2, $3 FROM unnest($4::text[]) AS person";
-    DELETE_ESCALATIONS = "DELETE FROM alert_escalations WHERE organization_id = $1 AND created_at = $2 \
-        AND anomaly_id = $3 AND escalated_to = ANY($4)";
-    /// Locks the status, so that it can't be deleted before the alert that moves to it is written.
-    SELECT_CLASS = "SELECT class FROM alert_statuses WHERE organization_id = $1 AND key = $2 FOR KEY SHARE";
     INSERT_STATUS = "INSERT INTO alert_statuses (organization_id, key, name, colour, class, builtin, created_at, \
         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     SELECT_STATUS_FOR_UPDATE = "SELECT organization_id, key, name, colour, class, created_at, updated_at \
@@ -50,11 +100,15 @@ statements! {
         WHERE organization_id = $1 AND key = $2";
     DELETE_STATUS = "DELETE FROM alert_statuses WHERE organization_id = $1 AND key = $2";
     COUNT_STATUS_USES = "SELECT count(*) FROM alerts WHERE organization_id = $1 AND status = $2";
-    INSERT_ORGANIZATION = "INSERT INTO organizations (organization_id, name, created_at) VALUES ($1, $2, $3)";
+    INSERT_ORGANIZATION = "INSERT INTO organizations (organization_id, name, require_disposition, created_at) \
+        VALUES ($1, $2, $3, $4)";
     /// Waits for whoever is making an organization of that name.
-    INSERT_ORGANIZATION_IF_NEW = "INSERT INTO organizations (organization_id, name, created_at) VALUES ($1, $2, $3) \
+    INSERT_ORGANIZATION_IF_NEW = "INSERT INTO organizations (organization_id, name, require_disposition, created_at) \
+        VALUES ($1, $2, $3, $4) \
         ON CONFLICT (name) DO NOTHING";
-    SELECT_ORGANIZATIONS = "SELECT organization_id, name, created_at FROM organizations \
+    REQUIRE_DISPOSITION = "UPDATE organizations SET require_disposition = $2 WHERE organization_id = $1 \
+        RETURNING organization_id, name, require_disposition, created_at";
+    SELECT_ORGANIZATIONS = "SELECT organization_id, name, require_disposition, created_at FROM organizations \
         ORDER BY created_at, organization_id";
     LOCK_ORGANIZATION_BY_NAME = "SELECT organization_id FROM organizations WHERE name = $1 FOR UPDATE";
     INSERT_KEY = "INSERT INTO api_keys (key_id, organization_id, name, owner, scopes, prefix, digest, created_at, \

@@ -2,11 +2,15 @@
 
 use sqlx::{PgExecutor, Postgres, Transaction};
 
-use super::{PostgresStore, sql};
+use super::{
+    PostgresStore,
+    memory::{self, Once},
+    sql,
+};
 use crate::{
     domain::{
-        AlertStatus, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey, StatusOrigin,
-        StatusPatch, text::words,
+        AlertStatus, Answer, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey,
+        StatusOrigin, StatusPatch, text::words,
     },
     store::{StoreError, failure::Failure, rows::StatusRow},
 };
@@ -17,11 +21,15 @@ impl PostgresStore {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError> {
+    ) -> Result<Answer<AlertStatus>, StoreError> {
+        let mut transaction = match self.once(organization, change).await? {
+            Once::Now(transaction) => transaction,
+            Once::Before(answer) => return Ok(answer),
+        };
         let status = status.into_status(organization, change);
-        let inserted = insert(&self.pool, &status).await;
+        let inserted = insert(&mut *transaction, &status).await;
         inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
-        Ok(status)
+        memory::finish(transaction, organization, change, status).await
     }
 
     pub(super) async fn select_statuses(
@@ -61,8 +69,11 @@ impl PostgresStore {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError> {
-        let mut transaction = self.begin().await?;
+    ) -> Result<Answer<AlertStatus>, StoreError> {
+        let mut transaction = match self.once(organization, change).await? {
+            Once::Now(transaction) => transaction,
+            Once::Before(answer) => return Ok(answer),
+        };
         let row: Option<StatusRow> = sqlx::query_as(sql::SELECT_STATUS_FOR_UPDATE)
             .bind(organization.uuid())
             .bind(key.as_str())
@@ -72,20 +83,28 @@ impl PostgresStore {
         let after = before.patched(patch, change.at);
         if after != before {
             write_changes(&mut transaction, &after).await?;
-            transaction.commit().await?;
         }
-        Ok(after)
+        memory::finish(transaction, organization, change, after).await
     }
 
     pub(super) async fn remove_status(
         &self,
         organization: OrganizationId,
         key: &StatusKey,
-    ) -> Result<(), StoreError> {
-        match delete(&self.pool, organization, key).await {
+        change: &ChangeContext,
+    ) -> Result<Answer<()>, StoreError> {
+        let mut transaction = match self.once(organization, change).await? {
+            Once::Now(transaction) => transaction,
+            Once::Before(answer) => return Ok(answer),
+        };
+        match delete(&mut *transaction, organization, key).await {
             Ok(0) => Err(StoreError::NotFound),
-            Ok(_) => Ok(()),
-            Err(Failure::ForeignKey) => Err(StoreError::InUse(self.uses(organization, key).await?)),
+            Ok(_) => memory::finish(transaction, organization, change, ()).await,
+            Err(Failure::ForeignKey) => {
+                // Undone first: a transaction that has failed answers nothing more.
+                transaction.rollback().await?;
+                Err(StoreError::InUse(self.uses(organization, key).await?))
+            }
             Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::NotFound)),
         }
     }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{PostgresStore, sql, statuses};
 use crate::{
-    domain::{AlertStatus, ApiKey, KeyDigest, KeyId, Organization, OrganizationId, Timestamp},
+    domain::{AlertStatus, ApiKey, Head, KeyDigest, KeyId, Organization, OrganizationId, Timestamp},
     store::{
         StoreError,
         failure::Failure,
@@ -27,6 +27,16 @@ impl PostgresStore {
         let query = sqlx::query_as(sql::SELECT_ORGANIZATIONS);
         let rows: Vec<OrganizationRow> = query.fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(Organization::try_from).collect::<Result<_, _>>()?)
+    }
+
+    pub(super) async fn update_requirement(
+        &self,
+        organization: OrganizationId,
+        required: bool,
+    ) -> Result<Organization, StoreError> {
+        let query = sqlx::query_as(sql::REQUIRE_DISPOSITION).bind(organization.uuid()).bind(required);
+        let row: Option<OrganizationRow> = query.fetch_optional(&self.pool).await?;
+        Ok(Organization::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -102,13 +112,21 @@ async fn insert_organization(
     let inserted = sqlx::query(statement)
         .bind(organization.id.uuid())
         .bind(organization.name.as_str())
+        .bind(organization.requires_disposition)
         .bind(organization.created_at)
         .execute(conn)
         .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Writes what every organization has: its statuses, and a feed without events.
 async fn insert_builtin(conn: &mut PgConnection, organization: &Organization) -> Result<(), Failure> {
+    sqlx::query(sql::INSERT_HEAD)
+        .bind(organization.id.uuid())
+        .bind(Head::EMPTY.position)
+        .bind(Head::EMPTY.hash.0.as_slice())
+        .execute(&mut *conn)
+        .await?;
     for status in AlertStatus::builtin(organization.id, organization.created_at) {
         statuses::insert(&mut *conn, &status).await?;
     }

@@ -8,7 +8,7 @@ use crate::{
     store::{
         StoreError,
         listing::{self, Part},
-        rows::{ALERT_COLUMNS, take_page},
+        rows::{ALERT_COLUMNS, AlertRow, take_page},
     },
 };
 
@@ -16,7 +16,7 @@ impl SqliteStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         let mut reader = self.reader().await?;
         let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
-        let rows = page_statement.build_query_as().fetch(&mut *reader);
+        let rows = page_statement.build_query_as::<AlertRow>().fetch(&mut *reader);
         let mut page = take_page(rows, query.size).await?;
         if query.include_total {
             let total =

@@ -1,7 +1,9 @@
 //! The embedded store: SQLite with one writer, several readers, and an fsync before every answer.
 
-mod alerts;
+mod changes;
+mod events;
 mod lists;
+mod memory;
 mod rows;
 pub mod sql;
 mod statuses;

@@ -3,35 +3,104 @@
 use chrono::DateTime;
 use serde::de::DeserializeOwned;
 use sqlx::{FromRow, Row, sqlite::SqliteRow};
+use uuid::Uuid;
 
 use crate::{
-    domain::Timestamp,
-    store::rows::{AlertRow, KeyRow, OrganizationRow, StatusRow},
+    domain::{AnomalyId, Timestamp},
+    store::{
+        known::{ALERT_AT, KnownRow},
+        rows::{AlertRow, EventRow, KeyRow, OrganizationRow, StatusRow, undecodable},
+    },
 };
 
 impl FromRow<'_, SqliteRow> for AlertRow {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        // By position, in the order of `ALERT_COLUMNS`: names would be looked up for every row.
+        alert_row(row, 0)
+    }
+}
+
+/// The alert whose columns begin at `first`, in the order of `ALERT_COLUMNS`: names would be looked up for every row.
+fn alert_row(row: &SqliteRow, first: usize) -> Result<AlertRow, sqlx::Error> {
+    let id = AnomalyId::from_uuid(row.try_get(first + 1)?);
+    decode_alert(row, first).map_err(|error| undecodable("alerts", id, &error))
+}
+
+fn decode_alert(row: &SqliteRow, first: usize) -> Result<AlertRow, sqlx::Error> {
+    Ok(AlertRow {
+        organization_id: row.try_get(first)?,
+        anomaly_id: row.try_get(first + 1)?,
+        title: row.try_get(first + 2)?,
+        description: row.try_get(first + 3)?,
+        kind: row.try_get(first + 4)?,
+        status: row.try_get(first + 5)?,
+        status_class: row.try_get(first + 6)?,
+        severity: row.try_get(first + 7)?,
+        assigned_to: row.try_get(first + 8)?,
+        escalated_to: json(row, first + 9)?,
+        affected_balances: json(row, first + 10)?,
+        affected_transactions: json(row, first + 11)?,
+        affected_identities: json(row, first + 12)?,
+        metadata: json(row, first + 13)?,
+        version: row.try_get(first + 14)?,
+        created_at: instant(row.try_get(first + 15)?)?,
+        updated_at: instant(row.try_get(first + 16)?)?,
+        disposition: row.try_get(first + 17)?,
+        disposition_reason: row.try_get(first + 18)?,
+        closed_at: row.try_get::<Option<i64>, _>(first + 19)?.map(instant).transpose()?,
+        closed_by: optional_json(row, first + 20)?,
+        dedup_key: row.try_get(first + 21)?,
+        occurrence_count: row.try_get(first + 22)?,
+        last_occurred_at: instant(row.try_get(first + 23)?)?,
+        previous_anomaly_id: row.try_get(first + 24)?,
+        sequence: row.try_get(first + 25)?,
+    })
+}
+
+impl FromRow<'_, SqliteRow> for KnownRow {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let found: Option<Uuid> = row.try_get(ALERT_AT)?;
         Ok(Self {
-            organization_id: row.try_get(0)?,
-            anomaly_id: row.try_get(1)?,
-            title: row.try_get(2)?,
-            description: row.try_get(3)?,
-            kind: row.try_get(4)?,
-            status: row.try_get(5)?,
-            status_class: row.try_get(6)?,
-            severity: row.try_get(7)?,
-            assigned_to: row.try_get(8)?,
-            escalated_to: json(row, 9)?,
-            affected_balances: json(row, 10)?,
-            affected_transactions: json(row, 11)?,
-            affected_identities: json(row, 12)?,
-            metadata: json(row, 13)?,
-            version: row.try_get(14)?,
-            created_at: instant(row.try_get(15)?)?,
-            updated_at: instant(row.try_get(16)?)?,
+            position: row.try_get(0)?,
+            hash: row.try_get(1)?,
+            revision: row.try_get(2)?,
+            require_disposition: row.try_get(3)?,
+            status_class: row.try_get(4)?,
+            fingerprint: row.try_get(5)?,
+            answer: row.try_get(6)?,
+            previous: row.try_get(7)?,
+            rival: row.try_get(8)?,
+            alert: found.map(|_| alert_row(row, ALERT_AT)).transpose()?,
         })
     }
+}
+
+impl FromRow<'_, SqliteRow> for EventRow {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let position: i64 = row.try_get(1)?;
+        decode_event(row).map_err(|error| undecodable("alert_events", position, &error))
+    }
+}
+
+/// By position, in the order of `event_columns!`.
+fn decode_event(row: &SqliteRow) -> Result<EventRow, sqlx::Error> {
+    Ok(EventRow {
+        organization_id: row.try_get(0)?,
+        position: row.try_get(1)?,
+        anomaly_id: row.try_get(2)?,
+        sequence: row.try_get(3)?,
+        event_id: row.try_get(4)?,
+        kind: row.try_get(5)?,
+        key_id: row.try_get(6)?,
+        key_name: row.try_get(7)?,
+        on_behalf_of: row.try_get(8)?,
+        changes: row.try_get(9)?,
+        note: row.try_get(10)?,
+        request_id: row.try_get(11)?,
+        idempotency_key: row.try_get(12)?,
+        created_at: instant(row.try_get(13)?)?,
+        previous_hash: row.try_get(14)?,
+        hash: row.try_get(15)?,
+    })
 }
 
 impl FromRow<'_, SqliteRow> for StatusRow {
@@ -53,6 +122,7 @@ impl FromRow<'_, SqliteRow> for OrganizationRow {
         Ok(Self {
             organization_id: row.try_get("organization_id")?,
             name: row.try_get("name")?,
+            require_disposition: row.try_get("require_disposition")?,
             created_at: instant(row.try_get("created_at")?)?,
         })
     }
@@ -83,6 +153,12 @@ fn json<T: DeserializeOwned>(
 ) -> Result<T, sqlx::Error> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn optional_json<T: DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<Option<T>, sqlx::Error> {
+    let text: Option<&str> = row.try_get(column)?;
+    let parsed = text.map(serde_json::from_str).transpose();
+    parsed.map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 fn instant(micros: i64) -> Result<Timestamp, sqlx::Error> {

@@ -1,14 +1,45 @@
 //! The SQL of the SQLite store.
 
-use crate::store::{rows::alert_columns, statements::statements};
+use crate::store::{
+    known::select_known,
+    rows::{alert_columns, event_columns},
+    statements::statements,
+};
 
 statements! {
-    INSERT_ALERT = "INSERT INTO alerts (organization_id, anomaly_id, title, description, type, status, status_class, \
-        severity, assigned_to, escalated_to, affected_balances, affected_transactions, affected_identities, metadata, \
-        version, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    SELECT_KNOWN = select_known!("0");
+    /// The fields that can change come first, as in `UPDATE_ALERT`.
+    INSERT_ALERT = "INSERT INTO alerts (title, description, status, status_class, severity, assigned_to, escalated_to, \
+        affected_balances, affected_transactions, affected_identities, metadata, version, updated_at, disposition, \
+        disposition_reason, closed_at, closed_by, occurrence_count, last_occurred_at, sequence, organization_id, \
+        anomaly_id, created_at, type, dedup_key, previous_anomaly_id) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     UPDATE_ALERT = "UPDATE alerts SET title = ?, description = ?, status = ?, status_class = ?, severity = ?, \
         assigned_to = ?, escalated_to = ?, affected_balances = ?, affected_transactions = ?, affected_identities = ?, \
-        metadata = ?, version = ?, updated_at = ? WHERE organization_id = ? AND anomaly_id = ?";
+        metadata = ?, version = ?, updated_at = ?, disposition = ?, disposition_reason = ?, closed_at = ?, \
+        closed_by = ?, occurrence_count = ?, last_occurred_at = ?, sequence = ? \
+        WHERE organization_id = ? AND anomaly_id = ?";
+    INSERT_EVENT = concat!("INSERT INTO alert_events (", event_columns!(), ") \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    UPDATE_HEAD = "UPDATE event_heads SET position = ?, hash = ? WHERE organization_id = ?";
+    REMEMBER = "INSERT OR REPLACE INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
+        VALUES (?, ?, ?, ?, ?)";
+    SELECT_MEMORY = "SELECT fingerprint, answer FROM idempotency_keys \
+        WHERE organization_id = ? AND key = ? AND created_at > ?";
+    DELETE_OLD_MEMORIES = "DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
+        SELECT organization_id, key FROM idempotency_keys WHERE created_at <= ? ORDER BY created_at LIMIT 500)";
+    SELECT_HEAD = "SELECT position, hash FROM event_heads WHERE organization_id = ?";
+    INSERT_HEAD = "INSERT INTO event_heads (organization_id, position, hash) VALUES (?, ?, ?)";
+    SELECT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
+        WHERE organization_id = ? AND position > ? ORDER BY position LIMIT ?");
+    SELECT_ALERT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
+        WHERE organization_id = ? AND anomaly_id = ? AND sequence > ? ORDER BY sequence LIMIT ?");
+    SELECT_WITHOUT_HISTORY = "SELECT organization_id, anomaly_id FROM alerts WHERE sequence = 0 \
+        ORDER BY organization_id, anomaly_id LIMIT 100";
+    SELECT_FOLLOWING = "SELECT position FROM alert_events WHERE organization_id = ? AND previous_hash = ? \
+        ORDER BY position";
+    SELECT_ALERTS_AFTER = concat!("SELECT ", alert_columns!(), " FROM alerts a \
+        WHERE a.organization_id = ? AND a.anomaly_id > ? ORDER BY a.anomaly_id LIMIT ?");
     SELECT_ALERT = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = ? AND a.anomaly_id = ?");
     INSERT_ENTITIES = "INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
         SELECT ?, value, ?, ? FROM json_each(?)";
@@ -18,7 +49,6 @@ statements! {
         SELECT ?, value, ?, ? FROM json_each(?)";
     DELETE_ESCALATIONS = "DELETE FROM alert_escalations WHERE organization_id = ? AND created_at = ? \
         AND anomaly_id = ? AND escalated_to IN (SELECT value FROM json_each(?))";
-    SELECT_CLASS = "SELECT class FROM alert_statuses WHERE organization_id = ? AND key = ?";
     INSERT_STATUS = "INSERT INTO alert_statuses (organization_id, key, name, colour, class, builtin, created_at, \
         updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     SELECT_STATUS = "SELECT organization_id, key, name, colour, class, created_at, updated_at FROM alert_statuses \
@@ -32,8 +62,11 @@ statements! {
     DELETE_STATUS = "DELETE FROM alert_statuses WHERE organization_id = ? AND key = ?";
     IS_STATUS_USED = "SELECT EXISTS (SELECT 1 FROM alerts WHERE organization_id = ? AND status = ?)";
     COUNT_STATUS_USES = "SELECT count(*) FROM alerts WHERE organization_id = ? AND status = ?";
-    INSERT_ORGANIZATION = "INSERT INTO organizations (organization_id, name, created_at) VALUES (?, ?, ?)";
-    SELECT_ORGANIZATIONS = "SELECT organization_id, name, created_at FROM organizations \
+    INSERT_ORGANIZATION = "INSERT INTO organizations (organization_id, name, require_disposition, created_at) \
+        VALUES (?, ?, ?, ?)";
+    REQUIRE_DISPOSITION = "UPDATE organizations SET require_disposition = ? WHERE organization_id = ? \
+        RETURNING organization_id, name, require_disposition, created_at";
+    SELECT_ORGANIZATIONS = "SELECT organization_id, name, require_disposition, created_at FROM organizations \
         ORDER BY created_at, organization_id";
     SELECT_ORGANIZATION_BY_NAME = "SELECT organization_id FROM organizations WHERE name = ?";
     INSERT_KEY = "INSERT INTO api_keys (key_id, organization_id, name, owner, scopes, prefix, digest, created_at, \

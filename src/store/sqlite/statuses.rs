@@ -2,11 +2,16 @@
 
 use sqlx::SqliteConnection;
 
-use super::{SqliteStore, rows::json_list, sql};
+use super::{
+    SqliteStore,
+    memory::{self, Once},
+    rows::json_list,
+    sql,
+};
 use crate::{
     domain::{
-        AlertStatus, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey, StatusOrigin,
-        StatusPatch,
+        AlertStatus, Answer, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey,
+        StatusOrigin, StatusPatch,
     },
     store::{StoreError, failure::Failure, rows::StatusRow},
 };
@@ -17,13 +22,15 @@ impl SqliteStore {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError> {
+    ) -> Result<Answer<AlertStatus>, StoreError> {
+        let mut transaction = match self.once(organization, change).await? {
+            Once::Now(transaction) => transaction,
+            Once::Before(answer) => return Ok(answer),
+        };
         let status = status.into_status(organization, change);
-        let mut transaction = self.begin().await?;
         let inserted = insert(&mut transaction, &status).await;
         inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
-        transaction.commit().await?;
-        Ok(status)
+        memory::finish(transaction, organization, change, status).await
     }
 
     pub(super) async fn select_statuses(
@@ -63,8 +70,11 @@ impl SqliteStore {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError> {
-        let mut transaction = self.begin().await?;
+    ) -> Result<Answer<AlertStatus>, StoreError> {
+        let mut transaction = match self.once(organization, change).await? {
+            Once::Now(transaction) => transaction,
+            Once::Before(answer) => return Ok(answer),
+        };
         let row: Option<StatusRow> = sqlx::query_as(sql::SELECT_STATUS)
             .bind(organization.uuid())
             .bind(key.as_str())
@@ -81,17 +91,20 @@ impl SqliteStore {
                 .bind(key.as_str())
                 .execute(&mut *transaction)
                 .await?;
-            transaction.commit().await?;
         }
-        Ok(after)
+        memory::finish(transaction, organization, change, after).await
     }
 
     pub(super) async fn remove_status(
         &self,
         organization: OrganizationId,
         key: &StatusKey,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        change: &ChangeContext,
+    ) -> Result<Answer<()>, StoreError> {
+        let mut transaction = match self.once(organization, change).await? {
+            Once::Now(transaction) => transaction,
+            Once::Before(answer) => return Ok(answer),
+        };
         // Looked up first: the foreign key would visit every alert in the status to find it in use.
         if is_used(&mut transaction, organization, key).await? {
             transaction.rollback().await?;
@@ -99,7 +112,7 @@ impl SqliteStore {
         }
         match delete(&mut transaction, organization, key).await {
             Ok(0) => Err(StoreError::NotFound),
-            Ok(_) => Ok(transaction.commit().await?),
+            Ok(_) => memory::finish(transaction, organization, change, ()).await,
             Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::InUse(1))),
         }
     }

@@ -2,38 +2,76 @@
 
 use async_trait::async_trait;
 
-use super::{MIGRATOR, SqliteStore, alerts};
+use super::{MIGRATOR, SqliteStore, changes};
 use crate::{
     domain::{
-        Alert, AlertPatch, AlertQuery, AlertStatus, AnomalyId, ApiKey, ChangeContext, KeyDigest, KeyId,
-        NewAlert, NewStatus, Organization, OrganizationId, Page, PageSize, StatusKey, StatusOrigin,
-        StatusPatch, Timestamp,
+        Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
+        ChangeContext, Changed, Head, KeyDigest, KeyId, NewStatus, Organization, OrganizationId, Page,
+        PageSize, StatusKey, StatusOrigin, StatusPatch, Timestamp,
     },
     store::{Store, StoreError, schema::SchemaVersion},
 };
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn flag(&self, alert: NewAlert, change: &ChangeContext) -> Result<Alert, StoreError> {
-        self.insert_alert(alert, change).await
-    }
-
-    async fn update_alert(
-        &self,
-        organization: OrganizationId,
-        id: AnomalyId,
-        patch: &AlertPatch,
-        change: &ChangeContext,
-    ) -> Result<Alert, StoreError> {
-        self.patch_alert(organization, id, patch, change).await
+    async fn change_alert(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
+        self.change(change).await
     }
 
     async fn alert(&self, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError> {
-        alerts::select(&mut *self.reader().await?, organization, id).await
+        changes::select(&mut *self.reader().await?, organization, id).await
     }
 
     async fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         self.select_page(query).await
+    }
+
+    async fn events(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<AlertEvent>, StoreError> {
+        self.select_events(organization, position, size).await
+    }
+
+    async fn alert_events(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+        sequence: i64,
+        size: PageSize,
+    ) -> Result<Page<AlertEvent>, StoreError> {
+        self.select_alert_events(organization, id, sequence, size).await
+    }
+
+    async fn head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
+        self.select_head(organization).await
+    }
+
+    async fn positions_following(
+        &self,
+        organization: OrganizationId,
+        hash: ChainHash,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.select_following(organization, hash).await
+    }
+
+    async fn alerts_after(
+        &self,
+        organization: OrganizationId,
+        after: Option<AnomalyId>,
+        size: PageSize,
+    ) -> Result<Page<Alert>, StoreError> {
+        self.select_alerts_after(organization, after, size).await
+    }
+
+    async fn alerts_without_history(&self) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
+        self.select_without_history().await
+    }
+
+    async fn forget_changes(&self, at: Timestamp) -> Result<u64, StoreError> {
+        self.delete_old_memories(at).await
     }
 
     async fn create_status(
@@ -41,7 +79,7 @@ impl Store for SqliteStore {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError> {
+    ) -> Result<Answer<AlertStatus>, StoreError> {
         self.insert_status(organization, status, change).await
     }
 
@@ -69,7 +107,7 @@ impl Store for SqliteStore {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<AlertStatus, StoreError> {
+    ) -> Result<Answer<AlertStatus>, StoreError> {
         self.patch_status(organization, key, patch, change).await
     }
 
@@ -77,13 +115,21 @@ impl Store for SqliteStore {
         &self,
         organization: OrganizationId,
         key: &StatusKey,
-        _change: &ChangeContext,
-    ) -> Result<(), StoreError> {
-        self.remove_status(organization, key).await
+        change: &ChangeContext,
+    ) -> Result<Answer<()>, StoreError> {
+        self.remove_status(organization, key, change).await
     }
 
     async fn create_organization(&self, organization: &Organization) -> Result<(), StoreError> {
         self.insert_organization(organization).await
+    }
+
+    async fn require_disposition(
+        &self,
+        organization: OrganizationId,
+        required: bool,
+    ) -> Result<Organization, StoreError> {
+        self.update_requirement(organization, required).await
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, StoreError> {

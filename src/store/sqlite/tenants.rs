@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{SqliteStore, rows::json_list, sql, statuses};
 use crate::{
-    domain::{AlertStatus, ApiKey, KeyDigest, KeyId, Organization, OrganizationId, Timestamp},
+    domain::{AlertStatus, ApiKey, Head, KeyDigest, KeyId, Organization, OrganizationId, Timestamp},
     store::{
         StoreError,
         failure::Failure,
@@ -24,6 +24,16 @@ impl SqliteStore {
         let query = sqlx::query_as(sql::SELECT_ORGANIZATIONS);
         let rows: Vec<OrganizationRow> = query.fetch_all(&mut *self.reader().await?).await?;
         Ok(rows.into_iter().map(Organization::try_from).collect::<Result<_, _>>()?)
+    }
+
+    pub(super) async fn update_requirement(
+        &self,
+        organization: OrganizationId,
+        required: bool,
+    ) -> Result<Organization, StoreError> {
+        let query = sqlx::query_as(sql::REQUIRE_DISPOSITION).bind(required).bind(organization.uuid());
+        let row: Option<OrganizationRow> = query.fetch_optional(&self.writer).await?;
+        Ok(Organization::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -99,10 +109,17 @@ async fn insert_with_statuses(
     let inserted = sqlx::query(sql::INSERT_ORGANIZATION)
         .bind(organization.id.uuid())
         .bind(organization.name.as_str())
+        .bind(organization.requires_disposition)
         .bind(organization.created_at.timestamp_micros())
         .execute(&mut **transaction)
         .await;
     inserted.map_err(|error| meaning(error.into()))?;
+    sqlx::query(sql::INSERT_HEAD)
+        .bind(organization.id.uuid())
+        .bind(Head::EMPTY.position)
+        .bind(Head::EMPTY.hash.0.as_slice())
+        .execute(&mut **transaction)
+        .await?;
     for status in AlertStatus::builtin(organization.id, organization.created_at) {
         statuses::insert(transaction, &status).await.map_err(meaning)?;
     }

@@ -14,7 +14,7 @@ fn fields(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const ORGANIZATION: [&str; 3] = ["created_at", "name", "organization_id"];
+const ORGANIZATION: [&str; 4] = ["created_at", "name", "organization_id", "require_disposition"];
 const API_KEY: [&str; 10] = [
     "created_at",
     "expires_at",

@@ -1,5 +1,6 @@
 //! The command line, as the real binary.
 
+mod audit;
 mod keys;
 mod mistakes;
 mod secrets;

@@ -137,7 +137,8 @@ async fn statuses_are_added_changed_listed_and_deleted(#[case] kind: DatabaseKin
 
     let change =
         AlertStatus { key: "pending_review".to_owned(), name: "Waiting".to_owned(), ..Default::default() };
-    let request = UpdateAlertStatusRequest { alert_status: Some(change), update_mask: None };
+    let request =
+        UpdateAlertStatusRequest { alert_status: Some(change), update_mask: None, ..Default::default() };
     let changed = app.statuses().update_alert_status(keyed(request)).await.unwrap().into_inner();
     let changed = changed.alert_status.unwrap();
     assert_eq!((changed.name.as_str(), &changed.colour), ("Waiting", &made.colour));
@@ -156,7 +157,7 @@ async fn statuses_are_added_changed_listed_and_deleted(#[case] kind: DatabaseKin
     );
     assert_eq!(list.allowed_colours.len(), 15);
 
-    let request = DeleteAlertStatusRequest { key: "Pending_Review".to_owned() };
+    let request = DeleteAlertStatusRequest { key: "Pending_Review".to_owned(), ..Default::default() };
     app.statuses().delete_alert_status(keyed(request)).await.unwrap();
     let list = app.statuses().list_alert_statuses(keyed(ListAlertStatusesRequest::default())).await;
     assert!(list.unwrap().into_inner().alert_statuses.is_empty());

@@ -91,7 +91,7 @@ async fn what_does_not_exist_is_not_found() {
         let alert = Alert { anomaly_id: anomaly_id.to_owned(), title: "t".to_owned(), ..Default::default() };
         assert_eq!(reason(&update(&app, alert, &[]).await.unwrap_err()), "ALERT_NOT_FOUND");
     }
-    let request = DeleteAlertStatusRequest { key: "nowhere".to_owned() };
+    let request = DeleteAlertStatusRequest { key: "nowhere".to_owned(), ..Default::default() };
     let refused = app.statuses().delete_alert_status(keyed(request)).await.unwrap_err();
     assert_eq!(code_and_reason(&refused), (Code::NotFound, "STATUS_NOT_FOUND".to_owned()));
 }
@@ -104,7 +104,7 @@ async fn statuses_are_guarded(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let status = create_status(&app, "Odd").await;
     let delete = async |key: &str| {
-        let request = DeleteAlertStatusRequest { key: key.to_owned() };
+        let request = DeleteAlertStatusRequest { key: key.to_owned(), ..Default::default() };
         app.statuses().delete_alert_status(keyed(request)).await.unwrap_err()
     };
     let create = async |name: &str| {

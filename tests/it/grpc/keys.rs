@@ -8,8 +8,9 @@ use std::{
 use redflag::{
     domain::SystemClock,
     grpc::pb::{
-        Alert, CreateAlertStatusRequest, DeleteAlertStatusRequest, FlagEntityRequest, GetAlertRequest,
-        ListAlertStatusesRequest, ListAlertsRequest, UpdateAlertRequest, UpdateAlertStatusRequest,
+        Alert, CreateAlertStatusRequest, DeleteAlertStatusRequest, EscalateAlertRequest, FlagEntityRequest,
+        GetAlertRequest, GetAuditHeadRequest, ListAlertEventsRequest, ListAlertStatusesRequest,
+        ListAlertsRequest, ListEventsRequest, UpdateAlertRequest, UpdateAlertStatusRequest,
     },
 };
 use rstest::rstest;
@@ -118,12 +119,22 @@ async fn each_call_needs_its_scope_and_no_other() {
 
 /// Makes every call with `key`: the scope it needs, and what came of it.
 async fn every_call(app: &TestApp, key: &str) -> Vec<(&'static str, Result<(), Status>)> {
-    let (mut alerts, mut statuses) = (app.alerts(), app.statuses());
+    let (mut alerts, mut audit, mut statuses) = (app.alerts(), app.audit(), app.statuses());
     vec![
         ("alerts:write", alerts.flag_entity(with_key(flag("bln_1"), key)).await.map(drop)),
         ("alerts:write", alerts.update_alert(with_key(UpdateAlertRequest::default(), key)).await.map(drop)),
+        (
+            "alerts:write",
+            alerts.escalate_alert(with_key(EscalateAlertRequest::default(), key)).await.map(drop),
+        ),
         ("alerts:read", alerts.get_alert(with_key(GetAlertRequest::default(), key)).await.map(drop)),
         ("alerts:read", alerts.list_alerts(with_key(ListAlertsRequest::default(), key)).await.map(drop)),
+        (
+            "alerts:read",
+            alerts.list_alert_events(with_key(ListAlertEventsRequest::default(), key)).await.map(drop),
+        ),
+        ("alerts:read", audit.list_events(with_key(ListEventsRequest::default(), key)).await.map(drop)),
+        ("alerts:read", audit.get_audit_head(with_key(GetAuditHeadRequest {}, key)).await.map(drop)),
         (
             "alerts:read",
             statuses.list_alert_statuses(with_key(ListAlertStatusesRequest::default(), key)).await.map(drop),
@@ -156,7 +167,7 @@ async fn another_organization_sees_nothing(#[case] kind: DatabaseKind) {
     let get = GetAlertRequest { anomaly_id: alert.anomaly_id.clone() };
     assert_eq!(reason(&app.alerts().get_alert(with_key(get, &key)).await.unwrap_err()), "ALERT_NOT_FOUND");
     let change = Alert { anomaly_id: alert.anomaly_id, title: "mine now".to_owned(), ..Default::default() };
-    let change = UpdateAlertRequest { alert: Some(change), update_mask: None };
+    let change = UpdateAlertRequest { alert: Some(change), update_mask: None, ..Default::default() };
     let refused = app.alerts().update_alert(with_key(change, &key)).await.unwrap_err();
     assert_eq!(reason(&refused), "ALERT_NOT_FOUND");
     let list = app.alerts().list_alerts(with_key(ListAlertsRequest::default(), &key)).await.unwrap();

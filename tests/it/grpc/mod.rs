@@ -1,8 +1,11 @@
 //! The gRPC face, through real connections.
 
 mod calls;
+mod decisions;
 mod errors;
+mod history;
 mod keys;
+mod retries;
 mod standard;
 mod web;
 
@@ -32,8 +35,11 @@ async fn flagged(app: &TestApp, request: FlagEntityRequest) -> Alert {
 /// Changes the fields of an alert that `paths` name.
 async fn update(app: &TestApp, alert: Alert, paths: &[&str]) -> Result<Alert, Status> {
     let paths = paths.iter().map(ToString::to_string).collect();
-    let request =
-        UpdateAlertRequest { alert: Some(alert), update_mask: Some(prost_types::FieldMask { paths }) };
+    let request = UpdateAlertRequest {
+        alert: Some(alert),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ..Default::default()
+    };
     Ok(app.alerts().update_alert(keyed(request)).await?.into_inner().alert.unwrap())
 }
 

@@ -12,7 +12,8 @@ use crate::support::{DatabaseKind, TestApp, keyed};
 async fn health_answers_without_a_key_for_the_server_and_each_service() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let mut health = HealthClient::new(app.channel());
-    for service in ["", "redflag.v1.AlertService", "redflag.v1.AlertStatusService"] {
+    for service in ["", "redflag.v1.AlertService", "redflag.v1.AlertStatusService", "redflag.v1.AuditService"]
+    {
         let request = HealthCheckRequest { service: service.to_owned() };
         assert_eq!(health.check(request).await.unwrap().into_inner().status(), ServingStatus::Serving);
     }
@@ -65,8 +66,9 @@ macro_rules! reflected {
 async fn reflection_answers_without_a_key_in_both_versions() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let (services, files) = reflected!(app, v1, "redflag.v1.AlertService");
-    assert!(services.contains(&"redflag.v1.AlertService".to_owned()), "{services:?}");
-    assert!(services.contains(&"redflag.v1.AlertStatusService".to_owned()), "{services:?}");
+    for service in ["AlertService", "AlertStatusService", "AuditService"] {
+        assert!(services.contains(&format!("redflag.v1.{service}")), "{services:?}");
+    }
     assert!(files > 0);
     // Tools print the details of errors with this.
     let (services, files) = reflected!(app, v1alpha, "google.rpc.ErrorInfo");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, flag, get, post, put};
+use super::{Answer, change_path, flag, get, post, put};
 use crate::support::{DatabaseKind, TestApp};
 
 /// Flags a balance with everything that can be said; the answer.
@@ -18,11 +18,6 @@ async fn flag_with_everything(app: &TestApp) -> Answer {
         "metadata": { "limit": 1000.5, "rule": { "id": 7, "tags": ["aml", null] } },
     });
     post(app, "/alerts/flag/bln_20f02af6", body).await
-}
-
-/// The alert's path for changes.
-fn change_path(alert: &serde_json::Value) -> String {
-    format!("/alerts/flag/{}", alert["anomaly_id"].as_str().unwrap())
 }
 
 #[tokio::test]
@@ -45,12 +40,19 @@ async fn flagging_with_everything() {
         ],
         "anomaly_id": "[anomaly_id]",
         "assigned_to": "jerrys enebeli",
+        "closed_at": null,
+        "closed_by": null,
         "created_at": "[created_at]",
+        "dedup_key": null,
+        "deduplicated": false,
         "description": "Account balance has exceeded the maximum allowed limit.",
+        "disposition": null,
+        "disposition_reason": "",
         "escalated_to": [
           "user_01K4EX0BRXHNNGCRVT2TPNK07W",
           "ana"
         ],
+        "last_occurred_at": "[last_occurred_at]",
         "metadata": {
           "limit": 1000.5,
           "rule": {
@@ -61,7 +63,9 @@ async fn flagging_with_everything() {
             ]
           }
         },
+        "occurrence_count": 1,
         "organization_id": "[organization_id]",
+        "previous_anomaly_id": null,
         "severity": "high",
         "status": "INVESTIGATING",
         "status_class": "in_progress",
@@ -89,11 +93,20 @@ async fn flagging_with_the_least() {
         "affected_transactions": [],
         "anomaly_id": "[anomaly_id]",
         "assigned_to": "admin",
+        "closed_at": null,
+        "closed_by": null,
         "created_at": "[created_at]",
+        "dedup_key": null,
+        "deduplicated": false,
         "description": "Seen before.",
+        "disposition": null,
+        "disposition_reason": "",
         "escalated_to": [],
+        "last_occurred_at": "[last_occurred_at]",
         "metadata": {},
+        "occurrence_count": 1,
         "organization_id": "[organization_id]",
+        "previous_anomaly_id": null,
         "severity": null,
         "status": "FLAGGED",
         "status_class": "open",
@@ -122,11 +135,19 @@ async fn reading() {
         ],
         "anomaly_id": "[anomaly_id]",
         "assigned_to": "admin",
+        "closed_at": null,
+        "closed_by": null,
         "created_at": "[created_at]",
+        "dedup_key": null,
         "description": "Something is off.",
+        "disposition": null,
+        "disposition_reason": "",
         "escalated_to": [],
+        "last_occurred_at": "[last_occurred_at]",
         "metadata": {},
+        "occurrence_count": 1,
         "organization_id": "[organization_id]",
+        "previous_anomaly_id": null,
         "severity": null,
         "status": "FLAGGED",
         "status_class": "open",
@@ -170,11 +191,23 @@ async fn changing_everything() {
         ],
         "anomaly_id": "[anomaly_id]",
         "assigned_to": "",
+        "closed_at": "[closed_at]",
+        "closed_by": {
+          "key_id": "[key_id]",
+          "key_name": "bootstrap",
+          "on_behalf_of": null
+        },
         "created_at": "[created_at]",
+        "dedup_key": null,
         "description": "Looked into.",
+        "disposition": null,
+        "disposition_reason": "",
         "escalated_to": [],
+        "last_occurred_at": "[last_occurred_at]",
         "metadata": {},
+        "occurrence_count": 1,
         "organization_id": "[organization_id]",
+        "previous_anomaly_id": null,
         "severity": null,
         "status": "RESOLVED",
         "status_class": "closed",
@@ -191,34 +224,13 @@ async fn changing_everything() {
 async fn listing_with_a_total() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     flag(&app, "bln_1", json!({ "severity": "low" })).await;
-    flag(&app, "txn_1", json!({ "title": "Newest first" })).await;
-    let answer = get(&app, "/alerts?include_total=true").await;
+    flag(&app, "txn_1", json!({})).await;
+    let answer = get(&app, "/alerts?type=balance&include_total=true").await;
     assert_answer!(answer, @r#"
     {
       "status": 200,
       "body": {
         "data": [
-          {
-            "affected_balances": [],
-            "affected_identities": [],
-            "affected_transactions": [
-              "txn_1"
-            ],
-            "anomaly_id": "[anomaly_id]",
-            "assigned_to": "admin",
-            "created_at": "[created_at]",
-            "description": "Something is off.",
-            "escalated_to": [],
-            "metadata": {},
-            "organization_id": "[organization_id]",
-            "severity": null,
-            "status": "FLAGGED",
-            "status_class": "open",
-            "title": "Newest first",
-            "type": "Transaction",
-            "updated_at": "[updated_at]",
-            "version": 1
-          },
           {
             "affected_balances": [
               "bln_1"
@@ -227,11 +239,19 @@ async fn listing_with_a_total() {
             "affected_transactions": [],
             "anomaly_id": "[anomaly_id]",
             "assigned_to": "admin",
+            "closed_at": null,
+            "closed_by": null,
             "created_at": "[created_at]",
+            "dedup_key": null,
             "description": "Something is off.",
+            "disposition": null,
+            "disposition_reason": "",
             "escalated_to": [],
+            "last_occurred_at": "[last_occurred_at]",
             "metadata": {},
+            "occurrence_count": 1,
             "organization_id": "[organization_id]",
+            "previous_anomaly_id": null,
             "severity": "low",
             "status": "FLAGGED",
             "status_class": "open",
@@ -242,7 +262,7 @@ async fn listing_with_a_total() {
           }
         ],
         "next_page_token": "",
-        "total": 2
+        "total": 1
       }
     }
     "#);

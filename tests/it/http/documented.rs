@@ -14,7 +14,8 @@ struct Call {
     /// The body, or nothing.
     body: &'static str,
     status: u16,
-    answer: Shape,
+    /// The parts of what it answers.
+    answer: &'static [Shape],
 }
 
 /// The fields of an object: documented ones first, then those that were added since.
@@ -30,6 +31,9 @@ enum Is {
     Object,
     Number,
     TextOrNull,
+    TimeOrNull,
+    ObjectOrNull,
+    Truth,
     Each(Shape),
 }
 
@@ -52,7 +56,18 @@ const ALERT: Shape = &[
     ("severity", Is::TextOrNull),
     ("metadata", Is::Object),
     ("version", Is::Number),
+    ("disposition", Is::TextOrNull),
+    ("disposition_reason", Is::Text),
+    ("closed_at", Is::TimeOrNull),
+    ("closed_by", Is::ObjectOrNull),
+    ("dedup_key", Is::TextOrNull),
+    ("occurrence_count", Is::Number),
+    ("last_occurred_at", Is::Time),
+    ("previous_anomaly_id", Is::TextOrNull),
 ];
+
+/// Added to the answer of flagging.
+const FOLDING: Shape = &[("deduplicated", Is::Truth)];
 
 const STATUS: Shape = &[
     ("organization_id", Is::Text),
@@ -80,34 +95,34 @@ const CALLS: [Call; 8] = [
         line: "POST /alerts/flag/bln_20f02af6-3728-4d37-9b5a-c7ed080f09df",
         body: r#"{"title": "Balance threshold exceeded", "description": "Account balance has exceeded the maximum allowed limit."}"#,
         status: 201,
-        answer: ALERT,
+        answer: &[ALERT, FOLDING],
     },
     Call {
         line: "PUT /alerts/flag/{alert_id}",
         body: r#"{"title": "Threshold", "description": "Looked into.", "status": "INVESTIGATING"}"#,
         status: 200,
-        answer: ALERT,
+        answer: &[ALERT],
     },
-    Call { line: "GET /alerts/{alert_id}", body: "", status: 200, answer: ALERT },
-    Call { line: "GET /alerts", body: "", status: 200, answer: ALERTS },
+    Call { line: "GET /alerts/{alert_id}", body: "", status: 200, answer: &[ALERT] },
+    Call { line: "GET /alerts", body: "", status: 200, answer: &[ALERTS] },
     Call {
         line: "POST /alerts/statuses",
         body: r##"{"name": "Pending Review", "colour": "#3B82F6"}"##,
         status: 201,
-        answer: STATUS,
+        answer: &[STATUS],
     },
-    Call { line: "GET /alerts/statuses", body: "", status: 200, answer: STATUSES },
+    Call { line: "GET /alerts/statuses", body: "", status: 200, answer: &[STATUSES] },
     Call {
         line: "PUT /alerts/statuses/PENDING_REVIEW",
         body: r##"{"name": "Second look", "colour": "#F59E0B"}"##,
         status: 200,
-        answer: STATUS,
+        answer: &[STATUS],
     },
     Call {
         line: "DELETE /alerts/statuses/PENDING_REVIEW",
         body: "",
         status: 200,
-        answer: &[("message", Is::Text)],
+        answer: &[&[("message", Is::Text)]],
     },
 ];
 
@@ -120,11 +135,14 @@ fn check(value: &Value, is: Is) {
         Is::Object => value.is_object(),
         Is::Number => value.is_number(),
         Is::TextOrNull => value.is_string() || value.is_null(),
+        Is::TimeOrNull => value.is_null() || value.as_str().is_some_and(is_written_time),
+        Is::ObjectOrNull => value.is_object() || value.is_null(),
+        Is::Truth => value.is_boolean(),
         Is::Each(shape) => {
             let list = value.as_array().unwrap_or_else(|| panic!("{value} is no list"));
             assert!(!list.is_empty());
             for entry in list {
-                check_object(entry, shape);
+                check_object(entry, &[shape]);
             }
             true
         }
@@ -132,9 +150,10 @@ fn check(value: &Value, is: Is) {
     assert!(fits, "{value}");
 }
 
-fn check_object(value: &Value, shape: Shape) {
+fn check_object(value: &Value, parts: &[Shape]) {
+    let shape: Vec<_> = parts.concat();
     let object = value.as_object().unwrap_or_else(|| panic!("{value} is no object"));
-    for (field, is) in shape {
+    for (field, is) in &shape {
         check(object.get(*field).unwrap_or_else(|| panic!("no {field} in {value}")), *is);
     }
     let fields = object.keys().filter(|field| !shape.iter().any(|(known, _)| known == field));

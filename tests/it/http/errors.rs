@@ -188,7 +188,11 @@ async fn each_call_needs_its_scope_and_no_other() {
         for (method, path, needed) in [
             (Method::POST, "/alerts/flag/bln_1", "alerts:write"),
             (Method::PUT, "/alerts/flag/ano_1", "alerts:write"),
+            (Method::POST, "/alerts/ano_1/escalate", "alerts:write"),
             (Method::GET, "/alerts/ano_1", "alerts:read"),
+            (Method::GET, "/alerts/ano_1/events", "alerts:read"),
+            (Method::GET, "/events", "alerts:read"),
+            (Method::GET, "/audit/head", "alerts:read"),
             (Method::GET, "/alerts", "alerts:read"),
             (Method::GET, "/alerts/statuses", "alerts:read"),
             (Method::POST, "/alerts/statuses", "statuses:write"),
@@ -225,6 +229,10 @@ async fn what_does_not_exist_is_not_found(#[case] kind: DatabaseKind) {
         assert_eq!(get(&app, &format!("/alerts/{id}")).await.refusal(), (404, "ALERT_NOT_FOUND"), "{id}");
         let change = put(&app, &format!("/alerts/flag/{id}"), json!({ "title": "t" })).await;
         assert_eq!(change.refusal(), (404, "ALERT_NOT_FOUND"), "{id}");
+        let events = get(&app, &format!("/alerts/{id}/events")).await;
+        assert_eq!(events.refusal(), (404, "ALERT_NOT_FOUND"), "{id}");
+        let escalation = post(&app, &format!("/alerts/{id}/escalate"), json!({ "to": ["ana"] })).await;
+        assert_eq!(escalation.refusal(), (404, "ALERT_NOT_FOUND"), "{id}");
     }
     for key in ["NOWHERE", "no%20key", "%00"] {
         let path = format!("/alerts/statuses/{key}");
@@ -255,6 +263,10 @@ async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
         (Method::GET, "/cloud/alerts/flag/bln_1", "POST,PUT"),
         (Method::DELETE, "/alerts/statuses", "GET,HEAD,POST"),
         (Method::GET, "/alerts/statuses/ODD", "DELETE,PUT"),
+        (Method::GET, "/alerts/ano_1/escalate", "POST"),
+        (Method::DELETE, "/alerts/ano_1/events", "GET,HEAD"),
+        (Method::PUT, "/cloud/events", "GET,HEAD"),
+        (Method::POST, "/audit/head", "GET,HEAD"),
         (Method::POST, "/healthz", "GET,HEAD"),
         (Method::POST, "/openapi.json", "GET,HEAD"),
         (Method::PUT, "/docs/", "GET,HEAD"),

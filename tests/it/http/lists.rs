@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{Answer, add_status, flag, get, put};
+use super::{Answer, add_status, flag, get, id, put};
 use crate::support::{DatabaseKind, TestApp};
 
 /// Alerts to choose from, oldest first: of every kind, class and severity.
@@ -22,10 +22,6 @@ async fn seed(app: &TestApp) -> Vec<Value> {
     let path = format!("/alerts/flag/{}", id(&made[1]));
     let changed = put(app, &path, json!({ "title": "changed" })).await.body;
     made.into_iter().map(|alert| if id(&alert) == id(&changed) { changed.clone() } else { alert }).collect()
-}
-
-fn id(alert: &Value) -> &str {
-    alert["anomaly_id"].as_str().unwrap()
 }
 
 /// Which of the alerts `made` a list holds, counted from 1, in its order.
@@ -203,7 +199,7 @@ async fn an_unknown_parameter_is_told_with_the_known_ones() {
         assert_eq!(
             refused.text(),
             format!(
-                "{name} is no parameter of this call; known ones are status, status_class, type, severity, \
+                "{name} is no parameter of this call; known ones are status, status_class, type, severity, disposition, \
                  assigned_to, escalated_to, entity_id, created_after, created_before, updated_after, \
                  updated_before, page_size, page_token, order, include_total"
             )

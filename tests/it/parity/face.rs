@@ -16,12 +16,51 @@ pub enum Call {
     Get(String),
     /// The filters: `statuses`, `page_size` …
     List(Value),
+    /// To whom, and why.
+    Escalate(String, Value),
+    /// The history of one alert: `page_size` …
+    AlertEvents(String, Value),
+    /// The feed: `after`, `page_size` …
+    Events(Value),
+    Head,
     CreateStatus(Value),
     ListStatuses(Value),
     UpdateStatus(String, Value),
     DeleteStatus(String),
     /// Flags with bytes that are no request.
     Malformed,
+    /// Another call, on conditions.
+    On(Conditions, Box<Self>),
+}
+
+/// What a change is bound to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Conditions {
+    /// The version that the alert must have.
+    pub version: Option<i64>,
+    /// What the caller calls the change.
+    pub request_id: Option<String>,
+}
+
+impl Call {
+    /// The same call, under the name `request_id`.
+    pub fn named(self, request_id: &str) -> Self {
+        let conditions = Conditions { request_id: Some(request_id.to_owned()), ..Conditions::default() };
+        Self::On(conditions, Box::new(self))
+    }
+
+    /// The same call, while the alert has `version`.
+    pub fn at(self, version: i64) -> Self {
+        Self::On(Conditions { version: Some(version), ..Conditions::default() }, Box::new(self))
+    }
+
+    /// The call and what it is bound to.
+    pub fn without_conditions(self) -> (Self, Conditions) {
+        match self {
+            Self::On(conditions, call) => (*call, conditions),
+            call => (call, Conditions::default()),
+        }
+    }
 }
 
 /// One of the two ways to call.
@@ -65,6 +104,14 @@ impl Face {
             Way::Rest(client) => client.call(self, call).await,
         }
     }
+}
+
+/// An answer as the scenario compares it: a repeat says that it is one.
+pub fn told(mut answer: Value, is_replayed: bool) -> Value {
+    if is_replayed {
+        answer["replayed"] = true.into();
+    }
+    answer
 }
 
 /// A failure as the scenario compares it. Fields are sorted: each face reads them in its own order.

@@ -1,18 +1,23 @@
 //! From the scenario's words to messages. A word that no enum has becomes a number that no enum has.
 
-use prost_types::{ListValue, Struct, Timestamp, Value as Proto, value::Kind};
+use prost_types::{FieldMask, ListValue, Struct, Timestamp, Value as Proto, value::Kind};
 use redflag::grpc::pb::{
-    Alert, EntityType, FlagEntityRequest, ListAlertsRequest, Severity, SortOrder, StatusClass,
+    Alert, Disposition, EntityType, EscalateAlertRequest, FlagEntityRequest, ListAlertsRequest, Severity,
+    SortOrder, StatusClass, UpdateAlertRequest,
 };
 use serde_json::{Map, Value};
 
-use super::face::texts;
+use super::face::{Conditions, texts};
 
 /// No enum has it.
 const UNKNOWN: i32 = 99;
 
 pub fn text(body: &Value, field: &str) -> String {
     body[field].as_str().unwrap_or_default().to_owned()
+}
+
+pub fn page_size(page: &Value) -> i32 {
+    page["page_size"].as_i64().map_or(0, |size| size.try_into().unwrap())
 }
 
 pub fn status_class(word: &str) -> i32 {
@@ -30,7 +35,12 @@ fn severity(word: &str) -> i32 {
     Severity::from_str_name(&name).map_or(UNKNOWN, Into::into)
 }
 
-pub fn flag_request(entity_id: String, body: &Value) -> FlagEntityRequest {
+fn disposition(word: &str) -> i32 {
+    let name = format!("DISPOSITION_{}", word.to_uppercase());
+    Disposition::from_str_name(&name).map_or(UNKNOWN, Into::into)
+}
+
+pub fn flag_request(entity_id: String, body: &Value, request_id: String) -> FlagEntityRequest {
     FlagEntityRequest {
         entity_id,
         title: text(body, "title"),
@@ -41,10 +51,39 @@ pub fn flag_request(entity_id: String, body: &Value) -> FlagEntityRequest {
         assigned_to: body["assigned_to"].as_str().map(str::to_owned),
         escalated_to: texts(&body["escalated_to"]),
         metadata: body["metadata"].as_object().map(structure),
+        dedup_key: text(body, "dedup_key"),
+        note: text(body, "note"),
+        request_id,
     }
 }
 
-pub fn alert(anomaly_id: String, body: &Value) -> Alert {
+pub fn update_request(anomaly_id: String, body: &Value, conditions: Conditions) -> UpdateAlertRequest {
+    UpdateAlertRequest {
+        alert: Some(alert(anomaly_id, body)),
+        update_mask: Some(mask(body)),
+        note: text(body, "note"),
+        expected_version: conditions.version.unwrap_or_default(),
+        request_id: conditions.request_id.unwrap_or_default(),
+    }
+}
+
+/// A mask that names what the body gives; a note is no field of the alert.
+pub fn mask(body: &Value) -> FieldMask {
+    let fields = body.as_object().unwrap().keys().filter(|field| *field != "note");
+    FieldMask { paths: fields.cloned().collect() }
+}
+
+pub fn escalate_request(anomaly_id: String, body: &Value, conditions: Conditions) -> EscalateAlertRequest {
+    EscalateAlertRequest {
+        anomaly_id,
+        to: texts(&body["to"]),
+        note: text(body, "note"),
+        expected_version: conditions.version.unwrap_or_default(),
+        request_id: conditions.request_id.unwrap_or_default(),
+    }
+}
+
+fn alert(anomaly_id: String, body: &Value) -> Alert {
     Alert {
         anomaly_id,
         title: text(body, "title"),
@@ -57,6 +96,8 @@ pub fn alert(anomaly_id: String, body: &Value) -> Alert {
         affected_balances: texts(&body["affected_balances"]),
         affected_identities: texts(&body["affected_identities"]),
         affected_transactions: texts(&body["affected_transactions"]),
+        disposition: body["disposition"].as_str().map_or(0, disposition),
+        disposition_reason: text(body, "disposition_reason"),
         ..Default::default()
     }
 }
@@ -84,9 +125,10 @@ pub fn list_request(filters: &Value) -> ListAlertsRequest {
             Some("desc") => SortOrder::Desc.into(),
             Some(_) => UNKNOWN,
         },
-        page_size: filters["page_size"].as_i64().map_or(0, |size| i32::try_from(size).unwrap()),
+        page_size: page_size(filters),
         page_token: text(filters, "page_token"),
         include_total: filters["include_total"].as_bool().unwrap_or_default(),
+        dispositions: numbers("dispositions", disposition),
     }
 }
 

@@ -1,9 +1,12 @@
 //! One scenario through both faces and on both stores: the same alerts, the same reasons, the same fields at fault.
 
+mod decisions;
 mod face;
 mod grpc;
+mod history;
 mod message;
 mod refusals;
+mod repeats;
 mod rest;
 mod scenario;
 mod view;
@@ -14,7 +17,7 @@ use redflag::error::Reason;
 use serde_json::Value;
 
 use self::{face::Face, scenario::Scenario};
-use crate::support::{DatabaseKind, TestApp};
+use crate::support::{DatabaseKind, TestApp, chain::hash_of};
 
 /// What callers can't bring about, or only over REST: there is nothing at a path, or not by that method, or not as JSON.
 const UNPROVOKED: [Reason; 6] = [
@@ -32,12 +35,23 @@ type Step = (Value, Value);
 async fn transcript(kind: DatabaseKind, face: fn(&TestApp) -> Face) -> Vec<Step> {
     let app = TestApp::start(kind).await;
     let steps = Scenario::new(&app, face(&app)).await.play().await;
+    assert_hashed(&steps);
     let mut seen = HashMap::new();
     let mut told_apart = |value| told_apart(value, &mut seen);
     steps.into_iter().map(|(asked, answer)| (told_apart(asked), told_apart(answer))).collect()
 }
 
-/// The value with each id and each instant replaced by the order in which it first appeared: what differs from run to
+/// Checks that events, as they are told, have the hashes that they claim.
+fn assert_hashed(steps: &[Step]) {
+    let entries = steps.iter().flat_map(|(_, answer)| answer["data"].as_array().into_iter().flatten());
+    let events: Vec<_> = entries.filter(|entry| entry["event_id"].is_string()).collect();
+    assert!(!events.is_empty());
+    for event in events {
+        assert_eq!(event["hash"], hash_of(event), "{event}");
+    }
+}
+
+/// The value with each id, each hash and each instant replaced by the order in which it first appeared: what differs from run to
 /// run is gone, what is the same within a run stays the same.
 fn told_apart(value: Value, seen: &mut HashMap<String, usize>) -> Value {
     match value {
@@ -59,9 +73,14 @@ fn told_apart(value: Value, seen: &mut HashMap<String, usize>) -> Value {
 }
 
 fn differs_from_run_to_run(text: &str) -> bool {
-    let is_id = (text.starts_with("ano_") || text.starts_with("org_")) && text.len() == 40;
+    let prefixed = ["ano_", "org_", "key_", "evt_"].iter().find_map(|prefix| text.strip_prefix(prefix));
+    let is_uuid = |text: &str| text.len() == 36 && text.split('-').all(is_hex);
     let is_time = text.len() == 27 && text.as_bytes()[10] == b'T' && text.ends_with('Z');
-    is_id || is_time
+    is_uuid(prefixed.unwrap_or(text)) || is_time || text.len() == 64 && is_hex(text)
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[tokio::test]

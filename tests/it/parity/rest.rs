@@ -3,16 +3,18 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use super::face::{Call, Face, failure};
+use super::face::{Call, Face, failure, told};
 use crate::support::TestApp;
 
-/// Each filter's name in the scenario and on the other face, and the parameter that it is here.
-pub const PARAMETERS: [(&str, &str); 5] = [
+/// Each name in the scenario and on the other face that is another here: of filters, and of what comes in a header.
+pub const PARAMETERS: [(&str, &str); 7] = [
     ("statuses", "status"),
     ("status_classes", "status_class"),
     ("types", "type"),
     ("severities", "severity"),
+    ("dispositions", "disposition"),
     ("entity_ids", "entity_id"),
+    ("request_id", "Idempotency-Key"),
 ];
 
 #[derive(Clone)]
@@ -27,7 +29,14 @@ impl Client {
     }
 
     pub async fn call(&self, face: &Face, call: Call) -> Value {
+        let (call, conditions) = call.without_conditions();
         let mut request = self.request(call);
+        if let Some(version) = conditions.version {
+            request = request.header("if-match", format!("\"{version}\""));
+        }
+        if let Some(request_id) = conditions.request_id {
+            request = request.header("idempotency-key", request_id);
+        }
         if let Some(key) = &face.key {
             request = request.bearer_auth(key);
         }
@@ -36,8 +45,9 @@ impl Client {
         }
         let response = request.send().await.unwrap();
         let failed = !response.status().is_success();
+        let is_replayed = response.headers().get("idempotency-replayed").is_some_and(|value| value == "true");
         let body: Value = response.json().await.unwrap();
-        if failed { problem(&body["error_detail"]) } else { body }
+        told(if failed { problem(&body["error_detail"]) } else { body }, is_replayed)
     }
 
     fn request(&self, call: Call) -> RequestBuilder {
@@ -47,6 +57,14 @@ impl Client {
             Call::Update(alert, body) => request(Method::PUT, format!("/alerts/flag/{alert}")).json(&body),
             Call::Get(alert) => request(Method::GET, format!("/alerts/{alert}")),
             Call::List(filters) => request(Method::GET, "/alerts".to_owned()).query(&parameters(&filters)),
+            Call::Escalate(alert, body) => {
+                request(Method::POST, format!("/alerts/{alert}/escalate")).json(&body)
+            }
+            Call::AlertEvents(alert, page) => {
+                request(Method::GET, format!("/alerts/{alert}/events")).query(&parameters(&page))
+            }
+            Call::Events(page) => request(Method::GET, "/events".to_owned()).query(&parameters(&page)),
+            Call::Head => request(Method::GET, "/audit/head".to_owned()),
             Call::CreateStatus(body) => request(Method::POST, "/alerts/statuses".to_owned()).json(&body),
             Call::ListStatuses(page) => {
                 request(Method::GET, "/alerts/statuses".to_owned()).query(&parameters(&page))
@@ -58,6 +76,7 @@ impl Client {
             Call::Malformed => request(Method::POST, "/alerts/flag/bln_1".to_owned())
                 .header("content-type", "application/json")
                 .body(vec![0xff; 40]),
+            Call::On(..) => unreachable!("conditions hold a call, and no further conditions"),
         }
     }
 }

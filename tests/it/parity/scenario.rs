@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redflag::{domain::OrganizationId, service::Service};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,8 +19,11 @@ pub struct Scenario {
     /// Keys that may not do everything: their name in the transcript, and the key.
     pub(super) keys: Vec<(&'static str, Option<String>)>,
     /// An alert of another organization.
-    elsewhere: String,
+    pub(super) elsewhere: String,
     pub(super) steps: Vec<Step>,
+    /// The command line's view of the database, and of the organization that the scenario plays in.
+    pub(super) service: Service,
+    pub(super) organization: OrganizationId,
 }
 
 fn with(base: &Value, more: &Value) -> Value {
@@ -48,7 +52,8 @@ impl Scenario {
         let other = Face { key: Some(other), ..face.clone() };
         let alert = other.call(Call::Flag("bln_1".to_owned(), json!({ "description": "Elsewhere." }))).await;
         let elsewhere = alert["anomaly_id"].as_str().unwrap().to_owned();
-        Self { face: face.keyed(), keys, elsewhere, steps: Vec::new() }
+        let organization = service.find_organization(Some("default")).await.unwrap().id;
+        Self { face: face.keyed(), keys, elsewhere, steps: Vec::new(), service, organization }
     }
 
     /// Every step with its answer.
@@ -59,10 +64,18 @@ impl Scenario {
         self.read(&alerts).await;
         self.list(&alerts).await;
         self.page().await;
+        self.escalate(&alerts).await;
+        self.note(&alerts[1]).await;
+        self.decide(&alerts[1]).await;
+        self.demand_decisions(&alerts[1]).await;
+        self.repeat().await;
+        self.change_at_a_version(&alerts[1]).await;
+        self.send_again(&alerts[1]).await;
         self.refuse_alerts(&alerts[0]).await;
         self.refuse_lists().await;
         self.refuse_statuses().await;
         self.change_statuses(&statuses).await;
+        self.read_history(&alerts).await;
         self.refuse_callers(&alerts[0]).await;
         self.steps
     }

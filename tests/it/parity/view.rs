@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, SecondsFormat};
 use prost_types::{Struct, Timestamp, Value as Proto, value::Kind};
-use redflag::grpc::pb::{Alert, AlertStatus, EntityType, Severity, StatusClass};
+use redflag::grpc::pb::{
+    Actor, Alert, AlertEvent, AlertStatus, Disposition, EntityType, FieldChange, Severity, StatusClass,
+};
 use serde_json::{Value, json};
 
 pub fn alert_view(alert: &Alert) -> Value {
@@ -35,7 +37,54 @@ pub fn alert_view(alert: &Alert) -> Value {
         },
         "metadata": alert.metadata.as_ref().map(structure),
         "version": alert.version,
+        "disposition": match alert.disposition() {
+            Disposition::Unspecified => None,
+            Disposition::TruePositive => Some("true_positive"),
+            Disposition::FalsePositive => Some("false_positive"),
+            Disposition::Benign => Some("benign"),
+            Disposition::Duplicate => Some("duplicate"),
+            Disposition::Inconclusive => Some("inconclusive"),
+        },
+        "disposition_reason": alert.disposition_reason,
+        "closed_at": alert.closed_at.as_ref().map(|at| written(Some(at))),
+        "closed_by": alert.closed_by.as_ref().map(actor_view),
+        "dedup_key": unless_empty(&alert.dedup_key),
+        "occurrence_count": alert.occurrence_count,
+        "last_occurred_at": written(alert.last_occurred_at.as_ref()),
+        "previous_anomaly_id": unless_empty(&alert.previous_anomaly_id),
     })
+}
+
+fn actor_view(actor: &Actor) -> Value {
+    json!({ "key_id": actor.key_id, "key_name": actor.key_name, "on_behalf_of": actor.on_behalf_of })
+}
+
+fn unless_empty(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+pub fn event_view(event: &AlertEvent) -> Value {
+    json!({
+        "event_id": event.event_id,
+        "organization_id": event.organization_id,
+        "position": event.position,
+        "anomaly_id": event.anomaly_id,
+        "sequence": event.sequence,
+        "type": event.r#type().as_str_name().trim_start_matches("ALERT_EVENT_TYPE_"),
+        "actor": actor_view(event.actor.as_ref().unwrap()),
+        "changes": event.changes.iter().map(change_view).collect::<Vec<_>>(),
+        "note": event.note,
+        "request_id": event.request_id,
+        "idempotency_key": event.idempotency_key,
+        "created_at": written(event.created_at.as_ref()),
+        "previous_hash": event.previous_hash,
+        "hash": event.hash,
+    })
+}
+
+fn change_view(change: &FieldChange) -> Value {
+    let value = |value: &Option<Proto>| json_value(value.as_ref().unwrap());
+    json!({ "field": change.field, "before": value(&change.before), "after": value(&change.after) })
 }
 
 pub fn status_view(status: &AlertStatus) -> Value {

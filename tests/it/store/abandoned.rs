@@ -52,7 +52,8 @@ async fn what_is_acknowledged_beside_abandoned_calls_is_there(world: &World) {
 
 async fn an_abandoned_change_is_whole_or_not_there(world: &World) {
     let status = new_status("Odd");
-    let status = world.store.create_status(world.organization, status, &world.change()).await.unwrap();
+    let created = world.store.create_status(world.organization, status, &world.change()).await;
+    let status = created.unwrap().value;
     for looks in 0..LOOKS {
         let before = world.flag(world.alert()).await;
         let patch = AlertPatch {

@@ -1,10 +1,10 @@
 //! Flagging alerts and reading them back.
 
-use redflag::domain::{Alert, AlertFilter, EntityType, NewAlert, Severity, StatusClass};
+use redflag::domain::{Alert, AlertFilter, Disposition, EntityType, NewAlert, Severity, StatusClass};
 use redflag::store::StoreError;
 
 use super::on_every_store;
-use super::world::{World, entities, key, metadata, text};
+use super::world::{Changes, World, entities, key, metadata, text};
 use crate::support::instant;
 
 on_every_store!(
@@ -46,6 +46,15 @@ async fn a_new_alert_is_what_was_flagged_with_version_one(world: &World) {
         assigned_to: new.assigned_to,
         escalated_to: new.escalated_to,
         metadata: new.metadata,
+        disposition: Disposition::Unspecified,
+        disposition_reason: text(""),
+        closed_at: None,
+        closed_by: None,
+        dedup_key: None,
+        occurrence_count: 1,
+        last_occurred_at: world.change().at,
+        previous_anomaly_id: None,
+        sequence: 1,
         version: 1,
         created_at: world.change().at,
         updated_at: world.change().at,

@@ -57,6 +57,9 @@ const CREATED: &str = "1700000000 + n * 60";
 /// One in twenty was changed, within a day of being made.
 const UPDATED: &str = "1700000000 + n * 60 + CASE WHEN u < 50 THEN u * 1000 ELSE 0 END";
 
+/// Two in five were decided about, most of them closed; each decision as often as the others.
+const DISPOSITION: &str = "CASE WHEN s >= 500 AND s < 900 THEN n % 5 + 1 ELSE 0 END";
+
 /// Fills the database; `organizations` get seven tenths, two tenths and one tenth.
 pub async fn load(world: &World, organizations: [OrganizationId; 3]) {
     let dialect = dialect(world.database.kind());
@@ -68,9 +71,10 @@ pub async fn load(world: &World, organizations: [OrganizationId; 3]) {
         format!(
             "INSERT INTO alerts (organization_id, anomaly_id, title, description, type, status, status_class, \
              severity, assigned_to, escalated_to, affected_balances, affected_transactions, affected_identities, \
-             metadata, version, created_at, updated_at) \
+             metadata, version, created_at, updated_at, last_occurred_at, disposition) \
              SELECT {organization}, {anomaly}, 'Alert ' || n, {DESCRIPTION}, {TYPE}, {STATUS}, {CLASS}, {SEVERITY}, \
-             {ASSIGNEE}, {escalated}, {no_list}, {transactions}, {no_list}, {object}, 1, {created}, {updated} \
+             {ASSIGNEE}, {escalated}, {no_list}, {transactions}, {no_list}, {object}, 1, {created}, {updated}, {created}, \
+             {DISPOSITION} \
              FROM {numbers} AS numbers",
             escalated = no_list,
             transactions = (dialect.list)("'txn_' || n"),

@@ -12,7 +12,7 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use super::on_every_store;
 use super::random::Random;
-use super::world::{World, entities, entity, ids, key, metadata, new_status, text};
+use super::world::{Changes, World, entities, entity, ids, key, metadata, new_status, text};
 
 on_every_store!(
     a_status_deleted_while_alerts_move_to_it_never_leaves_one_behind,
@@ -97,7 +97,7 @@ async fn rush(
                     (Some(id), false)
                 }
                 Act::Delete => match store.delete_status(organization, &status, &change).await {
-                    Ok(()) => (None, true),
+                    Ok(_) => (None, true),
                     Err(StoreError::NotFound | StoreError::InUse(1..)) => (None, false),
                     Err(error) => panic!("{error:?}"),
                 },
@@ -131,7 +131,7 @@ async fn clear(world: &World, status: &StatusKey) {
         world.update(id, &resolve).await.unwrap();
     }
     let cleared = world.store.delete_status(world.organization, status, &world.change()).await;
-    assert!(matches!(cleared, Ok(()) | Err(StoreError::NotFound)), "{cleared:?}");
+    assert!(matches!(cleared, Ok(_) | Err(StoreError::NotFound)), "{cleared:?}");
 }
 
 const UPDATES: usize = 12;

@@ -99,7 +99,7 @@ async fn an_alert_grows_to_the_largest_and_shrinks_again(world: &World) {
         ..AlertPatch::default()
     };
     let small_again = world.update(small.id, &shrink).await.unwrap();
-    assert_eq!(Alert { version: 1, updated_at: small.updated_at, ..small_again }, small);
+    assert_eq!(Alert { version: 1, sequence: 1, updated_at: small.updated_at, ..small_again }, small);
     let filter =
         AlertFilter { entity_ids: most_entities().iter().cloned().collect(), ..AlertFilter::default() };
     assert!(world.find(filter).await.is_empty());

@@ -3,14 +3,14 @@
 
 use chrono::TimeDelta;
 use redflag::domain::{
-    Alert, AlertFilter, AlertQuery, AnomalyId, NewAlert, PageSize, Severity, SortOrder, StatusClass,
-    TimeRange,
+    Alert, AlertFilter, AlertPatch, AlertQuery, AnomalyId, Disposition, NewAlert, PageSize, Severity,
+    SortOrder, StatusClass, TimeRange,
 };
 use redflag::store::StoreError;
 use uuid::Uuid;
 
 use super::on_every_store;
-use super::world::{World, entities, ids, key, text};
+use super::world::{Changes, World, entities, ids, key, text};
 use crate::support::instant;
 
 on_every_store!(
@@ -123,15 +123,19 @@ async fn every_combination_of_filters_is_a_statement_that_runs(world: &World) {
         ..world.alert()
     };
     let alert = world.flag(alert).await;
+    let benign = AlertPatch { disposition: Some(Disposition::Benign), ..AlertPatch::default() };
+    let alert =
+        world.store.update_alert(world.organization, alert.id, &benign, &world.change()).await.unwrap();
     let tick = TimeDelta::microseconds(1);
     let (just_before, just_after) = (Some(alert.created_at - tick), Some(alert.created_at + tick));
-    for subset in 0..1_u32 << 10 {
+    for subset in 0..1_u32 << 11 {
         let asked = |bit: u32| subset & (1 << bit) != 0;
         let filter = AlertFilter {
             statuses: if asked(0) { vec![key("FLAGGED"), key("RESOLVED")] } else { vec![] },
             status_classes: if asked(1) { vec![StatusClass::Open, StatusClass::Closed] } else { vec![] },
             types: if asked(2) { vec![alert.kind] } else { vec![] },
             severities: if asked(3) { vec![Severity::High, Severity::Low] } else { vec![] },
+            dispositions: if asked(10) { vec![Disposition::Benign, Disposition::Duplicate] } else { vec![] },
             assigned_to: asked(4).then(|| text("ada")),
             escalated_to: asked(5).then(|| text("bob")),
             entity_ids: if asked(6) { alert.entities.iter().cloned().collect() } else { vec![] },
@@ -159,7 +163,7 @@ async fn a_row_that_makes_no_sense_is_an_internal_error(world: &World) {
     let read = world.store.alert(world.organization, alert.id).await;
     let listed = world.store.alerts(&world.query(AlertFilter::default())).await.map(drop);
     for failed in [read.map(drop), listed] {
-        let Err(StoreError::Internal(why)) = failed else { panic!("{failed:?}") };
+        let Err(StoreError::Inconsistent(why)) = failed else { panic!("{failed:?}") };
         let expected = format!("inconsistent row: alerts.description of {}: must not be empty", alert.id);
         assert_eq!(why.to_string(), expected);
     }

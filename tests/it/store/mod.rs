@@ -3,18 +3,25 @@
 mod world;
 
 mod abandoned;
+mod adoption;
 mod alerts;
 mod bulk;
 mod concurrency;
+mod decisions;
+mod history;
 mod keys;
 mod largest;
+mod ledger;
 mod lists;
 mod model;
 mod plans;
 mod random;
+mod repeats;
+mod retries;
 mod schema;
 mod sql;
 mod statuses;
+mod tampering;
 mod tenancy;
 mod tenants;
 mod updates;

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, TimeDelta};
 use redflag::domain::{
-    Alert, AlertFilter, AlertPatch, AlertQuery, AnomalyId, EntityId, EntityType, IdSource, NewAlert,
-    OrganizationId, PageSize, Severity, SortOrder, StatusClass, TimeRange, Timestamp,
+    Alert, AlertFilter, AlertPatch, AlertQuery, AnomalyId, Disposition, EntityId, EntityType, IdSource,
+    NewAlert, OrganizationId, PageSize, Severity, SortOrder, StatusClass, TimeRange, Timestamp,
 };
 
 use super::on_every_store;
 use super::random::Random;
-use super::world::{World, entities, ids, key, new_status, text};
+use super::world::{Changes, World, entities, ids, key, new_status, text};
 
 on_every_store!(lists_agree_with_the_model_for_every_filter);
 
@@ -76,6 +76,7 @@ async fn change(world: &World, random: &mut Random, alert: &Alert) -> Alert {
         escalated_to: random.maybe().then(|| random.some(&PEOPLE, 0, 3).into_iter().map(text).collect()),
         affected_balances: random.maybe().then(|| entities(&random.some(&ENTITIES, 1, 8)).balances),
         affected_identities: Some(entities(&["idt_1", "idt_2"]).identities),
+        disposition: random.maybe().then(|| random.pick(&Disposition::GIVEN)),
         ..AlertPatch::default()
     };
     let changed = world.store.update_alert(alert.organization_id, alert.id, &patch, &world.change()).await;
@@ -90,12 +91,13 @@ fn query(random: &mut Random, organizations: [OrganizationId; 2], alerts: &[Aler
     // Few filters at once find something; many find the seams between them.
     let chance = random.below(4) + 2;
     let mut asked = || random_below(random, chance);
-    let chosen: [bool; 9] = std::array::from_fn(|_| asked());
+    let chosen: [bool; 10] = std::array::from_fn(|_| asked());
     let filter = AlertFilter {
         statuses: when(chosen[0], || random.some(&STATUSES, 1, 3).into_iter().map(key).collect()),
         status_classes: when(chosen[1], || random.some(&StatusClass::ALL, 1, 3)),
         types: when(chosen[2], || random.some(&EntityType::ALL, 1, 3)),
         severities: when(chosen[3], || random.some(&Severity::GIVEN, 1, 4)),
+        dispositions: when(chosen[9], || random.some(&Disposition::GIVEN, 1, 3)),
         assigned_to: chosen[4].then(|| text(random.pick(&["", "ada", "bob", "😀", "nobody"]))),
         escalated_to: chosen[5].then(|| text(random.pick(&PEOPLE))),
         entity_ids: when(chosen[6], || entity_ids(random)),
@@ -179,6 +181,7 @@ fn matches(filter: &AlertFilter, alert: &Alert) -> bool {
         && any_of(&filter.status_classes, &alert.status_class)
         && any_of(&filter.types, &alert.kind)
         && any_of(&filter.severities, &alert.severity)
+        && any_of(&filter.dispositions, &alert.disposition)
         && filter.assigned_to.as_ref().is_none_or(|assignee| *assignee == alert.assigned_to)
         && filter.escalated_to.as_ref().is_none_or(|person| alert.escalated_to.contains(person))
         && (filter.entity_ids.is_empty() || alert.entities.iter().any(|id| filter.entity_ids.contains(id)))

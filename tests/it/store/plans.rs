@@ -3,8 +3,8 @@
 
 use chrono::DateTime;
 use redflag::domain::{
-    AlertFilter, AlertQuery, AnomalyId, Cursor, EntityType, PageSize, Severity, SortOrder, StatusClass,
-    TimeRange, Timestamp,
+    AlertFilter, AlertQuery, AnomalyId, Cursor, Disposition, EntityType, PageSize, Severity, SortOrder,
+    StatusClass, TimeRange, Timestamp,
 };
 use redflag::store::{connect::Options, postgres::PostgresStore, schema::OnOlderSchema, sqlite::SqliteStore};
 use uuid::Uuid;
@@ -66,6 +66,14 @@ fn single_filters() -> Vec<Case> {
         Case::exact("alerts_by_type", AlertFilter { types: EntityType::ALL.to_vec(), ..none() }),
         Case::exact("alerts_by_severity", AlertFilter { severities: vec![Severity::Critical], ..none() }),
         Case::exact("alerts_by_severity", AlertFilter { severities: Severity::GIVEN.to_vec(), ..none() }),
+        Case::exact(
+            "alerts_by_disposition",
+            AlertFilter { dispositions: vec![Disposition::Benign], ..none() },
+        ),
+        Case::exact(
+            "alerts_by_disposition",
+            AlertFilter { dispositions: Disposition::GIVEN.to_vec(), ..none() },
+        ),
         Case::exact("alerts_by_assignee", AlertFilter { assigned_to: Some(text("analyst3")), ..none() }),
         Case::exact("alerts_by_assignee", AlertFilter { assigned_to: Some(text("")), ..none() }),
         Case::exact("alert_escalations", AlertFilter { escalated_to: Some(text("lead3")), ..none() }),

@@ -6,7 +6,7 @@ use redflag::domain::{
 use redflag::store::StoreError;
 
 use super::on_every_store;
-use super::world::{World, key, new_status, text};
+use super::world::{Changes, World, key, new_status, text};
 
 on_every_store!(
     an_organization_starts_with_the_built_in_statuses,
@@ -47,7 +47,7 @@ async fn a_status_is_read_as_it_was_made(world: &World) {
             class,
         };
         let change = world.later();
-        let made = world.store.create_status(world.organization, new.clone(), &change).await.unwrap();
+        let made = world.store.create_status(world.organization, new.clone(), &change).await.unwrap().value;
         assert_eq!(made, new.into_status(world.organization, &change));
         assert_eq!(all(world, StatusOrigin::Custom).await[count], made);
     }
@@ -102,7 +102,8 @@ async fn missing_statuses_are_told_in_the_order_asked(world: &World) {
 }
 
 async fn patch(world: &World, name: &str, patch: &StatusPatch) -> Result<AlertStatus, StoreError> {
-    world.store.update_status(world.organization, &key(name), patch, &world.later()).await
+    let updated = world.store.update_status(world.organization, &key(name), patch, &world.later()).await;
+    updated.map(|answer| answer.value)
 }
 
 async fn a_name_and_a_colour_are_changed(world: &World) {
@@ -140,7 +141,8 @@ async fn an_unknown_status_is_not_found(world: &World) {
 }
 
 async fn delete(world: &World, name: &str) -> Result<(), StoreError> {
-    world.store.delete_status(world.organization, &key(name), &world.change()).await
+    let deleted = world.store.delete_status(world.organization, &key(name), &world.change()).await;
+    deleted.map(|answer| answer.value)
 }
 
 async fn a_status_that_no_alert_uses_is_deleted(world: &World) {

@@ -7,7 +7,7 @@ use redflag::domain::{
 use redflag::store::StoreError;
 
 use super::on_every_store;
-use super::world::{World, entities, ids, key, new_status, text};
+use super::world::{Changes, World, entities, ids, key, new_status, text};
 
 on_every_store!(
     another_organization_s_alert_can_t_be_read_or_changed,

@@ -5,7 +5,7 @@ use redflag::domain::{ApiKey, Organization};
 use redflag::store::StoreError;
 
 use super::on_every_store;
-use super::world::{World, text};
+use super::world::{Changes, World, text};
 use crate::support::{DatabaseKind, TestDatabase};
 
 on_every_store!(

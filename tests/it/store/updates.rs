@@ -1,11 +1,13 @@
 //! Changing alerts.
 
 use chrono::TimeDelta;
-use redflag::domain::{Alert, AlertFilter, AlertPatch, AnomalyId, NewAlert, Severity, StatusClass};
+use redflag::domain::{
+    Alert, AlertFilter, AlertPatch, AnomalyId, Disposition, NewAlert, Refusal, Severity, StatusClass,
+};
 use redflag::store::StoreError;
 
 use super::on_every_store;
-use super::world::{World, entities, entity, key, metadata, text};
+use super::world::{Changes, World, entities, entity, key, metadata, text};
 use crate::support::instant;
 
 on_every_store!(
@@ -79,7 +81,12 @@ async fn each_field_is_changed_alone(world: &World) {
         let updated = world.update(before.id, &patch).await.unwrap();
         if changed {
             expected.version += 1;
+            expected.sequence += 1;
             expected.updated_at = world.change().at;
+        }
+        if expected.is_closed() && !before.is_closed() {
+            expected.closed_at = Some(expected.updated_at);
+            expected.closed_by = Some(world.change().actor);
         }
         assert_eq!(updated, expected, "{patch:?}");
         assert_eq!(world.read(before.id).await.as_ref(), Some(&expected), "{patch:?}");
@@ -100,6 +107,8 @@ async fn all_fields_are_changed_at_once_as_one_change(world: &World) {
         affected_balances: Some(vec![]),
         affected_transactions: Some(vec![entity("txn_2")]),
         affected_identities: Some(vec![]),
+        disposition: Some(Disposition::Inconclusive),
+        disposition_reason: Some(text("Nobody can tell.")),
     };
     let after = world.update(before.id, &patch).await.unwrap();
     let expected = Alert {
@@ -112,6 +121,9 @@ async fn all_fields_are_changed_at_once_as_one_change(world: &World) {
         escalated_to: vec![text("cy")],
         metadata: metadata("{}"),
         entities: entities(&["txn_2"]),
+        disposition: Disposition::Inconclusive,
+        disposition_reason: text("Nobody can tell."),
+        sequence: 2,
         version: 2,
         updated_at: world.change().at,
         ..before
@@ -133,6 +145,8 @@ async fn a_patch_that_changes_nothing_leaves_version_and_time(world: &World) {
         affected_balances: Some(alert.entities.balances.clone()),
         affected_transactions: Some(alert.entities.transactions.clone()),
         affected_identities: Some(alert.entities.identities.clone()),
+        disposition: Some(alert.disposition),
+        disposition_reason: Some(alert.disposition_reason.clone()),
     };
     for patch in [AlertPatch::default(), same] {
         assert_eq!(world.update(alert.id, &patch).await.unwrap(), alert);
@@ -235,7 +249,7 @@ async fn an_alert_always_names_at_least_one_entity(world: &World) {
     };
     let refused = world.update(alert.id, &none).await;
     assert!(
-        matches!(refused, Err(StoreError::Rule(rule)) if rule.to_string().contains("at least one entity"))
+        matches!(refused, Err(StoreError::Refused(Refusal::Entities(rule))) if rule.to_string().contains("at least one entity"))
     );
     assert_eq!(world.read(alert.id).await, Some(alert));
 }
@@ -246,7 +260,7 @@ async fn an_alert_names_at_most_a_hundred_entities_over_all_lists(world: &World)
     let too_many = AlertPatch { affected_transactions: many(99), ..AlertPatch::default() };
     let refused = world.update(alert.id, &too_many).await;
     assert!(
-        matches!(refused, Err(StoreError::Rule(rule)) if rule.to_string().contains("at most 100 entities, is 101"))
+        matches!(refused, Err(StoreError::Refused(Refusal::Entities(rule))) if rule.to_string().contains("at most 100 entities, is 101"))
     );
     assert_eq!(world.read(alert.id).await, Some(alert.clone()));
     let most = AlertPatch { affected_transactions: many(98), ..AlertPatch::default() };

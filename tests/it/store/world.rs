@@ -2,15 +2,66 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use redflag::domain::{
-    Actor, AffectedEntities, Alert, AlertFilter, AlertPatch, AlertQuery, AnomalyId, ApiKey, ChangeContext,
-    Clock, Colour, EntityId, EntityType, IdSource, KeyDigest, KeyId, NewAlert, NewStatus, Organization,
-    OrganizationId, PageSize, Scope, Scopes, Severity, SortOrder, StatusClass, StatusKey, Text,
+    Actor, AffectedEntities, Alert, AlertChange, AlertFilter, AlertPatch, AlertQuery, AnomalyId, ApiKey,
+    ChangeContext, Clock, Colour, Command, EntityId, EntityType, IdSource, KeyDigest, KeyId, NewAlert,
+    NewStatus, Organization, OrganizationId, PageSize, Scope, Scopes, Severity, SortOrder, StatusClass,
+    StatusKey, Text,
+};
+use redflag::service::{
+    Service,
+    audit::{Unverified, Verified},
 };
 use redflag::store::{Store, StoreError};
 
 use crate::support::{DatabaseKind, TestClock, TestDatabase, TestIds};
+
+/// Short ways to change alerts.
+#[async_trait]
+pub trait Changes {
+    /// Makes an alert, or folds it.
+    async fn flag(&self, alert: NewAlert, change: &ChangeContext) -> Result<Alert, StoreError>;
+
+    /// Changes fields of one.
+    async fn update_alert(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+        patch: &AlertPatch,
+        change: &ChangeContext,
+    ) -> Result<Alert, StoreError>;
+}
+
+#[async_trait]
+impl Changes for dyn Store {
+    async fn flag(&self, alert: NewAlert, change: &ChangeContext) -> Result<Alert, StoreError> {
+        let organization_id = alert.organization_id;
+        let change = alert_change(organization_id, Command::Flag(Box::new(alert)), change);
+        Ok(self.change_alert(&change).await?.value.alert)
+    }
+
+    async fn update_alert(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+        patch: &AlertPatch,
+        change: &ChangeContext,
+    ) -> Result<Alert, StoreError> {
+        let change = alert_change(organization, Command::Update(id, Box::new(patch.clone())), change);
+        Ok(self.change_alert(&change).await?.value.alert)
+    }
+}
+
+/// A change that any version of the alert may have.
+pub fn alert_change(
+    organization_id: OrganizationId,
+    command: Command,
+    context: &ChangeContext,
+) -> AlertChange {
+    AlertChange { organization_id, command, expected_versions: None, context: context.clone() }
+}
 
 pub struct World {
     pub store: Arc<dyn Store>,
@@ -41,6 +92,7 @@ impl World {
         Organization {
             id: OrganizationId::from_uuid(self.ids.next(created_at)),
             name: text(name),
+            requires_disposition: false,
             created_at,
         }
     }
@@ -82,6 +134,9 @@ impl World {
             },
             at: self.clock.now(),
             request_id: "req-1".to_owned(),
+            note: text(""),
+            event_id: self.ids.next(self.clock.now()),
+            idempotency: None,
         }
     }
 
@@ -105,6 +160,7 @@ impl World {
             assigned_to: text(""),
             escalated_to: Vec::new(),
             metadata: redflag::domain::Metadata::default(),
+            dedup_key: None,
         }
     }
 
@@ -145,9 +201,31 @@ impl World {
         ids(&page.items)
     }
 
+    /// The use cases over the store, with a clock and ids of their own.
+    pub fn service(&self) -> Service {
+        let (clock, ids) = (Arc::new(TestClock::default()), Arc::new(TestIds::default()));
+        Service::new(Arc::clone(&self.store), clock, ids)
+    }
+
+    /// Verifies the feed of the first organization, and every alert against its history.
+    pub async fn verify(&self) -> Result<Verified, Unverified> {
+        self.verify_of(self.organization, 1).await
+    }
+
+    /// Verifies the feed of an organization from a position on.
+    pub async fn verify_of(&self, organization: OrganizationId, from: i64) -> Result<Verified, Unverified> {
+        self.service().verify(organization, from, &mut |_, _| {}).await
+    }
+
+    /// Fails unless all of it is sound.
+    pub async fn assert_sound(&self) {
+        let verified = self.verify().await.unwrap();
+        assert_eq!(verified.events, verified.head.position);
+    }
+
     pub async fn add_status(&self, name: &str) -> StatusKey {
         let status = new_status(name);
-        self.store.create_status(self.organization, status, &self.change()).await.unwrap().key
+        self.store.create_status(self.organization, status, &self.change()).await.unwrap().value.key
     }
 }
 

@@ -7,6 +7,7 @@ use redflag::{
     auth::Secret,
     grpc::pb::{
         alert_service_client::AlertServiceClient, alert_status_service_client::AlertStatusServiceClient,
+        audit_service_client::AuditServiceClient,
     },
     store::schema::OnOlderSchema,
 };
@@ -79,6 +80,11 @@ impl TestApp {
     /// The calls on statuses.
     pub fn statuses(&self) -> AlertStatusServiceClient<Channel> {
         AlertStatusServiceClient::new(self.channel())
+    }
+
+    /// The calls on the history.
+    pub fn audit(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel())
     }
 
     /// A REST request with the key that may do everything.

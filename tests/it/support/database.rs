@@ -71,8 +71,13 @@ impl TestDatabase {
 
     /// Runs statements as they stand, past the store.
     pub async fn execute(&self, sql: &str) {
+        self.try_execute(sql).await.unwrap();
+    }
+
+    /// The same, where the database may refuse.
+    pub async fn try_execute(&self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
-        let done = match self.kind() {
+        match self.kind() {
             DatabaseKind::Sqlite => {
                 let mut conn = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
                 sqlx::raw_sql(sql).execute(&mut conn).await.map(drop)
@@ -81,8 +86,7 @@ impl TestDatabase {
                 let mut conn = PgConnection::connect(&self.url).await.unwrap();
                 sqlx::raw_sql(sql).execute(&mut conn).await.map(drop)
             }
-        };
-        done.unwrap();
+        }
     }
 
     fn create_file() -> Self {

@@ -1,6 +1,7 @@
 //! What tests stand on: databases of their own, a clock that they set, ids that come out the same every time.
 
 pub mod app;
+pub mod chain;
 pub mod clock;
 pub mod database;
 pub mod ids;

@@ -1,0 +1,166 @@
+//! `redflag audit`.
+
+use std::io::{self, BufWriter, Write};
+
+use anyhow::{anyhow, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{Database, output};
+use crate::{
+    domain::{Head, OrganizationId, PageSize},
+    service::{Service, audit::Unverified},
+};
+
+/// Prove that the history is complete and unchanged, or take it elsewhere. Works on the database directly, also while a
+/// server runs, and changes nothing in it. `docs/audit.md` tells what is proven.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Verify that no event is changed, missing or at another place, and that every alert is what its history says
+    Verify(Verify),
+    /// Print where the feed ends; kept elsewhere, it proves later that nothing before it was changed
+    Head(PrintHead),
+    /// Print the feed, an event a line, as it was hashed; `docs/verify_feed.py` verifies what it prints
+    Export(Export),
+}
+
+/// Whose feed.
+#[derive(Debug, Args)]
+struct Feed {
+    /// The organization, by id or name; may be left out while there is one
+    #[arg(long)]
+    org: Option<String>,
+    #[command(flatten)]
+    database: Database,
+}
+
+impl Feed {
+    async fn open(&self) -> anyhow::Result<(Service, OrganizationId)> {
+        let service = self.database.open().await?;
+        let organization = service.find_organization(self.org.as_deref()).await?.id;
+        Ok((service, organization))
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    feed: Feed,
+    /// Where to begin; from 2 on, only the alerts that the events from there on are about are compared with their history
+    #[arg(long, default_value_t = 1, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
+    from: i64,
+}
+
+#[derive(Debug, Args)]
+pub struct PrintHead {
+    #[command(flatten)]
+    feed: Feed,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    feed: Feed,
+    /// Where to begin
+    #[arg(long, default_value_t = 1, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
+    from: i64,
+    /// How to write events
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+}
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// One JSON object a line
+    Jsonl,
+}
+
+impl Audit {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Verify(verify) => verify.run().await,
+            Self::Head(head) => head.run().await,
+            Self::Export(export) => export.run().await,
+        }
+    }
+}
+
+impl Verify {
+    async fn run(self) -> anyhow::Result<()> {
+        let (service, organization) = self.feed.open().await?;
+        let bar = progress_bar();
+        let verified = service
+            .verify(organization, self.from, &mut |done, all| {
+                bar.set_length(all.unsigned_abs());
+                bar.set_position(done.unsigned_abs());
+            })
+            .await;
+        bar.finish_and_clear();
+        match verified {
+            Ok(verified) => {
+                output::print(&format!("ok: {} events, head {}", verified.events, line(verified.head)))
+            }
+            Err(Unverified::Broken(broken)) => Err(anyhow!("{broken}")),
+            Err(Unverified::Failed(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// A bar on standard error; none where that is no terminal.
+fn progress_bar() -> ProgressBar {
+    // The template is a constant that is known to be one; the plain bar stands in for it.
+    let style = ProgressStyle::with_template("verifying {wide_bar} {percent:>3}% {eta} left");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+impl PrintHead {
+    async fn run(self) -> anyhow::Result<()> {
+        let (service, organization) = self.feed.open().await?;
+        let head = service.head_of(organization).await?;
+        if self.json {
+            return output::print_json(&view(organization, head));
+        }
+        output::print(&line(head))
+    }
+}
+
+fn line(Head { position, hash }: Head) -> String {
+    format!("{position} {hash}")
+}
+
+fn view(organization: OrganizationId, Head { position, hash }: Head) -> Value {
+    json!({ "organization_id": organization.to_string(), "position": position, "hash": hash.to_string() })
+}
+
+impl Export {
+    /// Prints a page of events at a time, up to where the feed ended when it began.
+    async fn run(self) -> anyhow::Result<()> {
+        let Format::Jsonl = self.format;
+        let (service, organization) = self.feed.open().await?;
+        let head = service.head_of(organization).await?;
+        let mut out = BufWriter::new(io::stdout());
+        let mut position = self.from - 1;
+        while position < head.position {
+            let page = service.events_of(organization, position, PageSize::MAX).await?;
+            let Some(last) = page.items.last() else { break };
+            position = last.position;
+            for event in page.items.iter().take_while(|event| event.position <= head.position) {
+                writeln!(out, "{}", Value::Object(event.to_json()))?;
+            }
+        }
+        out.flush()?;
+        if position < head.position {
+            bail!(
+                "the events after position {position} are missing, although the feed ends at {}",
+                head.position
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,297 @@
+//! The history: immutable events, hash-chained into one feed for each organization.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Actor, AnomalyId, EventId, IdempotencyKey, Invalid, Note, OrganizationId, Timestamp, Weighed,
+    change::ChangeContext, clock::rfc3339, metadata,
+};
+
+/// A SHA-256 digest of the chain, written as 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChainHash(pub [u8; 32]);
+
+impl ChainHash {
+    /// What stands before the first event.
+    pub const ZERO: Self = Self([0; 32]);
+}
+
+impl std::fmt::Display for ChainHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Where an organization's feed ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The position of the last event; 0 while there is none.
+    pub position: i64,
+    /// The hash of the last event; [`ChainHash::ZERO`] while there is none.
+    pub hash: ChainHash,
+}
+
+impl Head {
+    /// The head of a feed without events.
+    pub const EMPTY: Self = Self { position: 0, hash: ChainHash::ZERO };
+}
+
+/// What an event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventType {
+    /// The alert was made.
+    Flagged,
+    /// Fields changed, none of which has a type of its own.
+    Updated,
+    /// It moved to another status.
+    StatusChanged,
+    /// Somebody else works on it.
+    Assigned,
+    /// It was escalated to somebody.
+    Escalated,
+    /// Nothing changed; somebody noted something.
+    Noted,
+    /// What it is about happened again.
+    Recurred,
+    /// It moved to a status of the class closed.
+    Closed,
+    /// It moved out of the class closed.
+    Reopened,
+}
+
+impl EventType {
+    /// Every type.
+    pub const ALL: [Self; 9] = [
+        Self::Flagged,
+        Self::Updated,
+        Self::StatusChanged,
+        Self::Assigned,
+        Self::Escalated,
+        Self::Noted,
+        Self::Recurred,
+        Self::Closed,
+        Self::Reopened,
+    ];
+
+    /// The word that JSON carries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flagged => "FLAGGED",
+            Self::Updated => "UPDATED",
+            Self::StatusChanged => "STATUS_CHANGED",
+            Self::Assigned => "ASSIGNED",
+            Self::Escalated => "ESCALATED",
+            Self::Noted => "NOTED",
+            Self::Recurred => "RECURRED",
+            Self::Closed => "CLOSED",
+            Self::Reopened => "REOPENED",
+        }
+    }
+
+    /// The number that stores keep.
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::Flagged => 1,
+            Self::Updated => 2,
+            Self::StatusChanged => 3,
+            Self::Assigned => 4,
+            Self::Escalated => 5,
+            Self::Noted => 6,
+            Self::Recurred => 7,
+            Self::Closed => 8,
+            Self::Reopened => 9,
+        }
+    }
+
+    /// The type that a stored number stands for.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// One field that an event changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldChange {
+    /// The field's name in the contract.
+    pub field: String,
+    /// Its value before, as JSON carries it.
+    pub before: Value,
+    /// Its value after.
+    pub after: Value,
+}
+
+impl FieldChange {
+    /// The change as JSON carries it.
+    pub fn to_json(&self) -> Value {
+        json!({ "field": self.field, "before": self.before, "after": self.after })
+    }
+
+    /// Reads changes as they were stored.
+    ///
+    /// # Errors
+    /// When it is no list of changes.
+    pub fn parse_list(raw: &str) -> Result<Vec<Self>, Invalid> {
+        let invalid = |_| Invalid::new("must be a list of changes");
+        let list: Vec<Map<String, Value>> = serde_json::from_str(raw).map_err(invalid)?;
+        list.into_iter().map(Self::from_json).collect()
+    }
+
+    fn from_json(mut change: Map<String, Value>) -> Result<Self, Invalid> {
+        let mut take = |name: &str| {
+            change.remove(name).ok_or_else(|| Invalid::new(format!("must have {name} in each change")))
+        };
+        let (field, before, after) = (take("field")?, take("before")?, take("after")?);
+        match (field, change.is_empty()) {
+            (Value::String(field), true) => Ok(Self { field, before, after }),
+            _ => Err(Invalid::new("must have a field, before and after in each change, and nothing else")),
+        }
+    }
+}
+
+/// One immutable entry of an alert's history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlertEvent {
+    /// Its id.
+    pub id: EventId,
+    /// Whose feed it stands in.
+    pub organization_id: OrganizationId,
+    /// Where it stands in the feed: 1, 2, 3 …
+    pub position: i64,
+    /// Which alert it is about.
+    pub anomaly_id: AnomalyId,
+    /// Where it stands in the history of the alert: 1, 2, 3 …
+    pub sequence: i64,
+    /// What it tells.
+    pub kind: EventType,
+    /// Who did it.
+    pub actor: Actor,
+    /// What changed.
+    pub changes: Vec<FieldChange>,
+    /// Why.
+    pub note: Note,
+    /// The call that did it.
+    pub request_id: String,
+    /// The intended change that did it, when the caller said so.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// When.
+    pub created_at: Timestamp,
+    /// The hash of the event before it in the feed.
+    pub previous_hash: ChainHash,
+    /// Its own hash.
+    pub hash: ChainHash,
+}
+
+/// What an answer wraps around an event, in bytes: ids, times, hashes and names of fields.
+const FIXED: usize = 900;
+
+impl AlertEvent {
+    /// The event that follows `head`: its hash covers everything else about it.
+    pub fn following(head: Head, happened: Happened<'_>) -> Self {
+        let Happened { organization_id, anomaly_id, sequence, kind, changes, at, context } = happened;
+        let mut event = Self {
+            id: EventId::from_uuid(context.event_id),
+            organization_id,
+            position: head.position + 1,
+            anomaly_id,
+            sequence,
+            kind,
+            actor: context.actor.clone(),
+            changes,
+            note: context.note.clone(),
+            request_id: context.request_id.clone(),
+            idempotency_key: context.idempotency.as_ref().map(|idempotency| idempotency.key.clone()),
+            created_at: at,
+            previous_hash: head.hash,
+            hash: ChainHash::ZERO,
+        };
+        event.hash = event.compute_hash();
+        event
+    }
+
+    /// Where the feed ends with this event.
+    pub const fn head(&self) -> Head {
+        Head { position: self.position, hash: self.hash }
+    }
+
+    /// The hash that the event must have: of the previous hash and the canonical JSON (RFC 8785) of the event without
+    /// its own hash.
+    pub fn compute_hash(&self) -> ChainHash {
+        let mut digest = Sha256::new();
+        digest.update(self.previous_hash.0);
+        digest.update(canonical(&Value::Object(self.content())));
+        ChainHash(digest.finalize().into())
+    }
+
+    /// The event as JSON carries it.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut json = self.content();
+        json.insert("hash".to_owned(), self.hash.to_string().into());
+        json
+    }
+
+    /// The changes as stores keep them, in canonical JSON.
+    pub fn changes_text(&self) -> String {
+        canonical(&self.changes.iter().map(FieldChange::to_json).collect())
+    }
+
+    /// All that the hash covers.
+    fn content(&self) -> Map<String, Value> {
+        let content = json!({
+            "event_id": self.id.to_string(),
+            "organization_id": self.organization_id.to_string(),
+            "position": self.position,
+            "anomaly_id": self.anomaly_id.to_string(),
+            "sequence": self.sequence,
+            "type": self.kind.as_str(),
+            "actor": self.actor.to_json(),
+            "changes": self.changes.iter().map(FieldChange::to_json).collect::<Vec<_>>(),
+            "note": self.note.as_str(),
+            "request_id": self.request_id,
+            "idempotency_key": self.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+            "created_at": rfc3339(self.created_at),
+            "previous_hash": self.previous_hash.to_string(),
+        });
+        match content {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+impl Weighed for AlertEvent {
+    fn weight(&self) -> usize {
+        let changes = self.changes.iter().map(|change| {
+            change.field.len() + metadata::weight(&change.before) + metadata::weight(&change.after)
+        });
+        FIXED + self.note.as_str().len() + changes.sum::<usize>()
+    }
+}
+
+/// What happened to an alert, before it has a place in the feed.
+#[derive(Debug)]
+pub struct Happened<'a> {
+    /// Whose alert it is.
+    pub organization_id: OrganizationId,
+    /// Which alert.
+    pub anomaly_id: AnomalyId,
+    /// The place in the history of the alert.
+    pub sequence: i64,
+    /// What it was.
+    pub kind: EventType,
+    /// What changed.
+    pub changes: Vec<FieldChange>,
+    /// When.
+    pub at: Timestamp,
+    /// The circumstances.
+    pub context: &'a ChangeContext,
+}
+
+/// Canonical JSON (RFC 8785).
+///
+/// # Panics
+/// Never: a JSON value has text keys and finite numbers, which always have a canonical form.
+pub fn canonical(value: &Value) -> String {
+    // Proven by what a JSON value can hold.
+    serde_json_canonicalizer::to_string(value).expect("a JSON value has a canonical form")
+}

@@ -1,0 +1,155 @@
+//! Replaying an alert's history, to see whether its row is what the history made.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    Alert, AlertEvent, EventType, FieldChange, Timestamp,
+    dedup::next_told,
+    fields::{FIELDS, is_blank},
+};
+
+/// The field with which an event tells how many entities of a repeat found no place; no field of the alert.
+pub const ENTITIES_LEFT_OUT: &str = "entities_left_out";
+
+/// The field with which the first event of an alert that is older than histories are tells the version it had.
+pub const VERSION: &str = "version";
+/// The field with which that event tells when it had last changed.
+pub const UPDATED_AT: &str = "updated_at";
+
+/// What is wrong with an alert's row or history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disagreement {
+    /// The event at this position says of this field another value before than the events before it after.
+    Before(i64, String),
+    /// The event at this position is not the next one of the alert's history.
+    Sequence(i64),
+    /// The history has fewer events than the row says.
+    MissingEvents,
+    /// The row's field is not what the history made of it.
+    Row(String),
+}
+
+impl std::fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Before(position, field) => {
+                write!(f, "{field} at position {position} does not continue its history")
+            }
+            Self::Sequence(position) => write!(f, "the event at position {position} is not its next one"),
+            Self::MissingEvents => f.write_str("events of it are missing"),
+            Self::Row(field) => write!(f, "{field} is not what its history says"),
+        }
+    }
+}
+
+/// An alert's history, as far as it was replayed.
+#[derive(Debug, Default)]
+pub struct Replay {
+    fields: BTreeMap<String, Value>,
+    sequence: i64,
+    changes: i64,
+    recurrences: i64,
+    created_at: Option<Timestamp>,
+    changed_at: Option<Timestamp>,
+}
+
+impl Replay {
+    /// Takes the next event of the alert.
+    ///
+    /// # Errors
+    /// When it does not follow from the events before it.
+    pub fn apply(&mut self, event: &AlertEvent) -> Result<(), Disagreement> {
+        if event.sequence != self.sequence + 1 || (event.kind == EventType::Flagged) != (event.sequence == 1)
+        {
+            return Err(Disagreement::Sequence(event.position));
+        }
+        self.sequence = event.sequence;
+        self.created_at.get_or_insert(event.created_at);
+        self.recurrences += i64::from(event.kind == EventType::Recurred);
+        if event.kind != EventType::Noted {
+            self.changes += 1;
+            self.changed_at = Some(event.created_at);
+        }
+        event.changes.iter().try_for_each(|change| self.apply_change(event, change))
+    }
+
+    fn apply_change(&mut self, event: &AlertEvent, change: &FieldChange) -> Result<(), Disagreement> {
+        match change.field.as_str() {
+            ENTITIES_LEFT_OUT => {}
+            VERSION => self.changes = change.after.as_i64().unwrap_or_default(),
+            UPDATED_AT => self.changed_at = change.after.as_str().and_then(|at| at.parse().ok()),
+            _ => return self.apply_field(event, change),
+        }
+        Ok(())
+    }
+
+    fn apply_field(&mut self, event: &AlertEvent, change: &FieldChange) -> Result<(), Disagreement> {
+        // What the row counts between two events that tell it, history learns from the next one.
+        let is_counted = event.kind == EventType::Recurred && is_counted(&change.field);
+        let known = self.fields.get(&change.field);
+        let continues = known.map_or_else(|| is_blank(&change.before), |known| *known == change.before);
+        if !continues && !is_counted {
+            return Err(Disagreement::Before(event.position, change.field.clone()));
+        }
+        if is_blank(&change.after) {
+            self.fields.remove(&change.field);
+        } else {
+            self.fields.insert(change.field.clone(), change.after.clone());
+        }
+        Ok(())
+    }
+
+    /// How many events were replayed.
+    pub const fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
+    /// Compares the row, as it stood after the last event replayed, with what the history made.
+    ///
+    /// # Errors
+    /// The first field that differs.
+    pub fn check(&self, alert: &Alert) -> Result<(), Disagreement> {
+        let differs = |field: &str| Err(Disagreement::Row(field.to_owned()));
+        if self.sequence != alert.sequence {
+            return Err(Disagreement::MissingEvents);
+        }
+        for name in FIELDS.into_iter().filter(|name| !is_counted(name)) {
+            let row = alert.field(name);
+            let matches = self.fields.get(name).map_or_else(|| is_blank(&row), |told| *told == row);
+            if !matches {
+                return differs(name);
+            }
+        }
+        if self.created_at != Some(alert.created_at) {
+            return differs("created_at");
+        }
+        self.check_counted(alert)
+    }
+
+    /// Between two occurrences that history tells, the row counts alone: it may be ahead, up to the next one told.
+    fn check_counted(&self, alert: &Alert) -> Result<(), Disagreement> {
+        let differs = |field: &str| Err(Disagreement::Row(field.to_owned()));
+        let told = self.fields.get("occurrence_count").and_then(Value::as_i64).unwrap_or_default();
+        if alert.occurrence_count < told || alert.occurrence_count >= next_told(told) {
+            return differs("occurrence_count");
+        }
+        let untold = alert.occurrence_count - 1 - self.recurrences;
+        let last = alert.field("last_occurred_at");
+        let is_last_told = self.fields.get("last_occurred_at") == Some(&last);
+        let may_be_later = alert.occurrence_count > told && Some(alert.last_occurred_at) >= self.created_at;
+        if untold < 0 || !(is_last_told || may_be_later) {
+            return differs("last_occurred_at");
+        }
+        if alert.version != self.changes + untold {
+            return differs("version");
+        }
+        let changed_at = self.changed_at.max(Some(alert.last_occurred_at));
+        if changed_at == Some(alert.updated_at) { Ok(()) } else { differs("updated_at") }
+    }
+}
+
+fn is_counted(field: &str) -> bool {
+    matches!(field, "occurrence_count" | "last_occurred_at")
+}

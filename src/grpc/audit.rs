@@ -1,0 +1,52 @@
+//! `AuditService`.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    answer, convert, open,
+    pb::{
+        GetAuditHeadRequest, GetAuditHeadResponse, ListEventsRequest, ListEventsResponse,
+        audit_service_server::AuditService,
+    },
+};
+use crate::service::Service;
+
+/// The calls on the organization's feed.
+pub struct Audit {
+    service: Service,
+}
+
+impl Audit {
+    /// The calls on `service`.
+    pub const fn new(service: Service) -> Self {
+        Self { service }
+    }
+}
+
+#[tonic::async_trait]
+impl AuditService for Audit {
+    async fn list_events(
+        &self,
+        request: Request<ListEventsRequest>,
+    ) -> Result<Response<ListEventsResponse>, Status> {
+        let (caller, message) = open(request)?;
+        let listed = self.service.events(&caller, convert::events_input(message)).await;
+        answer(listed.map(|page| ListEventsResponse {
+            events: page.events.into_iter().map(Into::into).collect(),
+            next_page_token: page.next_page_token,
+        }))
+    }
+
+    async fn get_audit_head(
+        &self,
+        request: Request<GetAuditHeadRequest>,
+    ) -> Result<Response<GetAuditHeadResponse>, Status> {
+        let (caller, GetAuditHeadRequest {}) = open(request)?;
+        let head = self.service.head(&caller).await;
+        answer(head.map(|head| GetAuditHeadResponse {
+            organization_id: caller.organization_id().to_string(),
+            position: head.position,
+            hash: head.hash.to_string(),
+        }))
+    }
+}

@@ -1,0 +1,101 @@
+//! The headers that make a change safe to send again, and safe from others: `Idempotency-Key` and `If-Match`.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    response::Response,
+};
+
+use super::problem::Problem;
+use crate::{call, domain::Alert, error::Error, service::Circumstances};
+
+/// What the headers of a change say.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    request_id: Option<String>,
+    expected_versions: Option<Vec<i64>>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Conditions {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            request_id: text(&parts.headers, &call::IDEMPOTENCY_KEY),
+            expected_versions: text(&parts.headers, &header::IF_MATCH).and_then(|tags| versions(&tags)),
+        })
+    }
+}
+
+impl Conditions {
+    /// What the caller calls the change.
+    pub fn into_request_id(self) -> Option<String> {
+        self.request_id
+    }
+
+    /// The circumstances of a change of an alert for the reason `note`.
+    pub fn with_note(self, note: Option<String>) -> Circumstances {
+        let Self { request_id, expected_versions } = self;
+        Circumstances { note: note.unwrap_or_default(), request_id, expected_versions }
+    }
+}
+
+/// All values of a header as one text; bytes that are no UTF-8 become characters that are refused.
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<_> =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    (!values.is_empty()).then(|| values.join(","))
+}
+
+/// The versions that the tags of an `If-Match` stand for (RFC 9110 §13.1.1); `None` for `*`, which any alert matches. Tags
+/// that are not ours, weak ones among them, match none.
+fn versions(tags: &str) -> Option<Vec<i64>> {
+    let tags = tags.split(',').map(str::trim);
+    if tags.clone().any(|tag| tag == "*") {
+        return None;
+    }
+    // Tags are compared letter by letter: what only reads as the same number is another tag.
+    let is_ours = |tag: &str, version: &i64| *version > 0 && tag == format!("\"{version}\"");
+    let version = |tag: &str| {
+        let version = tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        version.filter(|version| is_ours(tag, version))
+    };
+    Some(tags.filter_map(version).collect())
+}
+
+/// The tag that stands for an alert's version.
+pub fn etag(alert: &Alert) -> HeaderValue {
+    // Digits and quotes are valid in a header.
+    HeaderValue::try_from(format!("\"{}\"", alert.version)).unwrap_or(HeaderValue::from_static("*"))
+}
+
+/// Says that an answer is the one that was given first.
+pub fn tell_replayed(response: &mut Response, is_replayed: bool) {
+    if is_replayed {
+        response.headers_mut().insert(call::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+}
+
+/// The failure of a change, with the names of headers for what came in them.
+pub fn problem(error: Error) -> Problem {
+    Problem(error.rename_fields(0, |field| (field == "request_id").then_some("Idempotency-Key")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_read_as_versions() {
+        assert_eq!(versions("*"), None);
+        assert_eq!(versions("\"3\""), Some(vec![3]));
+        assert_eq!(versions("\"3\", \"12\""), Some(vec![3, 12]));
+        for other in
+            ["3", "W/\"3\"", "\"abc\"", "\"0\"", "\"-1\"", "\"+3\"", "\"03\"", "", "\"99999999999999999999\""]
+        {
+            assert_eq!(versions(other), Some(vec![]), "{other}");
+        }
+    }
+}

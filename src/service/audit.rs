@@ -1,0 +1,316 @@
+//! Verifying that a feed is complete and unchanged, and that every alert is what its history made.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::Service;
+use crate::{
+    domain::{
+        Alert, AlertEvent, AnomalyId, ChainHash, Disagreement, Head, OrganizationId, Page, PageSize, Replay,
+    },
+    error::Error,
+    store::{Inconsistent, StoreError},
+};
+
+/// What was found sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// How many events were verified.
+    pub events: i64,
+    /// Where the feed ended when the verification began.
+    pub head: Head,
+}
+
+/// What is wrong with an event of the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// It is not what its hash was taken of, or does not follow the event before it.
+    Changed,
+    /// It is not there.
+    Missing,
+    /// The event that belongs here stands at this other position.
+    Reordered(i64),
+}
+
+/// What is wrong, first of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// An event of the feed.
+    Event(i64, Problem),
+    /// The head, which does not name the last event.
+    Head(Head),
+    /// An alert whose row disagrees with its history.
+    Alert(AnomalyId, Disagreement),
+    /// An alert that has a history and no row.
+    AlertMissing(AnomalyId),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(position, Problem::Changed) => {
+                write!(f, "broken at position {position}: the event was changed")
+            }
+            Self::Event(position, Problem::Missing) => {
+                write!(f, "broken at position {position}: the event is missing")
+            }
+            Self::Event(position, Problem::Reordered(other)) => {
+                write!(f, "broken at position {position}: reordered, its event stands at position {other}")
+            }
+            Self::Head(Head { position, hash }) => {
+                write!(f, "broken at the head, position {position}: {hash} is not where the feed ends")
+            }
+            Self::Alert(id, disagreement) => {
+                write!(f, "the alert {id} disagrees with its history: {disagreement}")
+            }
+            Self::AlertMissing(id) => write!(f, "the alert {id} is missing, its history is there"),
+        }
+    }
+}
+
+/// What a verification ends with, other than success.
+#[derive(Debug)]
+pub enum Unverified {
+    /// The feed or an alert is broken.
+    Broken(Broken),
+    /// It could not be read.
+    Failed(Error),
+}
+
+impl Unverified {
+    /// An alert whose row makes no sense: somebody else has written it.
+    fn unreadable(inconsistent: Inconsistent) -> Self {
+        match AnomalyId::parse(&inconsistent.row) {
+            Ok(id) => Broken::Alert(id, Disagreement::Row(inconsistent.column.to_owned())).into(),
+            Err(_) => Self::from(StoreError::Inconsistent(inconsistent)),
+        }
+    }
+}
+
+impl From<Broken> for Unverified {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
+    }
+}
+
+impl From<StoreError> for Unverified {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// How many alerts are read at once.
+const ALERTS: PageSize = PageSize::DEFAULT;
+
+impl Service {
+    /// Verifies the feed of an organization from the position `from` on: that no event up to the present head is
+    /// changed, missing or at another's place, and that alerts are what their histories made: all of them when `from`
+    /// is 1, otherwise those that the events are about. Tells `progress` how many steps of how many are done. Holds a
+    /// page of events at a time, however long the feed is; changes that happen meanwhile don't disturb it.
+    ///
+    /// # Errors
+    /// The first thing found broken, or why the feed could not be read.
+    pub async fn verify(
+        &self,
+        organization: OrganizationId,
+        from: i64,
+        progress: &mut (dyn FnMut(i64, i64) + Send),
+    ) -> Result<Verified, Unverified> {
+        let head = self.head_of(organization).await.map_err(Unverified::Failed)?;
+        let from = from.max(1);
+        let feed = (head.position - from + 1).max(0);
+        // Each event once more where all alerts are replayed.
+        let all = if from == 1 { feed * 2 } else { feed };
+        let mut walk = Walk { service: self, organization, head, steps: 0, all, progress };
+        let events = walk.verify_feed(from).await?;
+        if from == 1 {
+            walk.verify_alerts().await?;
+        }
+        Ok(Verified { events, head })
+    }
+}
+
+/// A verification on its way.
+struct Walk<'a> {
+    service: &'a Service,
+    organization: OrganizationId,
+    /// Where the feed ended when it began.
+    head: Head,
+    steps: i64,
+    /// How many steps there are.
+    all: i64,
+    progress: &'a mut (dyn FnMut(i64, i64) + Send),
+}
+
+impl Walk<'_> {
+    fn step(&mut self, steps: i64) {
+        self.steps += steps;
+        (self.progress)(self.steps, self.all);
+    }
+
+    /// Verifies the chain, and tells how many events it has from `from` on.
+    async fn verify_feed(&mut self, from: i64) -> Result<i64, Unverified> {
+        let mut last = self.start(from).await?;
+        while last.position < self.head.position {
+            let page = self.page_of(last.position, PageSize::MAX).await?;
+            let whole = page.items.len();
+            let events = page.items.into_iter().take_while(|event| event.position <= self.head.position);
+            let events: Vec<_> = events.collect();
+            if whole == 0 || events.is_empty() {
+                return Err(Broken::Event(last.position + 1, Problem::Missing).into());
+            }
+            for event in &events {
+                self.verify_event(event, last).await?;
+                last = event.head();
+            }
+            if from > 1 {
+                self.verify_alerts_of(&events).await?;
+            }
+            self.step(i64::try_from(events.len()).unwrap_or_default());
+        }
+        self.verify_head(last).await?;
+        Ok((self.head.position - from + 1).max(0))
+    }
+
+    /// The event before the first that is verified.
+    async fn start(&self, from: i64) -> Result<Head, Unverified> {
+        if from == 1 {
+            return Ok(Head::EMPTY);
+        }
+        let before = from.min(self.head.position + 1) - 1;
+        let page = self.page_of(before - 1, PageSize::ONE).await?;
+        match page.items.first() {
+            Some(event) if event.position == before => Ok(event.head()),
+            _ if before == 0 => Ok(Head::EMPTY),
+            _ => Err(Broken::Event(before, Problem::Missing).into()),
+        }
+    }
+
+    /// The events after `position`. Where the first of them can't even be read, somebody else has changed it.
+    async fn page_of(&self, position: i64, size: PageSize) -> Result<Page<AlertEvent>, Unverified> {
+        let read = self.service.store.events(self.organization, position, size).await;
+        read.map_err(|error| match error {
+            StoreError::Inconsistent(_) => Broken::Event(position + 1, Problem::Changed).into(),
+            other => other.into(),
+        })
+    }
+
+    async fn verify_event(&self, event: &AlertEvent, last: Head) -> Result<(), Unverified> {
+        let expected = last.position + 1;
+        if event.position != expected {
+            return Err(Broken::Event(expected, Problem::Missing).into());
+        }
+        if event.previous_hash == last.hash && event.compute_hash() == event.hash {
+            return Ok(());
+        }
+        let problem = self.find_problem(event, last.hash).await?;
+        Err(Broken::Event(expected, problem).into())
+    }
+
+    /// Why the event does not follow the one whose hash is `previous`.
+    async fn find_problem(&self, event: &AlertEvent, previous: ChainHash) -> Result<Problem, Unverified> {
+        let following = self.service.store.positions_following(self.organization, previous).await?;
+        if let Some(&other) = following.iter().find(|&&position| position != event.position) {
+            return Ok(Problem::Reordered(other));
+        }
+        // An event is gone, and those after it were moved up.
+        let moved = AlertEvent { position: event.position + 1, ..event.clone() };
+        Ok(if moved.compute_hash() == event.hash { Problem::Missing } else { Problem::Changed })
+    }
+
+    /// Checks that the head names the last event, and that none stands beyond.
+    async fn verify_head(&self, last: Head) -> Result<(), Unverified> {
+        if last != self.head {
+            return Err(Broken::Head(self.head).into());
+        }
+        let beyond = self.page_of(self.head.position, PageSize::ONE).await?;
+        let Some(beyond) = beyond.items.first() else { return Ok(()) };
+        // Written meanwhile, unless the head stands still.
+        let head = self.service.head_of(self.organization).await.map_err(Unverified::Failed)?;
+        if head.position < beyond.position { Err(Broken::Head(head).into()) } else { Ok(()) }
+    }
+
+    /// Replays the history of every alert.
+    async fn verify_alerts(&mut self) -> Result<(), Unverified> {
+        let (mut after, mut replayed) = (None, 0);
+        loop {
+            let alerts = self.alerts_after(after).await?;
+            for alert in &alerts.items {
+                let events = self.verify_alert(alert).await?;
+                replayed += events;
+                self.step(events);
+            }
+            after = alerts.items.last().map(|alert| alert.id).or(after);
+            if !alerts.has_more {
+                break;
+            }
+        }
+        if replayed == self.head.position { Ok(()) } else { self.find_missing_alert().await }
+    }
+
+    async fn alerts_after(&self, after: Option<AnomalyId>) -> Result<Page<Alert>, Unverified> {
+        let store = &self.service.store;
+        match store.alerts_after(self.organization, after, ALERTS).await {
+            Err(StoreError::Inconsistent(inconsistent)) => Err(Unverified::unreadable(inconsistent)),
+            read => Ok(read?),
+        }
+    }
+
+    /// Replays the histories of the alerts that `events` are about.
+    async fn verify_alerts_of(&self, events: &[AlertEvent]) -> Result<(), Unverified> {
+        let ids: BTreeSet<_> = events.iter().map(|event| event.anomaly_id).collect();
+        for id in ids {
+            match self.service.store.alert(self.organization, id).await {
+                Err(StoreError::Inconsistent(inconsistent)) => {
+                    return Err(Unverified::unreadable(inconsistent));
+                }
+                read => match read? {
+                    Some(alert) => drop(self.verify_alert(&alert).await?),
+                    None => return Err(Broken::AlertMissing(id).into()),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Replays the history of an alert and compares; tells how many of its events stand in the verified part of the feed.
+    async fn verify_alert(&self, alert: &Alert) -> Result<i64, Unverified> {
+        let broken = |disagreement| Unverified::from(Broken::Alert(alert.id, disagreement));
+        let (mut replay, mut verified, mut sequence) = (Replay::default(), 0, 0);
+        loop {
+            let store = &self.service.store;
+            let page = store.alert_events(self.organization, alert.id, sequence, PageSize::MAX).await?;
+            for event in &page.items {
+                let is_verified = event.position <= self.head.position;
+                verified += i64::from(is_verified);
+                if event.sequence <= alert.sequence {
+                    replay.apply(event).map_err(broken)?;
+                } else if is_verified {
+                    // The row was there before the event was: it is older than its history.
+                    return Err(broken(Disagreement::Row("sequence".to_owned())));
+                }
+                sequence = event.sequence;
+            }
+            if !page.has_more {
+                break;
+            }
+        }
+        replay.check(alert).map_err(broken)?;
+        Ok(verified)
+    }
+
+    /// Finds the first alert that the feed tells of and that is not there.
+    async fn find_missing_alert(&self) -> Result<(), Unverified> {
+        let mut position = 0;
+        while position < self.head.position {
+            let page = self.page_of(position, PageSize::MAX).await?;
+            for event in page.items.iter().filter(|event| event.sequence == 1) {
+                if self.service.store.alert(self.organization, event.anomaly_id).await?.is_none() {
+                    return Err(Broken::AlertMissing(event.anomaly_id).into());
+                }
+            }
+            position = page.items.last().map_or(self.head.position, |event| event.position);
+        }
+        // All alerts are there, so one of their histories was read while it was being changed from outside.
+        Err(Broken::Head(self.head).into())
+    }
+}

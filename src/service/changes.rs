@@ -1,0 +1,140 @@
+//! What all changes have in common: their circumstances, repeats that are safe, and why they are refused.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Service, alert_not_found, fields::Fields};
+use crate::{
+    auth::Caller,
+    domain::{
+        AlertChange, Answer, ChangeContext, Changed, Command, Idempotency, IdempotencyKey, Note,
+        OrganizationId, Refusal, event,
+    },
+    error::{Error, Reason},
+    store::StoreError,
+};
+
+/// What a caller says about a change of an alert, whatever it is.
+#[derive(Debug, Default)]
+pub struct Circumstances {
+    /// Why; may be empty.
+    pub note: String,
+    /// What the caller calls this intended change; none when absent or empty.
+    pub request_id: Option<String>,
+    /// The versions that the alert may have; any when absent.
+    pub expected_versions: Option<Vec<i64>>,
+}
+
+/// The same, once read.
+pub struct ReadCircumstances {
+    note: Note,
+    request_id: Option<IdempotencyKey>,
+    expected_versions: Option<Vec<i64>>,
+}
+
+impl Circumstances {
+    /// Reads all of them.
+    pub fn read(self, fields: &mut Fields) -> ReadCircumstances {
+        let versions = self.expected_versions;
+        let is_version = |version: &i64| *version > 0;
+        if let Some(version) = versions.iter().flatten().find(|version| !is_version(version)) {
+            let rule = format!("must be at least 1, or 0 for any version, is {version}");
+            fields.read::<()>("expected_version", Err(crate::domain::Invalid::new(rule)));
+        }
+        ReadCircumstances {
+            note: fields.read("note", Note::parse(&self.note)).unwrap_or_default(),
+            request_id: read_request_id(fields, self.request_id.as_deref()),
+            expected_versions: versions,
+        }
+    }
+}
+
+/// Reads what a caller calls an intended change.
+pub fn read_request_id(fields: &mut Fields, raw: Option<&str>) -> Option<IdempotencyKey> {
+    let parsed = raw.filter(|raw| !raw.is_empty()).map(IdempotencyKey::parse).transpose();
+    fields.read("request_id", parsed).flatten()
+}
+
+impl Service {
+    /// Changes an alert.
+    pub(super) async fn change_alert(
+        &self,
+        caller: &Caller,
+        command: Command,
+        circumstances: ReadCircumstances,
+    ) -> Result<Answer<Changed>, Error> {
+        let ReadCircumstances { note, request_id, expected_versions } = circumstances;
+        let asked = json!([asked(&command), note.as_str(), expected_versions]);
+        let context = self.context(caller, note, request_id, &asked);
+        let organization_id = caller.organization_id();
+        let change = AlertChange { organization_id, command, expected_versions, context };
+        match self.store.change_alert(&change).await {
+            Ok(answer) => Ok(answer),
+            Err(StoreError::Refused(Refusal::Entities(rule))) => Err(change.wrong_entities(&rule)),
+            Err(error) => Err(self.alert_error(organization_id, error).await),
+        }
+    }
+
+    /// The circumstances of a change that asks for `asked`.
+    pub(super) fn context(
+        &self,
+        caller: &Caller,
+        note: Note,
+        request_id: Option<IdempotencyKey>,
+        asked: &Value,
+    ) -> ChangeContext {
+        let at = self.clock.now();
+        let fingerprint = || Sha256::digest(event::canonical(asked)).into();
+        ChangeContext {
+            actor: caller.actor(),
+            at,
+            request_id: caller.request_id().to_owned(),
+            note,
+            event_id: self.ids.next(at),
+            idempotency: request_id.map(|key| Idempotency { key, fingerprint: fingerprint() }),
+        }
+    }
+
+    /// The error for a failed change of an alert.
+    async fn alert_error(&self, organization: OrganizationId, error: StoreError) -> Error {
+        match error {
+            StoreError::NotFound => alert_not_found(),
+            StoreError::UnknownStatus(key) => self.unknown_status(organization, &key).await,
+            StoreError::Refused(refusal) => refused(refusal),
+            other => other.into(),
+        }
+    }
+}
+
+/// What a command asks for, as its fingerprint is taken of.
+fn asked(command: &Command) -> Value {
+    match command {
+        Command::Flag(alert) => json!(["flag", alert.to_json()]),
+        Command::Update(id, patch) => json!(["update", id.to_string(), patch.to_json()]),
+        Command::Adopt(id) => json!(["adopt", id.to_string()]),
+        Command::Escalate(id, to) => json!(["escalate", id.to_string(), crate::domain::text::words(to)]),
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::VersionConflict(version) => {
+            let message = format!("somebody else changed the alert first: it is at version {version} now");
+            Error::new(Reason::VersionConflict, message).with("current_version", version)
+        }
+        Refusal::DispositionRequired => {
+            let message = "this organization closes no alert without a disposition and a disposition_reason";
+            Error::new(Reason::DispositionRequired, message)
+        }
+        Refusal::Rival(id) => {
+            let message = format!("the alert {id} is open and has the same dedup_key: close it first");
+            Error::new(Reason::DedupKeyInUse, message).with("anomaly_id", id.to_string())
+        }
+        Refusal::Field(field, rule) => Error::violation(Reason::ValidationError, field, rule),
+        Refusal::Entities(rule) => Error::violation(Reason::ValidationError, "affected_balances", rule),
+        Refusal::NotFound => alert_not_found(),
+        Refusal::UnknownStatus(key) => {
+            Error::new(Reason::UnknownStatus, format!("there is no status {key} here"))
+        }
+    }
+}

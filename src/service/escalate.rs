@@ -1,0 +1,48 @@
+//! Escalating an alert.
+
+use super::{Service, alert_not_found, changes::Circumstances, fields::Fields};
+use crate::{
+    auth::Caller,
+    domain::{
+        AnomalyId, Answer, Changed, Command, Invalid, Person, Scope, alert::MAX_ESCALATED_TO,
+        invalid::parse_list,
+    },
+    error::Error,
+};
+
+/// Which alert a caller wants escalated, and to whom.
+#[derive(Debug, Default)]
+pub struct EscalateInput {
+    /// Which alert.
+    pub anomaly_id: String,
+    /// To whom; the first of them works on it from now on.
+    pub to: Vec<String>,
+    /// Why, under which name, and from which version.
+    pub circumstances: Circumstances,
+}
+
+impl Service {
+    /// Escalates an alert to people, and assigns it to the first of them.
+    ///
+    /// # Errors
+    /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:write`; `ALERT_NOT_FOUND`, `GEN_VALIDATION_ERROR`,
+    /// `ALERT_VERSION_CONFLICT`, `IDEMPOTENCY_KEY_REUSED`.
+    pub async fn escalate_alert(
+        &self,
+        caller: &Caller,
+        input: EscalateInput,
+    ) -> Result<Answer<Changed>, Error> {
+        caller.require(Scope::AlertsWrite)?;
+        let mut fields = Fields::default();
+        let to = fields.read("to", people(&input.to)).unwrap_or_default();
+        let circumstances = input.circumstances.read(&mut fields);
+        fields.finish()?;
+        let id = AnomalyId::parse(&input.anomaly_id).map_err(|_| alert_not_found())?;
+        self.change_alert(caller, Command::Escalate(id, to), circumstances).await
+    }
+}
+
+fn people(raw: &[String]) -> Result<Vec<Person>, Invalid> {
+    let people = parse_list(raw, MAX_ESCALATED_TO, "people", Person::parse)?;
+    if people.is_empty() { Err(Invalid::new("must name at least one person")) } else { Ok(people) }
+}

@@ -1,0 +1,150 @@
+//! Reading the history: of one alert, and the organization's whole feed.
+
+use serde_json::json;
+
+use super::{Given, Service, alert_not_found, fields::Fields, page_token};
+use crate::{
+    auth::Caller,
+    domain::{AlertEvent, AnomalyId, Head, Invalid, OrganizationId, Page, PageSize, Scope},
+    error::{Error, Reason, Violation},
+};
+
+/// Whose history a caller wants to read.
+#[derive(Debug)]
+pub struct AlertEventsInput {
+    /// Which alert's.
+    pub anomaly_id: String,
+    /// How many events a page holds.
+    pub page_size: Given<Option<i64>>,
+    /// Where to continue; empty for the first page.
+    pub page_token: String,
+    /// What the face refused already, to be listed with the rest.
+    pub refused: Vec<Violation>,
+}
+
+/// Which part of the feed a caller wants to read.
+#[derive(Debug)]
+pub struct EventsInput {
+    /// After which position; from the first event when absent.
+    pub after: Given<Option<i64>>,
+    /// How many events a page holds.
+    pub page_size: Given<Option<i64>>,
+    /// Where to continue; empty for the first page.
+    pub page_token: String,
+    /// What the face refused already, to be listed with the rest.
+    pub refused: Vec<Violation>,
+}
+
+/// One page of events.
+#[derive(Debug)]
+pub struct ListedEvents {
+    /// The events, in order.
+    pub events: Vec<AlertEvent>,
+    /// What to ask the next page with; empty for the last.
+    pub next_page_token: String,
+}
+
+impl Service {
+    /// Reads one page of an alert's history, oldest first.
+    ///
+    /// # Errors
+    /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:read`; `ALERT_NOT_FOUND`, `GEN_VALIDATION_ERROR`,
+    /// `GEN_INVALID_PAGE_TOKEN`.
+    pub async fn alert_events(
+        &self,
+        caller: &Caller,
+        input: AlertEventsInput,
+    ) -> Result<ListedEvents, Error> {
+        caller.require(Scope::AlertsRead)?;
+        let mut fields = Fields::refused(input.refused);
+        let size = read_size(&mut fields, input.page_size);
+        fields.finish()?;
+        let id = AnomalyId::parse(&input.anomaly_id).map_err(|_| alert_not_found())?;
+        let organization = caller.organization_id();
+        let list = json!({ "list": "alert_events", "organization": organization.to_string(), "alert": id.to_string() });
+        let list = list.to_string();
+        let after = continue_after(&list, &input.page_token)?.unwrap_or_default();
+        let page = self.store.alert_events(organization, id, after, size).await?;
+        if page.items.is_empty() && self.store.alert(organization, id).await?.is_none() {
+            return Err(alert_not_found());
+        }
+        Ok(listed(&list, page, |event| event.sequence))
+    }
+
+    /// Reads one page of the organization's feed.
+    ///
+    /// # Errors
+    /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:read`; `GEN_VALIDATION_ERROR`,
+    /// `GEN_INVALID_PAGE_TOKEN`.
+    pub async fn events(&self, caller: &Caller, input: EventsInput) -> Result<ListedEvents, Error> {
+        caller.require(Scope::AlertsRead)?;
+        let mut fields = Fields::refused(input.refused);
+        let size = read_size(&mut fields, input.page_size);
+        let after = fields.read("after", input.after.and_then(not_negative)).unwrap_or_default();
+        fields.finish()?;
+        let organization = caller.organization_id();
+        let list = json!({ "list": "events", "organization": organization.to_string(), "after": after });
+        let list = list.to_string();
+        let after = continue_after(&list, &input.page_token)?.unwrap_or(after);
+        let page = self.store.events(organization, after, size).await?;
+        Ok(listed(&list, page, |event| event.position))
+    }
+
+    /// Reads where the organization's feed ends.
+    ///
+    /// # Errors
+    /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:read`.
+    pub async fn head(&self, caller: &Caller) -> Result<Head, Error> {
+        caller.require(Scope::AlertsRead)?;
+        self.head_of(caller.organization_id()).await
+    }
+
+    /// Reads where the feed of an organization ends, for whoever holds the database.
+    ///
+    /// # Errors
+    /// `GEN_NOT_FOUND` when there is no such organization.
+    pub async fn head_of(&self, organization: OrganizationId) -> Result<Head, Error> {
+        let head = self.store.head(organization).await?;
+        head.ok_or_else(|| Error::new(Reason::NotFound, "there is no such organization"))
+    }
+
+    /// Reads one page of the feed of an organization, for whoever holds the database.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn events_of(
+        &self,
+        organization: OrganizationId,
+        after: i64,
+        size: PageSize,
+    ) -> Result<Page<AlertEvent>, Error> {
+        Ok(self.store.events(organization, after, size).await?)
+    }
+}
+
+fn read_size(fields: &mut Fields, given: Given<Option<i64>>) -> PageSize {
+    let size = given.and_then(|raw| PageSize::parse(raw, PageSize::DEFAULT));
+    fields.read("page_size", size).unwrap_or(PageSize::DEFAULT)
+}
+
+fn not_negative(after: Option<i64>) -> Given<i64> {
+    match after.unwrap_or_default() {
+        after if after < 0 => Err(Invalid::new(format!("must not be negative, is {after}"))),
+        after => Ok(after),
+    }
+}
+
+fn listed(list: &str, page: Page<AlertEvent>, place: impl Fn(&AlertEvent) -> i64) -> ListedEvents {
+    let next = page.items.last().filter(|_| page.has_more).map(place);
+    let next_page_token = next.map(|place| page_token::seal(list, &place.to_be_bytes())).unwrap_or_default();
+    ListedEvents { events: page.items, next_page_token }
+}
+
+fn continue_after(list: &str, token: &str) -> Result<Option<i64>, Error> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let place = page_token::open(list, token)?;
+    let place = place.try_into().map_err(|_| page_token::refused())?;
+    Ok(Some(i64::from_be_bytes(place)))
+}

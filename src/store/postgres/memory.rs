@@ -1,0 +1,93 @@
+//! Intended changes that are remembered, and their answers.
+
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use super::{PostgresStore, sql};
+use crate::{
+    domain::{Answer, ChangeContext, OrganizationId, Timestamp},
+    store::{
+        REMEMBERED, StoreError,
+        answers::{self, Memory, Remembered},
+    },
+};
+
+/// A change that is to happen once.
+pub enum Once<T> {
+    /// It happens now, in this transaction; [`finish`] ends it.
+    Now(Transaction<'static, Postgres>),
+    /// It happened before.
+    Before(Answer<T>),
+}
+
+impl PostgresStore {
+    /// Begins a change other than of an alert.
+    pub(super) async fn once<T: Remembered>(
+        &self,
+        organization: OrganizationId,
+        context: &ChangeContext,
+    ) -> Result<Once<T>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let Some(idempotency) = &context.idempotency else { return Ok(Once::Now(transaction)) };
+        lock_head(&mut transaction, organization).await?;
+        let row: Option<(Vec<u8>, String)> = sqlx::query_as(sql::SELECT_MEMORY)
+            .bind(organization.uuid())
+            .bind(idempotency.key.as_str())
+            .bind(context.at - REMEMBERED)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let memory = row.map(|(fingerprint, answer)| Memory { fingerprint, answer });
+        match answers::recall(Some(idempotency), memory)? {
+            Some(answer) => Ok(Once::Before(answer)),
+            None => Ok(Once::Now(transaction)),
+        }
+    }
+
+    pub(super) async fn delete_old_memories(&self, at: Timestamp) -> Result<u64, StoreError> {
+        let query = sqlx::query(sql::DELETE_OLD_MEMORIES).bind(at - REMEMBERED);
+        Ok(query.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+/// Remembers the answer, if it is to be, and commits.
+pub async fn finish<T: Remembered>(
+    mut transaction: Transaction<'static, Postgres>,
+    organization: OrganizationId,
+    context: &ChangeContext,
+    value: T,
+) -> Result<Answer<T>, StoreError> {
+    if let Some(idempotency) = &context.idempotency {
+        forget_expired(&mut transaction, organization, context).await?;
+        sqlx::query(sql::REMEMBER)
+            .bind(organization.uuid())
+            .bind(idempotency.key.as_str())
+            .bind(idempotency.fingerprint.as_slice())
+            .bind(answers::text_of(&value)?)
+            .bind(context.at)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(Answer::fresh(value))
+}
+
+/// Waits until nobody else changes anything of the organization.
+pub async fn lock_head(conn: &mut PgConnection, organization: OrganizationId) -> Result<(), StoreError> {
+    sqlx::query(sql::LOCK_HEAD).bind(organization.uuid()).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets what the idempotency key named so long ago that it is free again.
+pub async fn forget_expired(
+    conn: &mut PgConnection,
+    organization: OrganizationId,
+    context: &ChangeContext,
+) -> Result<(), StoreError> {
+    let Some(idempotency) = &context.idempotency else { return Ok(()) };
+    sqlx::query(sql::DELETE_OLD_MEMORY)
+        .bind(organization.uuid())
+        .bind(idempotency.key.as_str())
+        .bind(context.at - REMEMBERED)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Reading the history.
+
+use uuid::Uuid;
+
+use super::{SqliteStore, sql};
+use crate::{
+    domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
+    store::{
+        StoreError,
+        rows::{AlertRow, EventRow, chain_hash, take_page},
+    },
+};
+
+impl SqliteStore {
+    pub(super) async fn select_events(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<AlertEvent>, StoreError> {
+        let query = sqlx::query_as::<_, EventRow>(sql::SELECT_EVENTS)
+            .bind(organization.uuid())
+            .bind(position)
+            .bind(size.with_next());
+        let mut reader = self.reader().await?;
+        take_page(query.fetch(&mut *reader), size).await
+    }
+
+    pub(super) async fn select_alert_events(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+        sequence: i64,
+        size: PageSize,
+    ) -> Result<Page<AlertEvent>, StoreError> {
+        let query = sqlx::query_as::<_, EventRow>(sql::SELECT_ALERT_EVENTS)
+            .bind(organization.uuid())
+            .bind(id.uuid())
+            .bind(sequence)
+            .bind(size.with_next());
+        let mut reader = self.reader().await?;
+        take_page(query.fetch(&mut *reader), size).await
+    }
+
+    pub(super) async fn select_head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
+        let query = sqlx::query_as(sql::SELECT_HEAD).bind(organization.uuid());
+        let row: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut *self.reader().await?).await?;
+        let head = |(position, hash)| Ok(Head { position, hash: chain_hash(hash)? });
+        row.map(head).transpose().map_err(|problem: &str| StoreError::Internal(problem.into()))
+    }
+
+    pub(super) async fn select_following(
+        &self,
+        organization: OrganizationId,
+        hash: ChainHash,
+    ) -> Result<Vec<i64>, StoreError> {
+        let query = sqlx::query_scalar(sql::SELECT_FOLLOWING).bind(organization.uuid());
+        Ok(query.bind(hash.0.as_slice()).fetch_all(&mut *self.reader().await?).await?)
+    }
+
+    pub(super) async fn select_without_history(
+        &self,
+    ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
+        let query = sqlx::query_as(sql::SELECT_WITHOUT_HISTORY);
+        let rows: Vec<(Uuid, Uuid)> = query.fetch_all(&mut *self.reader().await?).await?;
+        let ids = |(organization, id)| (OrganizationId::from_uuid(organization), AnomalyId::from_uuid(id));
+        Ok(rows.into_iter().map(ids).collect())
+    }
+
+    pub(super) async fn select_alerts_after(
+        &self,
+        organization: OrganizationId,
+        after: Option<AnomalyId>,
+        size: PageSize,
+    ) -> Result<Page<Alert>, StoreError> {
+        let query = sqlx::query_as::<_, AlertRow>(sql::SELECT_ALERTS_AFTER)
+            .bind(organization.uuid())
+            .bind(after.map_or(Uuid::nil(), AnomalyId::uuid))
+            .bind(size.with_next());
+        let mut reader = self.reader().await?;
+        take_page(query.fetch(&mut *reader), size).await
+    }
+}
