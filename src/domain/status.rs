@@ -115,8 +115,12 @@ impl StatusKey {
 
     /// Where the status comes from.
     pub fn origin(&self) -> StatusOrigin {
-        let builtin = BUILTIN.iter().any(|(key, ..)| *key == self.0);
-        if builtin { StatusOrigin::Builtin } else { StatusOrigin::Custom }
+        self.builtin_class().map_or(StatusOrigin::Custom, |_| StatusOrigin::Builtin)
+    }
+
+    /// The class of the status, if it is one that every organization has.
+    pub fn builtin_class(&self) -> Option<StatusClass> {
+        BUILTIN.iter().find(|(key, ..)| *key == self.0).map(|(.., class)| *class)
     }
 }
 

@@ -2,11 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{
-    StoreError,
-    answers::Memory,
-    rows::{AlertRow, chain_hash},
-};
+use super::{StoreError, answers::Memory, event_rows::chain_hash, rows::AlertRow};
 use crate::domain::{Alert, AnomalyId, Head, Known, StatusClass};
 
 /// The statement that reads what a change is decided from; takes the expression for the head's revision: `$1` organization, `$2` alert, `$3` deduplication key, `$4` status,

@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod connect;
+mod event_rows;
 mod failure;
 mod known;
 mod listing;

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use super::{Inconsistent, StoreError};
 use crate::domain::{
-    Actor, AffectedEntities, Alert, AlertEvent, AlertStatus, AnomalyId, ApiKey, Assignee, ChainHash, Colour,
-    DedupKey, Description, Disposition, DispositionReason, EntityId, EntityType, EventId, EventType,
-    FieldChange, IdempotencyKey, KeyDigest, KeyId, Metadata, Name, Note, Organization, OrganizationId, Page,
-    PageBuilder, PageSize, Person, Scope, Scopes, Severity, StatusClass, StatusKey, Timestamp, Title,
-    Weighed, text::words,
+    Actor, AffectedEntities, Alert, AlertStatus, AnomalyId, ApiKey, Assignee, Colour, DedupKey, Description,
+    Disposition, DispositionReason, EntityId, EntityType, KeyDigest, KeyId, Metadata, Name, Organization,
+    OrganizationId, Page, PageBuilder, PageSize, Person, Scope, Scopes, Severity, StatusClass, StatusKey,
+    Timestamp, Title, Weighed, text::words,
 };
 
 /// A row of `alerts`. Also how an alert is kept in the answer to a change that may be repeated.
@@ -183,72 +182,6 @@ fn parse_actor(actor: &Value) -> Result<Actor, String> {
     Ok(Actor { key_id, key_name, on_behalf_of })
 }
 
-/// A row of `alert_events`.
-pub struct EventRow {
-    pub organization_id: Uuid,
-    pub position: i64,
-    pub anomaly_id: Uuid,
-    pub sequence: i64,
-    pub event_id: Uuid,
-    pub kind: i16,
-    pub key_id: Uuid,
-    pub key_name: String,
-    pub on_behalf_of: Option<String>,
-    pub changes: String,
-    pub note: String,
-    pub request_id: String,
-    pub idempotency_key: Option<String>,
-    pub created_at: Timestamp,
-    pub previous_hash: Vec<u8>,
-    pub hash: Vec<u8>,
-}
-
-/// The columns of an [`EventRow`], in the order in which both stores read them.
-macro_rules! event_columns {
-    () => {
-        "organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, on_behalf_of, changes, \
-         note, request_id, idempotency_key, created_at, previous_hash, hash"
-    };
-}
-pub(in crate::store) use event_columns;
-
-impl TryFrom<EventRow> for AlertEvent {
-    type Error = Inconsistent;
-
-    fn try_from(row: EventRow) -> Result<Self, Inconsistent> {
-        let id = EventId::from_uuid(row.event_id);
-        let cell = Cell { table: "alert_events", row: &id };
-        let actor = Actor {
-            key_id: KeyId::from_uuid(row.key_id),
-            key_name: cell.read("key_name", Name::parse(&row.key_name))?,
-            on_behalf_of: cell
-                .read("on_behalf_of", row.on_behalf_of.as_deref().map(Person::parse).transpose())?,
-        };
-        let key = row.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
-        Ok(Self {
-            id,
-            organization_id: OrganizationId::from_uuid(row.organization_id),
-            position: row.position,
-            anomaly_id: AnomalyId::from_uuid(row.anomaly_id),
-            sequence: row.sequence,
-            kind: cell.known("type", EventType::from_code(row.kind), row.kind)?,
-            actor,
-            changes: cell.read("changes", FieldChange::parse_list(&row.changes))?,
-            note: cell.read("note", Note::parse(&row.note))?,
-            request_id: row.request_id,
-            idempotency_key: cell.read("idempotency_key", key)?,
-            created_at: row.created_at,
-            previous_hash: cell.read("previous_hash", chain_hash(row.previous_hash))?,
-            hash: cell.read("hash", chain_hash(row.hash))?,
-        })
-    }
-}
-
-/// Reads a stored digest.
-pub fn chain_hash(bytes: Vec<u8>) -> Result<ChainHash, &'static str> {
-    bytes.try_into().map(ChainHash).map_err(|_| "is not 32 bytes")
-}
-
 /// A row of `alert_statuses`. Also how a status is kept in the answer to a change that may be repeated.
 #[derive(Serialize, Deserialize)]
 pub struct StatusRow {
@@ -353,13 +286,16 @@ impl TryFrom<KeyRow> for ApiKey {
 }
 
 /// Where a value stands, for the error that says it makes no sense.
-struct Cell<'a> {
-    table: &'static str,
-    row: &'a dyn fmt::Display,
+pub struct Cell<'a> {
+    /// The table.
+    pub table: &'static str,
+    /// The row, by its id.
+    pub row: &'a dyn fmt::Display,
 }
 
 impl Cell<'_> {
-    fn read<T, E: fmt::Display>(
+    /// The value, as far as it could be parsed.
+    pub fn read<T, E: fmt::Display>(
         &self,
         column: &'static str,
         parsed: Result<T, E>,
@@ -367,7 +303,8 @@ impl Cell<'_> {
         parsed.map_err(|problem| self.inconsistent(column, &problem))
     }
 
-    fn known<T>(&self, column: &'static str, found: Option<T>, code: i16) -> Result<T, Inconsistent> {
+    /// The value that a code stands for.
+    pub fn known<T>(&self, column: &'static str, found: Option<T>, code: i16) -> Result<T, Inconsistent> {
         found.ok_or_else(|| self.inconsistent(column, &format_args!("has the unknown code {code}")))
     }
 

@@ -1,16 +1,14 @@
 //! Changing alerts, each change with its event and under its idempotency key.
 //!
-//! A change takes two round trips: one statement reads all that it is decided from, in one snapshot; another saves what
-//! was decided, if the organization's head still has the revision that was read. Every change moves the revision, so where it
-//! has not moved, nothing has changed. Within this instance changes of one organization take turns; where another instance came
-//! in between, the change is decided once more, under the lock of the head's row.
-
-use std::hash::{BuildHasher, RandomState};
+//! A change takes two round trips: one statement reads all that it is decided from, in one snapshot; another saves what was
+//! decided, if the organization's head still has the revision that was read. Every change moves the revision, so where it
+//! has not moved, nothing has changed. A plain flag takes the second alone, where this instance made the change before it
+//! (`turns.rs`). Within this instance changes of one organization take turns; where another instance came in between, the
+//! change is decided once more, under the lock of the head's row.
 
 use sqlx::{PgExecutor, Postgres, postgres::PgArguments, query::QueryScalar, types::Json};
-use tokio::sync::{Mutex, MutexGuard};
 
-use super::{PostgresStore, memory, sql};
+use super::{PostgresStore, memory, sql, turns::Turn};
 use crate::{
     domain::{
         Alert, AlertChange, AnomalyId, Answer, ChainHash, Changed, Decision, DedupKey, Head, IdempotencyKey,
@@ -24,49 +22,47 @@ use crate::{
     },
 };
 
-/// Where the changes of an organization take turns. Two organizations may share a place.
-pub struct Turns {
-    places: Vec<Mutex<()>>,
-    hasher: RandomState,
-}
-
-impl Turns {
-    /// How many organizations can change something at once.
-    const PLACES: u64 = 256;
-
-    pub fn new() -> Self {
-        let places = (0..Self::PLACES).map(|_| Mutex::default()).collect();
-        Self { places, hasher: RandomState::new() }
-    }
-
-    async fn take(&self, organization: OrganizationId) -> MutexGuard<'_, ()> {
-        let place = self.hasher.hash_one(organization) % Self::PLACES;
-        // There are few places, so their numbers fit.
-        self.places[usize::try_from(place).unwrap_or_default()].lock().await
-    }
-}
-
 impl PostgresStore {
     pub(super) async fn change(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
-        let _turn = self.turns.take(change.organization_id).await;
-        match self.attempt(change).await? {
+        let mut turn = self.turns.take(change.organization_id).await;
+        if let Some(reading) = turn.recall(change)
+            && let Some(answer) = self.attempt(&mut turn, change, reading).await?
+        {
+            return Ok(answer);
+        }
+        let reading = read(&self.pool, change).await?;
+        match self.attempt(&mut turn, change, reading).await? {
             Some(answer) => Ok(answer),
             None => self.change_locked(change).await,
         }
     }
 
-    /// Changes it without waiting for anybody; `None` when somebody else came in between.
-    async fn attempt(&self, change: &AlertChange) -> Result<Option<Answer<Changed>>, StoreError> {
-        let Reading { known, memory, revision } = read(&self.pool, change).await?;
+    /// Changes it as was decided from `reading`; `None` when somebody else came in between.
+    async fn attempt(
+        &self,
+        turn: &mut Turn,
+        change: &AlertChange,
+        reading: Reading,
+    ) -> Result<Option<Answer<Changed>>, StoreError> {
+        let Reading { known, memory, revision } = reading;
         if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), memory)? {
             return Ok(Some(answer));
         }
         let head = known.head;
         let decision = decide(change, known)?;
+        if decision.is_empty() && change.context.idempotency.is_none() {
+            return Ok(Some(Answer::fresh(decision.changed)));
+        }
         match save(&self.pool, change, (head, revision), &decision).await {
-            Ok(true) => Ok(Some(Answer::fresh(decision.changed))),
+            Ok(true) => {
+                turn.leave(change.organization_id, decision.head(head), revision + 1);
+                Ok(Some(Answer::fresh(decision.changed)))
+            }
             // The head, the status, or the idempotency key.
-            Ok(false) | Err(Failure::ForeignKey | Failure::Unique) => Ok(None),
+            Ok(false) | Err(Failure::ForeignKey | Failure::Unique) => {
+                turn.note_another();
+                Ok(None)
+            }
             Err(Failure::Other(error)) => Err(error),
         }
     }
@@ -119,9 +115,6 @@ async fn save(
     head: (Head, i64),
     decision: &Decision,
 ) -> Result<bool, Failure> {
-    if decision.is_empty() && change.context.idempotency.is_none() {
-        return Ok(true);
-    }
     let statement = if decision.before.is_none() { sql::SAVE_NEW } else { sql::SAVE_CHANGED };
     let save = bind_history(sqlx::query_scalar(statement), change, head, decision)?;
     let save = bind_alert(save, &decision.changed.alert);

@@ -7,7 +7,8 @@ use crate::{
     domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
     store::{
         StoreError,
-        rows::{AlertRow, EventRow, chain_hash, take_page},
+        event_rows::{EventRow, chain_hash},
+        rows::{AlertRow, take_page},
     },
 };
 

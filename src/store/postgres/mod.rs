@@ -9,6 +9,7 @@ pub mod sql;
 mod statuses;
 mod store;
 mod tenants;
+mod turns;
 
 use std::{str::FromStr, time::Duration};
 
@@ -34,7 +35,7 @@ const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// Alerts in PostgreSQL.
 pub struct PostgresStore {
     pool: PgPool,
-    turns: changes::Turns,
+    turns: turns::Turns,
 }
 
 impl PostgresStore {
@@ -71,7 +72,7 @@ impl PostgresStore {
             })
             .connect_with(connect_options(url)?)
             .await?;
-        Ok(Self { pool, turns: changes::Turns::new() })
+        Ok(Self { pool, turns: turns::Turns::new() })
     }
 
     /// How the schema of the database at `url` compares; changes nothing.

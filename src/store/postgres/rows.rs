@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::{
     domain::AnomalyId,
     store::{
+        event_rows::EventRow,
         known::{ALERT_AT, KnownRow},
-        rows::{AlertRow, EventRow, KeyRow, OrganizationRow, StatusRow, undecodable},
+        rows::{AlertRow, KeyRow, OrganizationRow, StatusRow, undecodable},
     },
 };
 

@@ -1,9 +1,7 @@
 //! The SQL of the PostgreSQL store.
 
 use crate::store::{
-    known::select_known,
-    rows::{alert_columns, event_columns},
-    statements::statements,
+    event_rows::event_columns, known::select_known, rows::alert_columns, statements::statements,
 };
 
 /// The beginning of a statement that saves a change: moves the head on, if it still is where the change was decided
@@ -12,7 +10,7 @@ macro_rules! save_history {
     () => {
         "head AS (\
             UPDATE event_heads SET position = $2, hash = $3, revision = revision + 1 \
-            WHERE organization_id = $1 AND revision = $4 RETURNING true\
+            WHERE organization_id = $1 AND revision = $4 AND hash = $5 RETURNING true\
         ), event AS (\
             INSERT INTO alert_events (organization_id, position, hash, previous_hash, event_id, anomaly_id, sequence, \
                 type, key_id, key_name, on_behalf_of, changes, note, request_id, idempotency_key, created_at) \

@@ -8,8 +8,9 @@ use uuid::Uuid;
 use crate::{
     domain::{AnomalyId, Timestamp},
     store::{
+        event_rows::EventRow,
         known::{ALERT_AT, KnownRow},
-        rows::{AlertRow, EventRow, KeyRow, OrganizationRow, StatusRow, undecodable},
+        rows::{AlertRow, KeyRow, OrganizationRow, StatusRow, undecodable},
     },
 };
 

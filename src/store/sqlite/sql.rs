@@ -1,9 +1,7 @@
 //! The SQL of the SQLite store.
 
 use crate::store::{
-    known::select_known,
-    rows::{alert_columns, event_columns},
-    statements::statements,
+    event_rows::event_columns, known::select_known, rows::alert_columns, statements::statements,
 };
 
 statements! {

@@ -1,0 +1,75 @@
+//! Events as any database gives them, on their way to domain types.
+
+use uuid::Uuid;
+
+use super::{Inconsistent, rows::Cell};
+use crate::domain::{
+    Actor, AlertEvent, AnomalyId, ChainHash, EventId, EventType, FieldChange, IdempotencyKey, KeyId, Name,
+    Note, OrganizationId, Person, Timestamp,
+};
+
+/// A row of `alert_events`.
+pub struct EventRow {
+    pub organization_id: Uuid,
+    pub position: i64,
+    pub anomaly_id: Uuid,
+    pub sequence: i64,
+    pub event_id: Uuid,
+    pub kind: i16,
+    pub key_id: Uuid,
+    pub key_name: String,
+    pub on_behalf_of: Option<String>,
+    pub changes: String,
+    pub note: String,
+    pub request_id: String,
+    pub idempotency_key: Option<String>,
+    pub created_at: Timestamp,
+    pub previous_hash: Vec<u8>,
+    pub hash: Vec<u8>,
+}
+
+/// The columns of an [`EventRow`], in the order in which both stores read them.
+macro_rules! event_columns {
+    () => {
+        "organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, on_behalf_of, changes, \
+         note, request_id, idempotency_key, created_at, previous_hash, hash"
+    };
+}
+pub(in crate::store) use event_columns;
+
+impl TryFrom<EventRow> for AlertEvent {
+    type Error = Inconsistent;
+
+    fn try_from(row: EventRow) -> Result<Self, Inconsistent> {
+        let id = EventId::from_uuid(row.event_id);
+        let cell = Cell { table: "alert_events", row: &id };
+        let actor = Actor {
+            key_id: KeyId::from_uuid(row.key_id),
+            key_name: cell.read("key_name", Name::parse(&row.key_name))?,
+            on_behalf_of: cell
+                .read("on_behalf_of", row.on_behalf_of.as_deref().map(Person::parse).transpose())?,
+        };
+        let key = row.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
+        Ok(Self {
+            id,
+            organization_id: OrganizationId::from_uuid(row.organization_id),
+            position: row.position,
+            anomaly_id: AnomalyId::from_uuid(row.anomaly_id),
+            sequence: row.sequence,
+            kind: cell.known("type", EventType::from_code(row.kind), row.kind)?,
+            actor,
+            changes: cell.read("changes", FieldChange::parse_list(&row.changes))?,
+            note: cell.read("note", Note::parse(&row.note))?,
+            request_id: row.request_id,
+            idempotency_key: cell.read("idempotency_key", key)?,
+            created_at: row.created_at,
+            previous_hash: cell.read("previous_hash", chain_hash(row.previous_hash))?,
+            hash: cell.read("hash", chain_hash(row.hash))?,
+        })
+    }
+}
+
+/// Reads a stored digest.
+pub fn chain_hash(bytes: Vec<u8>) -> Result<ChainHash, &'static str> {
+    bytes.try_into().map(ChainHash).map_err(|_| "is not 32 bytes")
+}
