@@ -15,6 +15,10 @@ ALTER TABLE alerts
     ADD COLUMN previous_anomaly_id uuid,
     ADD COLUMN sequence bigint NOT NULL DEFAULT 0;
 UPDATE alerts SET last_occurred_at = created_at;
+-- Nobody noted who closed it and when; it has not changed since it last did.
+UPDATE alerts SET closed_at = updated_at, closed_by =
+    '{"key_id": "key_00000000-0000-0000-0000-000000000000", "key_name": "migration", "on_behalf_of": null}'
+    WHERE status_class = 3;
 ALTER TABLE alerts ALTER COLUMN last_occurred_at SET NOT NULL;
 
 CREATE INDEX alerts_by_disposition ON alerts (organization_id, disposition, status_class, created_at, anomaly_id)
@@ -25,8 +29,14 @@ CREATE INDEX alerts_by_dedup_key ON alerts (organization_id, dedup_key, created_
 CREATE UNIQUE INDEX alerts_open_dedup_key ON alerts (organization_id, dedup_key)
     WHERE dedup_key IS NOT NULL AND status_class <> 3;
 
--- Finds alerts that are older than histories are, until they have one.
-CREATE INDEX alerts_without_history ON alerts (organization_id, anomaly_id) WHERE sequence = 0;
+-- Alerts that are older than histories are, until each has its first event.
+CREATE TABLE alerts_to_adopt (
+    organization_id uuid NOT NULL,
+    anomaly_id uuid NOT NULL,
+    CONSTRAINT alerts_to_adopt_pkey PRIMARY KEY (organization_id, anomaly_id)
+);
+
+INSERT INTO alerts_to_adopt (organization_id, anomaly_id) SELECT organization_id, anomaly_id FROM alerts;
 
 -- Where each organization's feed ends; the row is the lock that gives out positions. The revision moves with every change,
 -- also with repeats of which history is silent: while it stands, nothing of the organization's alerts has changed.

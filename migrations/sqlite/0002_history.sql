@@ -14,6 +14,10 @@ ALTER TABLE alerts ADD COLUMN last_occurred_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE alerts ADD COLUMN previous_anomaly_id BLOB;
 ALTER TABLE alerts ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
 UPDATE alerts SET last_occurred_at = created_at;
+-- Nobody noted who closed it and when; it has not changed since it last did.
+UPDATE alerts SET closed_at = updated_at, closed_by =
+    '{"key_id": "key_00000000-0000-0000-0000-000000000000", "key_name": "migration", "on_behalf_of": null}'
+    WHERE status_class = 3;
 
 CREATE INDEX alerts_by_disposition ON alerts (organization_id, disposition, status_class, created_at, anomaly_id)
     WHERE disposition <> 0;
@@ -23,8 +27,14 @@ CREATE INDEX alerts_by_dedup_key ON alerts (organization_id, dedup_key, created_
 CREATE UNIQUE INDEX alerts_open_dedup_key ON alerts (organization_id, dedup_key)
     WHERE dedup_key IS NOT NULL AND status_class <> 3;
 
--- Finds alerts that are older than histories are, until they have one.
-CREATE INDEX alerts_without_history ON alerts (organization_id, anomaly_id) WHERE sequence = 0;
+-- Alerts that are older than histories are, until each has its first event.
+CREATE TABLE alerts_to_adopt (
+    organization_id BLOB NOT NULL,
+    anomaly_id BLOB NOT NULL,
+    PRIMARY KEY (organization_id, anomaly_id)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO alerts_to_adopt (organization_id, anomaly_id) SELECT organization_id, anomaly_id FROM alerts;
 
 -- Where each organization's feed ends.
 CREATE TABLE event_heads (

@@ -89,10 +89,7 @@ impl App {
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let service = Service::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
-        let adopted = service.adopt_alerts().await?;
-        if adopted > 0 {
-            tracing::info!(adopted, "began the histories of alerts that had none");
-        }
+        service.adopt_alerts().await?;
         let first_key = service.bootstrap(config.bootstrap_key).await?;
         let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
         let health = Health::serving().await;

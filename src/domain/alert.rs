@@ -154,7 +154,8 @@ impl Weighed for Alert {
             + self.dedup_key.as_ref().map_or(0, |key| key.as_str().len());
         let people: usize = self.escalated_to.iter().map(|person| person.as_str().len() + WRAPPING).sum();
         let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
-        FIXED + texts + people + entities + self.metadata.weight()
+        let closed_by = self.closed_by.as_ref().map_or(0, Weighed::weight);
+        FIXED + texts + people + entities + closed_by + self.metadata.weight()
     }
 }
 

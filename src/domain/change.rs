@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Invalid, KeyId, Name, Person, Text, Timestamp};
+use super::{Invalid, KeyId, Name, Person, Text, Timestamp, Weighed};
 
 /// Why something was changed, in the caller's words; empty when nothing was said.
 pub type Note = Text<0, 10_000>;
@@ -16,6 +16,12 @@ pub struct Actor {
     pub key_name: Name,
     /// On whose behalf, as the caller claims in `x-redflag-actor`.
     pub on_behalf_of: Option<Person>,
+}
+
+impl Weighed for Actor {
+    fn weight(&self) -> usize {
+        self.key_name.as_str().len() + self.on_behalf_of.as_ref().map_or(0, |person| person.as_str().len())
+    }
 }
 
 /// What names one intended change: `request_id` over gRPC, `Idempotency-Key` over REST.

@@ -32,11 +32,11 @@ impl Disposition {
     pub const fn word(self) -> Option<&'static str> {
         match self {
             Self::Unspecified => None,
-            Self::TruePositive => Some("true_positive"),
-            Self::FalsePositive => Some("false_positive"),
-            Self::Benign => Some("benign"),
-            Self::Duplicate => Some("duplicate"),
-            Self::Inconclusive => Some("inconclusive"),
+            Self::TruePositive => Some("TRUE_POSITIVE"),
+            Self::FalsePositive => Some("FALSE_POSITIVE"),
+            Self::Benign => Some("BENIGN"),
+            Self::Duplicate => Some("DUPLICATE"),
+            Self::Inconclusive => Some("INCONCLUSIVE"),
         }
     }
 

@@ -264,7 +264,10 @@ impl Weighed for AlertEvent {
         let changes = self.changes.iter().map(|change| {
             change.field.len() + metadata::weight(&change.before) + metadata::weight(&change.after)
         });
-        FIXED + self.note.as_str().len() + changes.sum::<usize>()
+        let texts = self.note.as_str().len()
+            + self.request_id.len()
+            + self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len());
+        FIXED + texts + self.actor.weight() + changes.sum::<usize>()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The fields of an alert as its history tells them: names and values of the contract's JSON.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Actor, Alert, AlertPatch, FieldChange, NewAlert, clock::rfc3339, text::words};
 
@@ -101,17 +101,32 @@ pub fn is_blank(value: &Value) -> bool {
 impl NewAlert {
     /// What was asked for, but the fresh id: two that ask for the same are equal.
     pub fn to_json(&self) -> Value {
+        // Named one by one, so that none that is added later is forgotten.
+        let Self {
+            organization_id: _,
+            id: _,
+            title,
+            description,
+            kind,
+            entities,
+            status,
+            severity,
+            assigned_to,
+            escalated_to,
+            metadata,
+            dedup_key,
+        } = self;
         json!({
-            "title": self.title.as_str(),
-            "description": self.description.as_str(),
-            "type": self.kind.as_str(),
-            "entities": self.entities.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "status": self.status.as_str(),
-            "severity": self.severity.word(),
-            "assigned_to": self.assigned_to.as_str(),
-            "escalated_to": words(&self.escalated_to),
-            "metadata": self.metadata.to_value(),
-            "dedup_key": self.dedup_key.as_ref().map(super::DedupKey::as_str),
+            "title": title.as_str(),
+            "description": description.as_str(),
+            "type": kind.as_str(),
+            "entities": entities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "status": status.as_str(),
+            "severity": severity.word(),
+            "assigned_to": assigned_to.as_str(),
+            "escalated_to": words(escalated_to),
+            "metadata": metadata.to_value(),
+            "dedup_key": dedup_key.as_ref().map(super::DedupKey::as_str),
         })
     }
 }
@@ -119,25 +134,37 @@ impl NewAlert {
 impl AlertPatch {
     /// What was asked for: only the fields that were given.
     pub fn to_json(&self) -> Value {
-        let mut given = Map::new();
-        let mut insert = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                given.insert(name.to_owned(), value);
-            }
-        };
+        // Named one by one likewise.
+        let Self {
+            title,
+            description,
+            status,
+            severity,
+            assigned_to,
+            escalated_to,
+            metadata,
+            affected_balances,
+            affected_transactions,
+            affected_identities,
+            disposition,
+            disposition_reason,
+        } = self;
         let list = |list: &Option<Vec<super::EntityId>>| list.as_ref().map(|list| words(list).into());
-        insert("title", self.title.as_ref().map(|title| title.as_str().into()));
-        insert("description", self.description.as_ref().map(|text| text.as_str().into()));
-        insert("status", self.status.as_ref().map(|status| status.as_str().into()));
-        insert("severity", self.severity.map(|severity| severity.word().into()));
-        insert("assigned_to", self.assigned_to.as_ref().map(|person| person.as_str().into()));
-        insert("escalated_to", self.escalated_to.as_ref().map(|people| words(people).into()));
-        insert("metadata", self.metadata.as_ref().map(super::Metadata::to_value));
-        insert("affected_balances", list(&self.affected_balances));
-        insert("affected_transactions", list(&self.affected_transactions));
-        insert("affected_identities", list(&self.affected_identities));
-        insert("disposition", self.disposition.map(|disposition| disposition.word().into()));
-        insert("disposition_reason", self.disposition_reason.as_ref().map(|text| text.as_str().into()));
-        Value::Object(given)
+        let given: [(&str, Option<Value>); 12] = [
+            ("title", title.as_ref().map(|title| title.as_str().into())),
+            ("description", description.as_ref().map(|text| text.as_str().into())),
+            ("status", status.as_ref().map(|status| status.as_str().into())),
+            ("severity", severity.map(|severity| severity.word().into())),
+            ("assigned_to", assigned_to.as_ref().map(|person| person.as_str().into())),
+            ("escalated_to", escalated_to.as_ref().map(|people| words(people).into())),
+            ("metadata", metadata.as_ref().map(super::Metadata::to_value)),
+            ("affected_balances", list(affected_balances)),
+            ("affected_transactions", list(affected_transactions)),
+            ("affected_identities", list(affected_identities)),
+            ("disposition", disposition.map(|disposition| disposition.word().into())),
+            ("disposition_reason", disposition_reason.as_ref().map(|text| text.as_str().into())),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(given.collect())
     }
 }

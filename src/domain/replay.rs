@@ -79,18 +79,23 @@ impl Replay {
         match change.field.as_str() {
             ENTITIES_LEFT_OUT => {}
             VERSION => self.changes = change.after.as_i64().unwrap_or_default(),
-            UPDATED_AT => self.changed_at = change.after.as_str().and_then(|at| at.parse().ok()),
+            UPDATED_AT => self.changed_at = instant(&change.after),
             _ => return self.apply_field(event, change),
         }
         Ok(())
     }
 
     fn apply_field(&mut self, event: &AlertEvent, change: &FieldChange) -> Result<(), Disagreement> {
-        // What the row counts between two events that tell it, history learns from the next one.
-        let is_counted = event.kind == EventType::Recurred && is_counted(&change.field);
         let known = self.fields.get(&change.field);
-        let continues = known.map_or_else(|| is_blank(&change.before), |known| *known == change.before);
-        if !continues && !is_counted {
+        let continues = match known {
+            None => is_blank(&change.before),
+            // The row counts alone between two events that tell it: history learns from the next one, within bounds.
+            Some(told) if event.kind == EventType::Recurred && is_counted(&change.field) => {
+                counts_on(told, change)
+            }
+            Some(told) => *told == change.before,
+        };
+        if !continues {
             return Err(Disagreement::Before(event.position, change.field.clone()));
         }
         if is_blank(&change.after) {
@@ -136,10 +141,13 @@ impl Replay {
             return differs("occurrence_count");
         }
         let untold = alert.occurrence_count - 1 - self.recurrences;
-        let last = alert.field("last_occurred_at");
-        let is_last_told = self.fields.get("last_occurred_at") == Some(&last);
-        let may_be_later = alert.occurrence_count > told && Some(alert.last_occurred_at) >= self.created_at;
-        if untold < 0 || !(is_last_told || may_be_later) {
+        let last_told = self.fields.get("last_occurred_at").and_then(instant);
+        let is_counted_on = alert.occurrence_count > told;
+        let is_in_time = match last_told {
+            Some(last) if is_counted_on => alert.last_occurred_at >= last,
+            last => last == Some(alert.last_occurred_at),
+        };
+        if untold < 0 || !is_in_time {
             return differs("last_occurred_at");
         }
         if alert.version != self.changes + untold {
@@ -148,6 +156,22 @@ impl Replay {
         let changed_at = self.changed_at.max(Some(alert.last_occurred_at));
         if changed_at == Some(alert.updated_at) { Ok(()) } else { differs("updated_at") }
     }
+}
+
+/// Whether a count or a time of repeats goes on from what was told last: the count by one, from before the next that would
+/// have been told; the time never backwards.
+fn counts_on(told: &Value, change: &FieldChange) -> bool {
+    if let (Some(told), Some(before), Some(after)) =
+        (told.as_i64(), change.before.as_i64(), change.after.as_i64())
+    {
+        return (told..next_told(told)).contains(&before) && after == before + 1;
+    }
+    let instants = [told, &change.before, &change.after].map(instant);
+    instants.iter().all(Option::is_some) && instants.is_sorted()
+}
+
+fn instant(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
 }
 
 fn is_counted(field: &str) -> bool {

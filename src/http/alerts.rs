@@ -58,7 +58,10 @@ pub async fn flag_entity(
     conditions: Conditions,
     Json(body): Json<FlagBody>,
 ) -> Result<Response, Problem> {
-    let flagged = service.flag_entity(&caller, body.into_input(id, conditions)).await.map_err(problem)?;
+    let flagged = service
+        .flag_entity(&caller, body.into_input(id, conditions.without_versions()))
+        .await
+        .map_err(problem)?;
     let is_deduplicated = flagged.value.is_deduplicated;
     let status = if is_deduplicated { StatusCode::OK } else { StatusCode::CREATED };
     let location = location(&matched, &flagged.value.alert.id.to_string())?;
@@ -98,7 +101,7 @@ fn location(matched: &MatchedPath, anomaly_id: &str) -> Result<HeaderValue, Erro
     put, path = "/alerts/flag/{id}", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id, `anomaly_id`.",
         pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510"),
-        ("If-Match" = Option<String>, Header, description = "Only if the alert still has this `ETag`.", example = "\"3\""),
+        ("If-Match" = Option<String>, Header, description = "Only if the alert still has one of these `ETag`s; `*`: whichever it has. A tag that is not ours, or weak, matches none.", example = "\"3\""),
         ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = UpdateBody,
     responses((status = 200, description = "The alert as stored.", body = AlertView,
@@ -124,7 +127,7 @@ pub async fn update_alert(
     post, path = "/alerts/{alert_id}/escalate", tag = "alerts",
     params(("alert_id" = String, Path, description = "The alert's id, `anomaly_id`.",
         pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510"),
-        ("If-Match" = Option<String>, Header, description = "Only if the alert still has this `ETag`.", example = "\"3\""),
+        ("If-Match" = Option<String>, Header, description = "Only if the alert still has one of these `ETag`s; `*`: whichever it has. A tag that is not ours, or weak, matches none.", example = "\"3\""),
         ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = EscalateBody,
     responses((status = 200, description = "The alert as stored.", body = AlertView,

@@ -35,6 +35,11 @@ impl Conditions {
         self.request_id
     }
 
+    /// The same for a call that makes something, of which there is no version yet.
+    pub fn without_versions(self) -> Self {
+        Self { expected_versions: None, ..self }
+    }
+
     /// The circumstances of a change of an alert for the reason `note`.
     pub fn with_note(self, note: Option<String>) -> Circumstances {
         let Self { request_id, expected_versions } = self;

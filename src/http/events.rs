@@ -29,7 +29,7 @@ pub struct EventPageParameters {
     /// although more follow, so that it stays below 4 MiB: only `next_page_token` tells the end.
     #[param(nullable = false, minimum = 0, default = 50)]
     page_size: Option<usize>,
-    /// The `next_page_token` of the page before. Empty: the first page.
+    /// The `next_page_token` of the page before, given with the same parameters. Empty: the first page.
     #[param(nullable = false, pattern = "^[A-Za-z0-9_-]*$")]
     page_token: Option<String>,
 }

@@ -6,7 +6,7 @@ use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
     openapi::{
         Components, ContentBuilder, Header, Object, Ref, RefOr, Response, ResponseBuilder, Server,
-        path::{Operation, PathItem},
+        path::{Operation, Parameter, PathItem},
         schema::Type,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
@@ -65,12 +65,13 @@ impl Modify for Credentials {
 /// Completes the document once the routes are in it.
 pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     for (path, item) in &mut document.paths.paths {
-        if path.ends_with('z') {
+        if ["/healthz", "/readyz"].contains(&path.as_str()) {
             // Only the calls that need a key answer under both servers.
             item.servers = Some(vec![Server::new("/")]);
         }
         for operation in operations(item) {
             trace_answers(operation);
+            tell_replays(operation);
         }
     }
     document
@@ -87,6 +88,21 @@ fn trace_answers(operation: &mut Operation) {
         if let RefOr::T(response) = response {
             let header = text_header("The id that traces the call: the caller's own, or a new one.");
             response.headers.insert(call::REQUEST_ID.to_string(), RefOr::T(header));
+        }
+    }
+}
+
+/// Says how a change that can be repeated tells that it was.
+fn tell_replays(operation: &mut Operation) {
+    let is_key = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(header) if header.name == "Idempotency-Key");
+    if !operation.parameters.iter().flatten().any(is_key) {
+        return;
+    }
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
+            let header =
+                text_header("`true` when this is the answer that was given first, and nothing changed now.");
+            response.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(header));
         }
     }
 }

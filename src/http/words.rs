@@ -88,7 +88,7 @@ impl SeverityWord {
 
 /// What an alert turned out to be.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = Disposition)]
 pub enum DispositionWord {
     /// What was flagged did happen, and was wrong.

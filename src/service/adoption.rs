@@ -9,25 +9,37 @@ use crate::{
 
 impl Service {
     /// Gives every alert that was made by a version without histories its first event, which tells what it is now; tells
-    /// how many there were. Where there are none, that is known at once.
+    /// how many there were. Where there are none, that is known at once. Only alerts that stood when the database got its
+    /// histories are adopted; one that can't be, since somebody has changed it past redflag, is left to [`Self::verify`].
     ///
     /// # Errors
-    /// Only those of the store.
+    /// [`crate::error::Reason::Unavailable`].
     pub async fn adopt_alerts(&self) -> Result<u64, Error> {
-        let mut adopted = 0;
+        let (mut adopted, mut after) = (0, None);
         loop {
-            let found = self.store.alerts_without_history().await?;
-            if found.is_empty() {
-                return Ok(adopted);
-            }
+            let found = self.store.alerts_to_adopt(after).await?;
+            let Some(last) = found.last() else { return Ok(adopted) };
+            after = Some(*last);
             for (organization, id) in found {
-                self.adopt(organization, id).await?;
-                adopted += 1;
+                adopted += u64::from(self.adopt(organization, id).await?);
+            }
+            tracing::info!(adopted, "histories of older alerts begun so far");
+        }
+    }
+
+    /// Begins the history of one alert; tells whether it could.
+    async fn adopt(&self, organization: OrganizationId, id: AnomalyId) -> Result<bool, StoreError> {
+        match self.begin_history(organization, id).await {
+            Ok(()) => self.store.note_adopted(organization, id).await.map(|()| true),
+            Err(error @ StoreError::Unavailable(_)) => Err(error),
+            Err(error) => {
+                tracing::error!(%error, anomaly_id = %id, "the history of an older alert can't be begun");
+                Ok(false)
             }
         }
     }
 
-    async fn adopt(&self, organization_id: OrganizationId, id: AnomalyId) -> Result<(), StoreError> {
+    async fn begin_history(&self, organization_id: OrganizationId, id: AnomalyId) -> Result<(), StoreError> {
         let at = self.clock.now();
         let actor = Actor {
             key_id: KeyId::from_uuid(uuid::Uuid::nil()),

@@ -38,10 +38,14 @@ pub enum Broken {
     Event(i64, Problem),
     /// The head, which does not name the last event.
     Head(Head),
+    /// The head, which is not there.
+    HeadMissing,
     /// An alert whose row disagrees with its history.
     Alert(AnomalyId, Disagreement),
     /// An alert that has a history and no row.
     AlertMissing(AnomalyId),
+    /// Histories that tell more or less than the feed did a moment before.
+    Disturbed,
 }
 
 impl fmt::Display for Broken {
@@ -58,6 +62,10 @@ impl fmt::Display for Broken {
             }
             Self::Head(Head { position, hash }) => {
                 write!(f, "broken at the head, position {position}: {hash} is not where the feed ends")
+            }
+            Self::HeadMissing => f.write_str("broken at the head: it is missing"),
+            Self::Disturbed => {
+                f.write_str("the histories of alerts were changed while they were read: verify again")
             }
             Self::Alert(id, disagreement) => {
                 write!(f, "the alert {id} disagrees with its history: {disagreement}")
@@ -115,7 +123,7 @@ impl Service {
         from: i64,
         progress: &mut (dyn FnMut(i64, i64) + Send),
     ) -> Result<Verified, Unverified> {
-        let head = self.head_of(organization).await.map_err(Unverified::Failed)?;
+        let head = self.store.head(organization).await?.ok_or(Broken::HeadMissing)?;
         let from = from.max(1);
         let feed = (head.position - from + 1).max(0);
         // Each event once more where all alerts are replayed.
@@ -225,7 +233,7 @@ impl Walk<'_> {
         let beyond = self.page_of(self.head.position, PageSize::ONE).await?;
         let Some(beyond) = beyond.items.first() else { return Ok(()) };
         // Written meanwhile, unless the head stands still.
-        let head = self.service.head_of(self.organization).await.map_err(Unverified::Failed)?;
+        let head = self.service.store.head(self.organization).await?.ok_or(Broken::HeadMissing)?;
         if head.position < beyond.position { Err(Broken::Head(head).into()) } else { Ok(()) }
     }
 
@@ -310,7 +318,6 @@ impl Walk<'_> {
             }
             position = page.items.last().map_or(self.head.position, |event| event.position);
         }
-        // All alerts are there, so one of their histories was read while it was being changed from outside.
-        Err(Broken::Head(self.head).into())
+        Err(Broken::Disturbed.into())
     }
 }

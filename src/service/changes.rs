@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Service, alert_not_found, fields::Fields};
+use super::{Service, alert_not_found, fields::Fields, update::wrong_entities};
 use crate::{
     auth::Caller,
     domain::{
@@ -68,10 +68,12 @@ impl Service {
         let context = self.context(caller, note, request_id, &asked);
         let organization_id = caller.organization_id();
         let change = AlertChange { organization_id, command, expected_versions, context };
-        match self.store.change_alert(&change).await {
-            Ok(answer) => Ok(answer),
-            Err(StoreError::Refused(Refusal::Entities(rule))) => Err(change.wrong_entities(&rule)),
-            Err(error) => Err(self.alert_error(organization_id, error).await),
+        match (self.store.change_alert(&change).await, &change.command) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(StoreError::Refused(Refusal::Entities(rule))), Command::Update(_, patch)) => {
+                Err(wrong_entities(patch, &rule))
+            }
+            (Err(error), _) => Err(self.alert_error(organization_id, error).await),
         }
     }
 
@@ -100,7 +102,23 @@ impl Service {
         match error {
             StoreError::NotFound => alert_not_found(),
             StoreError::UnknownStatus(key) => self.unknown_status(organization, &key).await,
-            StoreError::Refused(refusal) => refused(refusal),
+            StoreError::Refused(Refusal::VersionConflict(version)) => {
+                let message =
+                    format!("somebody else changed the alert first: it is at version {version} now");
+                Error::new(Reason::VersionConflict, message).with("current_version", version)
+            }
+            StoreError::Refused(Refusal::DispositionRequired) => {
+                let message =
+                    "this organization closes no alert without a disposition and a disposition_reason";
+                Error::new(Reason::DispositionRequired, message)
+            }
+            StoreError::Refused(Refusal::Rival(id)) => {
+                let message = format!("the alert {id} is open and has the same dedup_key: close it first");
+                Error::new(Reason::DedupKeyInUse, message).with("anomaly_id", id.to_string())
+            }
+            StoreError::Refused(Refusal::Field(field, rule)) => {
+                Error::violation(Reason::ValidationError, field, rule)
+            }
             other => other.into(),
         }
     }
@@ -113,28 +131,5 @@ fn asked(command: &Command) -> Value {
         Command::Update(id, patch) => json!(["update", id.to_string(), patch.to_json()]),
         Command::Adopt(id) => json!(["adopt", id.to_string()]),
         Command::Escalate(id, to) => json!(["escalate", id.to_string(), crate::domain::text::words(to)]),
-    }
-}
-
-fn refused(refusal: Refusal) -> Error {
-    match refusal {
-        Refusal::VersionConflict(version) => {
-            let message = format!("somebody else changed the alert first: it is at version {version} now");
-            Error::new(Reason::VersionConflict, message).with("current_version", version)
-        }
-        Refusal::DispositionRequired => {
-            let message = "this organization closes no alert without a disposition and a disposition_reason";
-            Error::new(Reason::DispositionRequired, message)
-        }
-        Refusal::Rival(id) => {
-            let message = format!("the alert {id} is open and has the same dedup_key: close it first");
-            Error::new(Reason::DedupKeyInUse, message).with("anomaly_id", id.to_string())
-        }
-        Refusal::Field(field, rule) => Error::violation(Reason::ValidationError, field, rule),
-        Refusal::Entities(rule) => Error::violation(Reason::ValidationError, "affected_balances", rule),
-        Refusal::NotFound => alert_not_found(),
-        Refusal::UnknownStatus(key) => {
-            Error::new(Reason::UnknownStatus, format!("there is no status {key} here"))
-        }
     }
 }

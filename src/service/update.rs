@@ -6,9 +6,9 @@ use super::{Given, Service, alert_not_found, changes::Circumstances, fields::Fie
 use crate::{
     auth::Caller,
     domain::{
-        AffectedEntities, AlertChange, AlertPatch, AnomalyId, Answer, Assignee, Changed, Command,
-        Description, Disposition, DispositionReason, EntityId, EntityType, Invalid, Metadata, Scope,
-        Severity, StatusKey, Title,
+        AffectedEntities, AlertPatch, AnomalyId, Answer, Assignee, Changed, Command, Description,
+        Disposition, DispositionReason, EntityId, EntityType, Invalid, Metadata, Scope, Severity, StatusKey,
+        Title,
     },
     error::{Error, Reason, Violation},
 };
@@ -70,17 +70,8 @@ impl Service {
     }
 }
 
-impl AlertChange {
-    /// The error for lists of entities that only together break a rule: it names each that was given.
-    pub(super) fn wrong_entities(&self, rule: &Invalid) -> Error {
-        let Command::Update(_, patch) = &self.command else {
-            return Error::violation(Reason::ValidationError, "additional_entity_ids", rule.clone());
-        };
-        wrong_entities(patch, rule)
-    }
-}
-
-fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
+/// The error for lists of entities that only together break a rule: it names each that was given.
+pub fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
     let lists = [
         ("affected_balances", &patch.affected_balances),
         ("affected_transactions", &patch.affected_transactions),

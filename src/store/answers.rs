@@ -1,4 +1,5 @@
-//! Answers as they are remembered for repeats of an intended change: JSON text, whichever version of redflag wrote it.
+//! Answers as they are remembered for repeats of an intended change: JSON text of the rows. An answer may have been written by
+//! the version before: a field that is added to a row later needs a default here.
 
 use serde_json::Value;
 

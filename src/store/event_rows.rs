@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::{Inconsistent, rows::Cell};
 use crate::domain::{
-    Actor, AlertEvent, AnomalyId, ChainHash, EventId, EventType, FieldChange, IdempotencyKey, KeyId, Name,
-    Note, OrganizationId, Person, Timestamp,
+    Actor, AlertEvent, AnomalyId, ChainHash, EventId, EventType, FieldChange, IdempotencyKey, Invalid, KeyId,
+    OrganizationId, Text, Timestamp,
 };
 
 /// A row of `alert_events`.
@@ -40,17 +40,18 @@ pub(in crate::store) use event_columns;
 impl TryFrom<EventRow> for AlertEvent {
     type Error = Inconsistent;
 
+    /// Reads the event to the letter: text that redflag would have written otherwise was written by somebody else, and must
+    /// not pass for what its hash was taken of.
     fn try_from(row: EventRow) -> Result<Self, Inconsistent> {
         let id = EventId::from_uuid(row.event_id);
         let cell = Cell { table: "alert_events", row: &id };
         let actor = Actor {
             key_id: KeyId::from_uuid(row.key_id),
-            key_name: cell.read("key_name", Name::parse(&row.key_name))?,
-            on_behalf_of: cell
-                .read("on_behalf_of", row.on_behalf_of.as_deref().map(Person::parse).transpose())?,
+            key_name: cell.read("key_name", exact(&row.key_name))?,
+            on_behalf_of: cell.read("on_behalf_of", row.on_behalf_of.as_deref().map(exact).transpose())?,
         };
         let key = row.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
-        Ok(Self {
+        let event = Self {
             id,
             organization_id: OrganizationId::from_uuid(row.organization_id),
             position: row.position,
@@ -59,14 +60,22 @@ impl TryFrom<EventRow> for AlertEvent {
             kind: cell.known("type", EventType::from_code(row.kind), row.kind)?,
             actor,
             changes: cell.read("changes", FieldChange::parse_list(&row.changes))?,
-            note: cell.read("note", Note::parse(&row.note))?,
+            note: cell.read("note", exact(&row.note))?,
             request_id: row.request_id,
             idempotency_key: cell.read("idempotency_key", key)?,
             created_at: row.created_at,
             previous_hash: cell.read("previous_hash", chain_hash(row.previous_hash))?,
             hash: cell.read("hash", chain_hash(row.hash))?,
-        })
+        };
+        let is_canonical = event.changes_text() == row.changes;
+        cell.read("changes", is_canonical.then_some(event).ok_or("is not canonical JSON"))
     }
+}
+
+/// Text that is stored as it was parsed.
+fn exact<const MIN: usize, const MAX: usize>(stored: &str) -> Result<Text<MIN, MAX>, Invalid> {
+    let text = Text::parse(stored)?;
+    if text.as_str() == stored { Ok(text) } else { Err(Invalid::new("must be stored as it was parsed")) }
 }
 
 /// Reads a stored digest.

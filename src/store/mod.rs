@@ -94,8 +94,15 @@ pub trait Store: Send + Sync + 'static {
         size: PageSize,
     ) -> Result<Page<Alert>, StoreError>;
 
-    /// Some alerts that have no history yet, of any organization: they were made by a version that kept none.
-    async fn alerts_without_history(&self) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError>;
+    /// Some of the alerts that were made by a version without histories and have none yet, of any organization, after the
+    /// one named.
+    async fn alerts_to_adopt(
+        &self,
+        after: Option<(OrganizationId, AnomalyId)>,
+    ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError>;
+
+    /// Notes that such an alert has a history now.
+    async fn note_adopted(&self, organization: OrganizationId, id: AnomalyId) -> Result<(), StoreError>;
 
     /// Forgets intended changes that are no longer remembered at `at`, some hundreds at a time, so that no writer waits
     /// long; tells how many.

@@ -50,7 +50,7 @@ impl PostgresStore {
         }
         let head = known.head;
         let decision = decide(change, known)?;
-        if decision.is_empty() && change.context.idempotency.is_none() {
+        if is_nothing(change, &decision) {
             return Ok(Some(Answer::fresh(decision.changed)));
         }
         match save(&self.pool, change, (head, revision), &decision).await {
@@ -58,11 +58,12 @@ impl PostgresStore {
                 turn.leave(change.organization_id, decision.head(head), revision + 1);
                 Ok(Some(Answer::fresh(decision.changed)))
             }
-            // The head, the status, or the idempotency key.
-            Ok(false) | Err(Failure::ForeignKey | Failure::Unique) => {
+            Ok(false) => {
                 turn.note_another();
                 Ok(None)
             }
+            // The status is gone, or the idempotency key is there, perhaps an old one.
+            Err(Failure::ForeignKey | Failure::Unique) => Ok(None),
             Err(Failure::Other(error)) => Err(error),
         }
     }
@@ -76,6 +77,9 @@ impl PostgresStore {
         }
         let head = known.head;
         let decision = decide(change, known)?;
+        if is_nothing(change, &decision) {
+            return Ok(Answer::fresh(decision.changed));
+        }
         memory::forget_expired(&mut transaction, change.organization_id, &change.context).await?;
         let saved = save(&mut *transaction, change, (head, revision), &decision).await;
         let is_saved = saved.map_err(|failure| meaning(failure, change, &decision))?;
@@ -85,6 +89,11 @@ impl PostgresStore {
         transaction.commit().await?;
         Ok(Answer::fresh(decision.changed))
     }
+}
+
+/// Whether there is nothing to store, not even that it was asked for.
+fn is_nothing(change: &AlertChange, decision: &Decision) -> bool {
+    decision.is_empty() && change.context.idempotency.is_none()
 }
 
 fn meaning(failure: Failure, change: &AlertChange, decision: &Decision) -> StoreError {

@@ -79,8 +79,9 @@ statements! {
         WHERE organization_id = $1 AND position > $2 ORDER BY position LIMIT $3");
     SELECT_ALERT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
         WHERE organization_id = $1 AND anomaly_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4");
-    SELECT_WITHOUT_HISTORY = "SELECT organization_id, anomaly_id FROM alerts WHERE sequence = 0 \
-        ORDER BY organization_id, anomaly_id LIMIT 100";
+    SELECT_TO_ADOPT = "SELECT organization_id, anomaly_id FROM alerts_to_adopt \
+        WHERE (organization_id, anomaly_id) > ($1, $2) ORDER BY organization_id, anomaly_id LIMIT 500";
+    DELETE_TO_ADOPT = "DELETE FROM alerts_to_adopt WHERE organization_id = $1 AND anomaly_id = $2";
     SELECT_FOLLOWING = "SELECT position FROM alert_events WHERE organization_id = $1 AND previous_hash = $2 \
         ORDER BY position";
     SELECT_ALERTS_AFTER = concat!("SELECT ", alert_columns!(), " FROM alerts a \

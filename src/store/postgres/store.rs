@@ -66,8 +66,15 @@ impl Store for PostgresStore {
         self.select_alerts_after(organization, after, size).await
     }
 
-    async fn alerts_without_history(&self) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
-        self.select_without_history().await
+    async fn alerts_to_adopt(
+        &self,
+        after: Option<(OrganizationId, AnomalyId)>,
+    ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
+        self.select_to_adopt(after).await
+    }
+
+    async fn note_adopted(&self, organization: OrganizationId, id: AnomalyId) -> Result<(), StoreError> {
+        self.delete_to_adopt(organization, id).await
     }
 
     async fn forget_changes(&self, at: Timestamp) -> Result<u64, StoreError> {

@@ -59,13 +59,26 @@ impl SqliteStore {
         Ok(query.bind(hash.0.as_slice()).fetch_all(&mut *self.reader().await?).await?)
     }
 
-    pub(super) async fn select_without_history(
+    pub(super) async fn select_to_adopt(
         &self,
+        after: Option<(OrganizationId, AnomalyId)>,
     ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
-        let query = sqlx::query_as(sql::SELECT_WITHOUT_HISTORY);
+        let (organization, id) =
+            after.map_or((Uuid::nil(), Uuid::nil()), |(organization, id)| (organization.uuid(), id.uuid()));
+        let query = sqlx::query_as(sql::SELECT_TO_ADOPT).bind(organization).bind(id);
         let rows: Vec<(Uuid, Uuid)> = query.fetch_all(&mut *self.reader().await?).await?;
         let ids = |(organization, id)| (OrganizationId::from_uuid(organization), AnomalyId::from_uuid(id));
         Ok(rows.into_iter().map(ids).collect())
+    }
+
+    pub(super) async fn delete_to_adopt(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+    ) -> Result<(), StoreError> {
+        let query = sqlx::query(sql::DELETE_TO_ADOPT).bind(organization.uuid()).bind(id.uuid());
+        query.execute(&self.writer).await?;
+        Ok(())
     }
 
     pub(super) async fn select_alerts_after(

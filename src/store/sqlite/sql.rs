@@ -32,8 +32,9 @@ statements! {
         WHERE organization_id = ? AND position > ? ORDER BY position LIMIT ?");
     SELECT_ALERT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
         WHERE organization_id = ? AND anomaly_id = ? AND sequence > ? ORDER BY sequence LIMIT ?");
-    SELECT_WITHOUT_HISTORY = "SELECT organization_id, anomaly_id FROM alerts WHERE sequence = 0 \
-        ORDER BY organization_id, anomaly_id LIMIT 100";
+    SELECT_TO_ADOPT = "SELECT organization_id, anomaly_id FROM alerts_to_adopt \
+        WHERE (organization_id, anomaly_id) > (?, ?) ORDER BY organization_id, anomaly_id LIMIT 500";
+    DELETE_TO_ADOPT = "DELETE FROM alerts_to_adopt WHERE organization_id = ? AND anomaly_id = ?";
     SELECT_FOLLOWING = "SELECT position FROM alert_events WHERE organization_id = ? AND previous_hash = ? \
         ORDER BY position";
     SELECT_ALERTS_AFTER = concat!("SELECT ", alert_columns!(), " FROM alerts a \

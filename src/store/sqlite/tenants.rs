@@ -32,8 +32,11 @@ impl SqliteStore {
         required: bool,
     ) -> Result<Organization, StoreError> {
         let query = sqlx::query_as(sql::REQUIRE_DISPOSITION).bind(required).bind(organization.uuid());
-        let row: Option<OrganizationRow> = query.fetch_optional(&self.writer).await?;
-        Ok(Organization::try_from(row.ok_or(StoreError::NotFound)?)?)
+        let mut transaction = self.begin().await?;
+        let row: Option<OrganizationRow> = query.fetch_optional(&mut *transaction).await?;
+        let organization = Organization::try_from(row.ok_or(StoreError::NotFound)?)?;
+        transaction.commit().await?;
+        Ok(organization)
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
@@ -60,8 +63,12 @@ impl SqliteStore {
 
     pub(super) async fn update_revoked(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
         let query = sqlx::query_as(sql::REVOKE_KEY).bind(at.timestamp_micros()).bind(id.uuid());
-        let row: Option<KeyRow> = query.fetch_optional(&self.writer).await?;
-        Ok(ApiKey::try_from(row.ok_or(StoreError::NotFound)?)?)
+        // In a transaction: outside of one, a commit that fails would go unnoticed behind the row.
+        let mut transaction = self.begin().await?;
+        let row: Option<KeyRow> = query.fetch_optional(&mut *transaction).await?;
+        let key = ApiKey::try_from(row.ok_or(StoreError::NotFound)?)?;
+        transaction.commit().await?;
+        Ok(key)
     }
 
     pub(super) async fn update_last_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {

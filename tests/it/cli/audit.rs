@@ -45,7 +45,7 @@ async fn filled() -> Place {
     call(&server, Method::POST, "/alerts/flag/bln_2", flag).await;
     let path = format!("/alerts/flag/{}", alert["anomaly_id"].as_str().unwrap());
     let closing = json!({
-        "status": "RESOLVED", "disposition": "benign", "disposition_reason": "\\\"\n\t", "metadata": { "n": 2.5e-8 },
+        "status": "RESOLVED", "disposition": "BENIGN", "disposition_reason": "\\\"\n\t", "metadata": { "n": 2.5e-8 },
     });
     for body in [json!({ "note": "Only\ta note" }), json!({ "severity": "high" }), closing] {
         call(&server, Method::PUT, &path, body).await;

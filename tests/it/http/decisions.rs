@@ -23,7 +23,7 @@ async fn closing_notes_who_and_when_and_reopening_forgets_it(#[case] kind: Datab
     let body = json!({ "status": "RESOLVED", "disposition": "Benign", "disposition_reason": "Known." });
     let request = app.rest(Method::PUT, &change_path(&alert)).header("x-redflag-actor", "Zoë".as_bytes());
     let closed = Answer::to(request.json(&body)).await.body;
-    assert_eq!(decision(&closed), (&json!("benign"), &json!("Known.")));
+    assert_eq!(decision(&closed), (&json!("BENIGN"), &json!("Known.")));
     assert_eq!((&closed["closed_at"], &closed["status_class"]), (&closed["updated_at"], &json!("closed")));
     assert_eq!(closed["closed_by"]["on_behalf_of"], "Zoë");
     assert!(closed["closed_by"]["key_id"].as_str().unwrap().starts_with("key_"));
@@ -42,7 +42,7 @@ async fn closing_notes_who_and_when_and_reopening_forgets_it(#[case] kind: Datab
     assert_eq!(types(&history), ["FLAGGED", "CLOSED", "UPDATED", "REOPENED"]);
     let told = history[3]["changes"].as_array().unwrap();
     let before = |field: &str| &told.iter().find(|change| change["field"] == field).unwrap()["before"];
-    assert_eq!((before("disposition"), before("closed_at")), (&json!("benign"), &closed["closed_at"]));
+    assert_eq!((before("disposition"), before("closed_at")), (&json!("BENIGN"), &closed["closed_at"]));
 }
 
 #[tokio::test]
@@ -72,15 +72,15 @@ async fn a_reason_stands_only_beside_a_decision(#[case] kind: DatabaseKind) {
         assert_eq!((refused.refusal(), refused.text()), ((400, "GEN_VALIDATION_ERROR"), told));
     }
     let refused = change(json!({ "disposition": "unsure" })).await;
-    let told = "disposition must be one of true_positive, false_positive, benign, duplicate, inconclusive, is \"unsure\"";
+    let told = "disposition must be one of TRUE_POSITIVE, FALSE_POSITIVE, BENIGN, DUPLICATE, INCONCLUSIVE, is \"unsure\"";
     assert_eq!((refused.refusal(), refused.text()), ((400, "GEN_VALIDATION_ERROR"), told));
     for (body, word, reason) in [
-        (json!({ "disposition": "TRUE_positive" }), json!("true_positive"), ""),
-        (json!({ "disposition_reason": "Fraud." }), json!("true_positive"), "Fraud."),
-        (json!({ "disposition": "duplicate" }), json!("duplicate"), "Fraud."),
-        (json!({ "disposition_reason": null }), json!("duplicate"), "Fraud."),
-        (json!({ "disposition_reason": "" }), json!("duplicate"), ""),
-        (json!({ "disposition_reason": "See the other." }), json!("duplicate"), "See the other."),
+        (json!({ "disposition": "TRUE_positive" }), json!("TRUE_POSITIVE"), ""),
+        (json!({ "disposition_reason": "Fraud." }), json!("TRUE_POSITIVE"), "Fraud."),
+        (json!({ "disposition": "DUPLICATE" }), json!("DUPLICATE"), "Fraud."),
+        (json!({ "disposition_reason": null }), json!("DUPLICATE"), "Fraud."),
+        (json!({ "disposition_reason": "" }), json!("DUPLICATE"), ""),
+        (json!({ "disposition_reason": "See the other." }), json!("DUPLICATE"), "See the other."),
         (json!({ "disposition": null }), Value::Null, ""),
     ] {
         assert_eq!(decision(&change(body.clone()).await.body), (&word, &json!(reason)), "{body}");
@@ -100,8 +100,8 @@ async fn where_a_decision_is_demanded_nothing_is_closed_without(#[case] kind: Da
     let change = async |body: Value| put(&app, &change_path(&alert), body).await;
     for refused in [
         json!({ "status": "RESOLVED" }),
-        json!({ "status": "RESOLVED", "disposition": "benign" }),
-        json!({ "status": "RESOLVED", "disposition": "benign", "disposition_reason": "", "note": "Please." }),
+        json!({ "status": "RESOLVED", "disposition": "BENIGN" }),
+        json!({ "status": "RESOLVED", "disposition": "BENIGN", "disposition_reason": "", "note": "Please." }),
     ] {
         assert_eq!(change(refused).await.refusal(), (409, "ALERT_DISPOSITION_REQUIRED"));
     }
@@ -109,7 +109,7 @@ async fn where_a_decision_is_demanded_nothing_is_closed_without(#[case] kind: Da
         post(&app, "/alerts/flag/bln_1", json!({ "description": "d", "status": "RESOLVED" })).await;
     assert_eq!(flagging.refusal(), (409, "ALERT_DISPOSITION_REQUIRED"));
     assert_eq!(events(&app, "/events").await.len(), 1);
-    let decided = json!({ "status": "RESOLVED", "disposition": "benign", "disposition_reason": "Known." });
+    let decided = json!({ "status": "RESOLVED", "disposition": "BENIGN", "disposition_reason": "Known." });
     assert_eq!(change(decided).await.status, 200);
     for refused in [json!({ "disposition": null }), json!({ "disposition_reason": "" })] {
         assert_eq!(change(refused).await.refusal(), (409, "ALERT_DISPOSITION_REQUIRED"));
@@ -126,7 +126,7 @@ async fn where_a_decision_is_demanded_nothing_is_closed_without(#[case] kind: Da
 async fn alerts_are_listed_by_decision(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let mut made = Vec::new();
-    for word in ["benign", "duplicate", "benign"] {
+    for word in ["BENIGN", "DUPLICATE", "BENIGN"] {
         let alert = flag(&app, "bln_1", json!({})).await;
         put(&app, &change_path(&alert), json!({ "disposition": word })).await;
         made.push(id(&alert).to_owned());
@@ -134,11 +134,11 @@ async fn alerts_are_listed_by_decision(#[case] kind: DatabaseKind) {
     made.push(id(&flag(&app, "bln_1", json!({})).await).to_owned());
     put(&app, &format!("/alerts/flag/{}", made[2]), json!({ "status": "RESOLVED" })).await;
     for (query, expected) in [
-        ("disposition=benign", vec![2, 0]),
+        ("disposition=BENIGN", vec![2, 0]),
         ("disposition=Benign&disposition=duplicate", vec![2, 1, 0]),
-        ("disposition=benign,duplicate&order=asc", vec![0, 1, 2]),
-        ("disposition=inconclusive", vec![]),
-        ("disposition=benign&status_class=open", vec![0]),
+        ("disposition=BENIGN,duplicate&order=asc", vec![0, 1, 2]),
+        ("disposition=INCONCLUSIVE", vec![]),
+        ("disposition=BENIGN&status_class=open", vec![0]),
         ("disposition=", vec![3, 2, 1, 0]),
     ] {
         let list = get(&app, &format!("/alerts?{query}&include_total=true")).await.body;

@@ -29,7 +29,7 @@ async fn eventful(app: &TestApp) -> (Value, Value) {
         put(app, &change_path(&other), json!({ "note": "Not forgotten." })).await;
     }
     post(app, &format!("{}/escalate", path(&alert)), json!({ "to": ["cy"] })).await;
-    put(app, &change, json!({ "status": "RESOLVED", "disposition": "benign" })).await;
+    put(app, &change, json!({ "status": "RESOLVED", "disposition": "BENIGN" })).await;
     put(app, &change, json!({ "status": "FLAGGED" })).await;
     (alert, other)
 }

@@ -13,17 +13,17 @@ impl Scenario {
             json!({ "disposition": "Benign" }),
             json!({ "disposition_reason": "Known customer." }),
             json!({ "disposition_reason": "r".repeat(10_001) }),
-            json!({ "disposition": "false_positive", "disposition_reason": "Wrong rule." }),
+            json!({ "disposition": "FALSE_POSITIVE", "disposition_reason": "Wrong rule." }),
             json!({ "disposition": null, "disposition_reason": "Of what?" }),
             json!({ "disposition": null }),
-            json!({ "disposition": "duplicate", "disposition_reason": "See the other one." }),
+            json!({ "disposition": "DUPLICATE", "disposition_reason": "See the other one." }),
             json!({ "status": "RESOLVED", "note": "Done." }),
             json!({ "status": "done_2" }),
             json!({ "disposition_reason": "" }),
-            json!({ "disposition": "inconclusive" }),
+            json!({ "disposition": "INCONCLUSIVE" }),
             json!({ "status": "INVESTIGATING" }),
-            json!({ "status": "RESOLVED", "disposition": "true_positive", "disposition_reason": "Fraud." }),
-            json!({ "status": "FLAGGED", "disposition": "benign", "disposition_reason": "On second thoughts." }),
+            json!({ "status": "RESOLVED", "disposition": "TRUE_POSITIVE", "disposition_reason": "Fraud." }),
+            json!({ "status": "FLAGGED", "disposition": "BENIGN", "disposition_reason": "On second thoughts." }),
             json!({ "disposition": null, "status": "RESOLVED" }),
             json!({ "status": "FLAGGED", "disposition_reason": "Of what?" }),
         ] {
@@ -31,12 +31,12 @@ impl Scenario {
         }
         self.ask(Call::Flag("bln_1".to_owned(), json!({ "description": "d", "status": "resolved" }))).await;
         let decided = self.flag("txn_1", json!({})).await["anomaly_id"].as_str().unwrap().to_owned();
-        self.ask(Call::Update(decided, json!({ "disposition": "benign" }))).await;
+        self.ask(Call::Update(decided, json!({ "disposition": "BENIGN" }))).await;
         for filters in [
-            json!({ "dispositions": ["benign"] }),
-            json!({ "dispositions": ["Benign", "duplicate"], "include_total": true }),
-            json!({ "dispositions": ["inconclusive"] }),
-            json!({ "dispositions": ["benign"], "status_classes": ["closed"] }),
+            json!({ "dispositions": ["BENIGN"] }),
+            json!({ "dispositions": ["Benign", "DUPLICATE"], "include_total": true }),
+            json!({ "dispositions": ["INCONCLUSIVE"] }),
+            json!({ "dispositions": ["BENIGN"], "status_classes": ["closed"] }),
         ] {
             self.ask(Call::List(filters)).await;
         }
@@ -49,17 +49,17 @@ impl Scenario {
             // Closed before: it may stay so, and everything else of it may change.
             json!({ "title": "Closed without a decision" }),
             json!({ "status": "done_2" }),
-            json!({ "disposition": "benign" }),
+            json!({ "disposition": "BENIGN" }),
             json!({ "status": "FLAGGED" }),
             json!({ "status": "RESOLVED" }),
-            json!({ "status": "RESOLVED", "disposition": "benign" }),
-            json!({ "status": "RESOLVED", "disposition": "benign", "disposition_reason": "" }),
-            json!({ "status": "RESOLVED", "disposition": "benign", "disposition_reason": "Known customer." }),
+            json!({ "status": "RESOLVED", "disposition": "BENIGN" }),
+            json!({ "status": "RESOLVED", "disposition": "BENIGN", "disposition_reason": "" }),
+            json!({ "status": "RESOLVED", "disposition": "BENIGN", "disposition_reason": "Known customer." }),
             json!({ "disposition": null }),
             json!({ "disposition_reason": "" }),
-            json!({ "disposition": "duplicate" }),
+            json!({ "disposition": "DUPLICATE" }),
             json!({ "status": "INVESTIGATING" }),
-            json!({ "disposition": "benign", "disposition_reason": "Known customer." }),
+            json!({ "disposition": "BENIGN", "disposition_reason": "Known customer." }),
             json!({ "status": "done_2" }),
             json!({ "status": "FLAGGED" }),
         ] {

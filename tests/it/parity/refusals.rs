@@ -57,7 +57,7 @@ impl Scenario {
             json!({ "status_classes": ["ajar"] }),
             json!({ "types": ["Account"] }),
             json!({ "severities": ["low", "extreme"] }),
-            json!({ "dispositions": ["benign", "unsure"] }),
+            json!({ "dispositions": ["BENIGN", "unsure"] }),
             json!({ "assigned_to": "a".repeat(201) }),
             json!({ "escalated_to": "\u{0}" }),
             json!({ "entity_ids": ["acc_1"] }),

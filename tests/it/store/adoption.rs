@@ -1,47 +1,116 @@
-//! Alerts that are older than histories are.
+//! Databases of the version that kept no history, brought up to date.
 
-use redflag::domain::{AlertPatch, EventType, NewAlert};
+use redflag::domain::{AlertPatch, AnomalyId, OrganizationId, StatusClass};
+use redflag::store::schema::{OnOlderSchema, OpenError};
+use sqlx::{Connection, migrate::Migrator};
 
-use super::history::kinds;
-use super::on_every_store;
-use super::world::{World, key, text};
-use crate::support::DatabaseKind;
+use super::history::feed;
+use super::world::{World, key};
+use crate::support::{DatabaseKind, TestDatabase, instant};
 
-on_every_store!(old_alerts_get_a_first_event_and_are_sound_from_then_on);
+/// The three alerts of the old database: open, in progress, closed.
+const ALERTS: [&str; 3] = [
+    "01a20000-0000-7000-8000-000000000001",
+    "01a20000-0000-7000-8000-000000000002",
+    "01a20000-0000-7000-8000-000000000003",
+];
+const ORGANIZATION: &str = "01a10000-0000-7000-8000-000000000001";
 
-/// Makes the database what the version before left behind: alerts, and no events.
-async fn forget_history(world: &World) {
-    let (drop_triggers, zeros) = match world.database.kind() {
-        DatabaseKind::Sqlite => ("DROP TRIGGER alert_events_not_deleted", "zeroblob(32)"),
-        DatabaseKind::Postgres => {
-            ("DROP TRIGGER alert_events_immutable ON alert_events", "decode(repeat('00', 32), 'hex')")
-        }
+/// Makes the database that the first version made.
+async fn migrate_to_the_first(database: &TestDatabase) {
+    let folder = tempfile::tempdir().unwrap();
+    let kind = match database.kind() {
+        DatabaseKind::Sqlite => "sqlite",
+        DatabaseKind::Postgres => "postgres",
     };
-    world
-        .database
-        .execute(&format!(
-            "{drop_triggers}; DELETE FROM alert_events; UPDATE event_heads SET position = 0, hash = {zeros}; \
-             UPDATE alerts SET sequence = 0, closed_at = NULL, closed_by = NULL"
-        ))
-        .await;
+    let file = "0001_alerts.sql";
+    let from = format!("{}/migrations/{kind}/{file}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(from, folder.path().join(file)).unwrap();
+    let migrator = Migrator::new(folder.path()).await.unwrap();
+    match database.kind() {
+        DatabaseKind::Sqlite => {
+            let url = format!("{}?mode=rwc", database.url());
+            migrator.run(&mut sqlx::SqliteConnection::connect(&url).await.unwrap()).await.unwrap();
+        }
+        DatabaseKind::Postgres => {
+            migrator.run(&mut sqlx::PgConnection::connect(database.url()).await.unwrap()).await.unwrap();
+        }
+    }
 }
 
-async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(world: &World) {
-    let mut alerts = Vec::new();
-    for count in 0..205 {
-        alerts.push(world.flag(NewAlert { title: text(&count.to_string()), ..world.alert() }).await.id);
+/// Fills it: an organization with its statuses, and an alert of each class, the last two changed since.
+async fn fill(database: &TestDatabase) {
+    let is_sqlite = database.kind() == DatabaseKind::Sqlite;
+    let id = |id: &str| if is_sqlite { format!("x'{}'", id.replace('-', "")) } else { format!("'{id}'") };
+    let at = |seconds: i64| {
+        if is_sqlite { format!("{}", seconds * 1_000_000) } else { format!("to_timestamp({seconds})") }
+    };
+    let none = if is_sqlite { "'[]'" } else { "'{}'" };
+    let one = if is_sqlite { "'[\"txn_1\"]'" } else { "ARRAY['txn_1']" };
+    let (organization, yes) = (id(ORGANIZATION), if is_sqlite { "1" } else { "true" });
+    let made = at(1_700_000_000);
+    let mut sql = vec![format!("INSERT INTO organizations VALUES ({organization}, 'old', {made})")];
+    let statuses = [("FLAGGED", 1), ("INVESTIGATING", 2), ("RESOLVED", 3)];
+    for (status, class) in statuses {
+        sql.push(format!(
+            "INSERT INTO alert_statuses VALUES \
+             ({organization}, '{status}', '{status}', '#EF4444', {class}, {yes}, {made}, {made})"
+        ));
     }
-    let close = AlertPatch { status: Some(key("RESOLVED")), ..AlertPatch::default() };
-    let closed = world.update(alerts[7], &close).await.unwrap();
-    forget_history(world).await;
-    assert_eq!(world.service().adopt_alerts().await.unwrap(), 205);
+    for ((status, class), alert) in statuses.into_iter().zip(ALERTS) {
+        let (alert, changed) = (id(alert), at(1_700_000_000 + 60 * (class - 1)));
+        sql.push(format!(
+            "INSERT INTO alerts VALUES ({organization}, {alert}, 'Old', 'Made long ago.', 2, '{status}', {class}, 3, \
+             'ana', {none}, {none}, {one}, {none}, '{{}}', {class}, {made}, {changed}); \
+             INSERT INTO alert_entities VALUES ({organization}, 'txn_1', {made}, {alert})"
+        ));
+    }
+    database.execute(&sql.join("; ")).await;
+}
+
+async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(kind: DatabaseKind) {
+    let database = TestDatabase::create(kind).await;
+    migrate_to_the_first(&database).await;
+    fill(&database).await;
+    let mut world = World::on(database).await;
+    world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
+    assert_eq!(world.service().adopt_alerts().await.unwrap(), 3);
     assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
     world.assert_sound().await;
-    assert!(kinds(world).await.iter().all(|kind| *kind == EventType::Flagged));
-    let adopted = world.read(alerts[7]).await.unwrap();
-    assert_eq!((adopted.version, adopted.updated_at, adopted.sequence), (2, closed.updated_at, 1));
-    let reopen = AlertPatch { status: Some(key("FLAGGED")), ..AlertPatch::default() };
-    world.update(alerts[7], &reopen).await.unwrap();
-    world.update(alerts[8], &close).await.unwrap();
+    let events = feed(&world, world.organization).await;
+    assert_eq!(events.len(), 3);
+    assert!(events.iter().all(|event| event.actor.key_name.as_str() == "migration" && event.sequence == 1));
+    let ids = ALERTS.map(|id| AnomalyId::parse(&format!("ano_{id}")).unwrap());
+    let closed = world.read(ids[2]).await.unwrap();
+    assert_eq!((closed.status_class, closed.version), (StatusClass::Closed, 3));
+    assert_eq!(closed.closed_at, Some(instant("2023-11-14T22:15:20Z")));
+    assert_eq!(closed.closed_by.unwrap().key_name.as_str(), "migration");
+    for (id, status) in ids.into_iter().zip(["RESOLVED", "FLAGGED", "INVESTIGATING"]) {
+        let patch = AlertPatch { status: Some(key(status)), ..AlertPatch::default() };
+        let changed = world.update(id, &patch).await.unwrap();
+        assert_eq!(changed.sequence, 2);
+    }
+    world.flag(world.alert()).await;
     world.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_sqlite_database_gets_its_histories() {
+    old_alerts_get_a_first_event_and_are_sound_from_then_on(DatabaseKind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_postgres_database_gets_its_histories() {
+    old_alerts_get_a_first_event_and_are_sound_from_then_on(DatabaseKind::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_database_is_refused_where_migrating_is_not_wanted() {
+    for kind in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
+        let database = TestDatabase::create(kind).await;
+        migrate_to_the_first(&database).await;
+        let options = redflag::store::connect::Options::aside(OnOlderSchema::Refuse);
+        let refused = redflag::store::connect::open(database.url(), options).await.err();
+        assert!(matches!(refused, Some(OpenError::Older { found: 1, known: 2 })), "{refused:?}");
+    }
 }

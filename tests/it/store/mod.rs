@@ -22,6 +22,7 @@ mod schema;
 mod sql;
 mod statuses;
 mod tampering;
+mod tampering_rows;
 mod tenancy;
 mod tenants;
 mod updates;

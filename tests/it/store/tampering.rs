@@ -90,6 +90,7 @@ async fn a_changed_event_is_named(world: &World) {
         (4, format!("created_at = {}", no_instant(world))),
         (8, "on_behalf_of = 'somebody'".to_owned()),
         (8, "key_name = key_name || ' '".to_owned()),
+        (6, "changes = replace(changes, ',', ', ')".to_owned()),
         (2, format!("anomaly_id = {other}, sequence = 9")),
     ] {
         // Each in a database as it was.
@@ -180,6 +181,9 @@ async fn a_changed_alert_is_named(world: &World) {
         ("closed_at", "closed_at = NULL"),
         ("closed_by", "closed_by = NULL"),
         ("dedup_key", "dedup_key = 'other'"),
+        ("disposition_reason", "disposition_reason = 'Why'"),
+        ("previous_anomaly_id", "previous_anomaly_id = anomaly_id"),
+        ("last_occurred_at", "last_occurred_at = updated_at"),
         ("version", "version = version + 1"),
         ("updated_at", "updated_at = created_at"),
         ("occurrence_count", "occurrence_count = 2"),

@@ -73,17 +73,21 @@ pub struct World {
 
 impl World {
     pub async fn new(kind: DatabaseKind) -> Self {
-        let database = TestDatabase::create(kind).await;
+        let mut world = Self::on(TestDatabase::create(kind).await).await;
+        world.organization = world.add_organization("first").await;
+        world
+    }
+
+    /// On a database that may hold something already; the organization is not in it.
+    pub async fn on(database: TestDatabase) -> Self {
         let (clock, ids) = (TestClock::default(), TestIds::default());
-        let mut world = Self {
+        Self {
             store: database.open().await,
             organization: OrganizationId::from_uuid(ids.next(clock.now())),
             clock,
             ids,
             database,
-        };
-        world.organization = world.add_organization("first").await;
-        world
+        }
     }
 
     /// An organization that is not in the store.
