@@ -3,7 +3,7 @@
 use super::{
     Actor, AffectedEntities, AnomalyId, Assignee, ChangeContext, Cursor, DedupKey, Description, Disposition,
     DispositionReason, EntityId, EntityType, Invalid, Metadata, OrganizationId, Person, Severity,
-    StatusClass, StatusKey, Timestamp, Title, Weighed,
+    StatusClass, StatusKey, Timestamp, Title, Weighed, text::weight,
 };
 
 /// The most people that one alert may be escalated to.
@@ -147,12 +147,15 @@ impl Alert {
 
 impl Weighed for Alert {
     fn weight(&self) -> usize {
-        let texts = self.title.as_str().len()
-            + self.description.as_str().len()
-            + self.assigned_to.as_str().len()
-            + self.disposition_reason.as_str().len()
-            + self.dedup_key.as_ref().map_or(0, |key| key.as_str().len());
-        let people: usize = self.escalated_to.iter().map(|person| person.as_str().len() + WRAPPING).sum();
+        let texts = [
+            self.title.as_str(),
+            self.description.as_str(),
+            self.assigned_to.as_str(),
+            self.disposition_reason.as_str(),
+            self.dedup_key.as_ref().map_or("", DedupKey::as_str),
+        ];
+        let texts: usize = texts.into_iter().map(weight).sum();
+        let people: usize = self.escalated_to.iter().map(|person| weight(person.as_str()) + WRAPPING).sum();
         let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
         let closed_by = self.closed_by.as_ref().map_or(0, Weighed::weight);
         FIXED + texts + people + entities + closed_by + self.metadata.weight()

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Invalid, KeyId, Name, Person, Text, Timestamp, Weighed};
+use super::{Invalid, KeyId, Name, Person, Text, Timestamp, Weighed, text::weight};
 
 /// Why something was changed, in the caller's words; empty when nothing was said.
 pub type Note = Text<0, 10_000>;
@@ -20,7 +20,8 @@ pub struct Actor {
 
 impl Weighed for Actor {
     fn weight(&self) -> usize {
-        self.key_name.as_str().len() + self.on_behalf_of.as_ref().map_or(0, |person| person.as_str().len())
+        weight(self.key_name.as_str())
+            + self.on_behalf_of.as_ref().map_or(0, |person| weight(person.as_str()))
     }
 }
 

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Actor, AnomalyId, EventId, IdempotencyKey, Invalid, Note, OrganizationId, Timestamp, Weighed,
-    change::ChangeContext, clock::rfc3339, metadata,
+    change::ChangeContext, clock::rfc3339, metadata, text::weight,
 };
 
 /// A SHA-256 digest of the chain, written as 64 lower-case hexadecimal digits.
@@ -264,7 +264,7 @@ impl Weighed for AlertEvent {
         let changes = self.changes.iter().map(|change| {
             change.field.len() + metadata::weight(&change.before) + metadata::weight(&change.after)
         });
-        let texts = self.note.as_str().len()
+        let texts = weight(self.note.as_str())
             + self.request_id.len()
             + self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len());
         FIXED + texts + self.actor.weight() + changes.sum::<usize>()

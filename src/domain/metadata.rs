@@ -37,7 +37,7 @@ impl Metadata {
 
     /// About how many bytes the object takes in an answer, rather too many than too few.
     pub fn weight(&self) -> usize {
-        self.0.iter().map(|(key, value)| key.len() + weight(value)).sum()
+        self.0.iter().map(|(key, value)| text::weight(key) + weight(value)).sum()
     }
 
     /// The object as a JSON value.
@@ -51,9 +51,9 @@ pub fn weight(value: &Value) -> usize {
     const WRAPPING: usize = 16;
     let held = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
+        Value::String(text) => text::weight(text),
         Value::Array(values) => values.iter().map(weight).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| text::weight(key) + weight(value)).sum(),
     };
     WRAPPING + held
 }

@@ -91,6 +91,11 @@ pub fn refuse_controls(text: &str) -> Result<(), Invalid> {
     }
 }
 
+/// How many bytes a text takes in an answer: JSON escapes quotes, backslashes, line feeds and tabs with one byte more.
+pub fn weight(text: &str) -> usize {
+    text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t')).count()
+}
+
 /// The written forms of a list's entries.
 pub fn words<T: fmt::Display>(entries: &[T]) -> Vec<String> {
     entries.iter().map(ToString::to_string).collect()
@@ -136,6 +141,12 @@ mod tests {
         let refused = Title::parse(&"ß".repeat(201)).unwrap_err();
         assert_eq!(refused.to_string(), "must be at most 200 characters, is 201");
         assert_eq!(Description::parse("").unwrap_err().to_string(), "must not be empty");
+    }
+
+    #[test]
+    fn weights_are_those_of_json() {
+        let text = "a\t\"b\"\\\nß😀";
+        assert_eq!(weight(text) + 2, serde_json::Value::from(text).to_string().len());
     }
 
     #[test]

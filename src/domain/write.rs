@@ -211,6 +211,9 @@ fn make(flag: &NewAlert, change: &AlertChange, known: &Known) -> Result<Decided,
     Ok(Decided { alert, is_deduplicated: false, told: Some(told) })
 }
 
+/// The field that every told repeat tells.
+const LAST_OCCURRED_AT: &str = "last_occurred_at";
+
 /// Counts a repeat: its entities are added while there is room, its severity counts where it is higher.
 fn fold(flag: &NewAlert, open: &Alert, context: &ChangeContext) -> Decided {
     let mut alert = open.clone();
@@ -223,6 +226,12 @@ fn fold(flag: &NewAlert, open: &Alert, context: &ChangeContext) -> Decided {
     let is_told = is_more || dedup::is_told(alert.occurrence_count) || !context.note.as_str().is_empty();
     let told = is_told.then(|| {
         let mut changes = alert.changes_since(open);
+        if alert.last_occurred_at == open.last_occurred_at {
+            // By a clock that is behind. Told all the same: history may not know the time of a repeat before, untold.
+            let at = alert.field(LAST_OCCURRED_AT);
+            let field = LAST_OCCURRED_AT.to_owned();
+            changes.push(FieldChange { field, before: at.clone(), after: at });
+        }
         if left_out > 0 {
             let field = ENTITIES_LEFT_OUT.to_owned();
             changes.push(FieldChange { field, before: 0.into(), after: left_out.into() });

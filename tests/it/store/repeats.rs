@@ -22,6 +22,7 @@ on_every_store!(
     entities_beyond_a_hundred_are_left_out_and_counted,
     flags_at_the_same_moment_make_one_alert,
     repeats_that_history_does_not_tell_are_counted_by_every_instance,
+    repeats_by_a_clock_that_is_behind_are_told_in_order,
     a_repeat_in_an_unknown_status_is_refused,
 );
 
@@ -208,6 +209,24 @@ async fn repeats_that_history_does_not_tell_are_counted_by_every_instance(world:
     let last = world.read(first.id).await.unwrap();
     let repeats = i64::try_from(3 * REPEATS).unwrap();
     assert_eq!((last.occurrence_count, last.version), (1 + repeats, 1 + 2 * repeats));
+    world.assert_sound().await;
+}
+
+async fn repeats_by_a_clock_that_is_behind_are_told_in_order(world: &World) {
+    for _ in 0..11 {
+        repeat(world, keyed(world, "limit")).await;
+    }
+    // Behind the eleventh, of which history is silent; ahead of the tenth, or behind that too.
+    for (behind, entity) in [(1_500, "bln_2"), (60_000, "bln_3")] {
+        world.clock.step(-chrono::TimeDelta::milliseconds(behind));
+        let more = NewAlert { entities: entities(&[entity]), ..keyed(world, "limit") };
+        let folded = repeat(world, more).await.alert;
+        assert_eq!(folded.last_occurred_at, folded.updated_at);
+        world.assert_sound().await;
+    }
+    for _ in 0..20 {
+        repeat(world, keyed(world, "limit")).await;
+    }
     world.assert_sound().await;
 }
 
