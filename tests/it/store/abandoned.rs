@@ -17,13 +17,13 @@ on_every_store!(
 );
 
 /// How often a call is looked at before it is given up, at most: more often than any call here takes.
-const LOOKS: usize = 40;
+pub const LOOKS: usize = 40;
 
 /// More calls than a store of the tests has connections: each is used again.
 const CONNECTIONS: usize = 5;
 
 /// Gives `call` up when it asks to be looked at for the time after `looks`, wherever it is then.
-async fn abandon<T>(call: impl Future<Output = T>, looks: usize) {
+pub async fn abandon<T>(call: impl Future<Output = T>, looks: usize) {
     let (mut call, mut left) = (pin!(call), looks);
     poll_fn(|context| {
         if left == 0 {

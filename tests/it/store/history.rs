@@ -1,11 +1,14 @@
 //! The history: one event for each change, chained into one feed for each organization.
 
+use std::{sync::Arc, time::Duration};
+
 use redflag::domain::{
     Actor, AlertEvent, AlertPatch, ChainHash, ChangeContext, Command, EventType, Head, NewAlert,
     OrganizationId, PageSize, Severity,
 };
 use serde_json::{Value, json};
 
+use super::abandoned::{LOOKS, abandon};
 use super::on_every_store;
 use super::world::{Changes, World, alert_change, key, text};
 use crate::support::DatabaseKind;
@@ -21,6 +24,8 @@ on_every_store!(
     pages_of_events_follow_each_other,
     the_database_refuses_to_change_events,
     a_change_that_is_refused_leaves_no_trace,
+    instances_that_take_turns_leave_no_gap,
+    an_abandoned_flag_leaves_no_gap,
 );
 
 /// The whole feed of an organization.
@@ -246,4 +251,44 @@ async fn a_change_that_is_refused_leaves_no_trace(world: &World) {
         .unwrap_err();
     assert_eq!(kinds(world).await, [EventType::Flagged]);
     assert_eq!(world.read(alert.id).await, Some(alert));
+}
+
+/// No position of the feed is left out or given twice.
+async fn assert_gapless(world: &World, events: usize) {
+    let feed = feed(world, world.organization).await;
+    assert_eq!(feed.len(), events);
+    assert!(feed.iter().map(|event| event.position).eq(1..=i64::try_from(events).unwrap()));
+    world.assert_sound().await;
+}
+
+/// An instance that knows where it left the feed does not know that another has gone on since.
+async fn instances_that_take_turns_leave_no_gap(world: &World) {
+    let instances = [Arc::clone(&world.store), world.database.open().await];
+    let turns = [0, 1, 0, 1, 1, 0, 0, 1, 0, 0, 0, 1, 1, 1, 0, 1];
+    for _ in 0..3 {
+        for turn in turns {
+            instances[turn].flag(world.alert(), &world.later()).await.unwrap();
+        }
+        // An instance that was seen to be one of several is one for itself again after a second.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
+    assert_gapless(world, 3 * turns.len()).await;
+}
+
+async fn an_abandoned_flag_leaves_no_gap(world: &World) {
+    for looks in 0..LOOKS {
+        let before = world.flag(world.alert()).await;
+        let flag = world.alert();
+        let id = flag.id;
+        abandon(world.flag(flag), looks).await;
+        let after = world.flag(world.alert()).await;
+        for id in [before.id, after.id] {
+            assert!(world.read(id).await.is_some(), "{id} was acknowledged");
+        }
+        let abandoned = world.store.alert_events(world.organization, id, 0, PageSize::MAX).await.unwrap();
+        assert_eq!(abandoned.items.len(), usize::from(world.read(id).await.is_some()));
+    }
+    let events = feed(world, world.organization).await.len();
+    assert!((2 * LOOKS..=3 * LOOKS).contains(&events), "{events}");
+    assert_gapless(world, events).await;
 }

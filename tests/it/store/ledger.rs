@@ -1,8 +1,8 @@
 //! Random changes by several tasks at once on two instances, against a simple model in memory; at the end the feed is
 //! verified and every row compared with its history.
 //!
-//! Each task has alerts of its own, of which it knows what every change must make; and all of them change some shared
-//! ones, of which only the sum is known.
+//! Each task has alerts of its own, of which it knows what every change must make; and all of them change a shared one, of
+//! which only the sum is known, and that nobody undoes what another did to another field.
 
 use std::sync::{
     Arc,
@@ -10,8 +10,8 @@ use std::sync::{
 };
 
 use redflag::domain::{
-    AlertChange, AlertPatch, AnomalyId, ChangeContext, Changed, Command, Disposition, IdSource, Idempotency,
-    IdempotencyKey, NewAlert, OrganizationId, Refusal, Severity, StatusClass,
+    Alert, AlertChange, AlertPatch, AnomalyId, ChangeContext, Changed, Command, Disposition, IdSource,
+    Idempotency, IdempotencyKey, NewAlert, OrganizationId, Refusal, Severity, StatusClass, dedup::is_told,
 };
 use redflag::store::{Store, StoreError};
 use tokio::task::JoinSet;
@@ -33,17 +33,18 @@ async fn random_changes_by_many_agree_with_the_model(world: &World) {
         let shared = world.flag_shared(seed).await;
         let mut tasks = JoinSet::new();
         for task in 0..TASKS {
-            let world = Arc::clone(&world);
+            let (world, shared) = (Arc::clone(&world), shared.clone());
             tasks.spawn(async move {
-                let mut task = Task::new(&world, shared, seed * 100 + u64::try_from(task).unwrap());
+                let mut task = Task::new(&world, &shared, seed * 100 + u64::try_from(task).unwrap());
                 for _ in 0..CHANGES {
                     task.step().await;
                 }
                 task.check().await;
+                task.last
             });
         }
-        tasks.join_all().await;
-        world.check(shared).await;
+        let lasts = tasks.join_all().await;
+        world.check(&shared, &lasts).await;
     }
 }
 
@@ -56,8 +57,10 @@ struct Shared {
     ids: crate::support::TestIds,
     /// How many events there must be.
     events: AtomicI64,
-    /// How many changes there were of the shared alert.
+    /// How many changes there were of the shared alert, repeats among them.
     versions: AtomicI64,
+    /// How often the shared alert occurred.
+    occurrences: AtomicI64,
     verifier: redflag::service::Service,
 }
 
@@ -73,6 +76,7 @@ impl Shared {
             ids: crate::support::TestIds::default(),
             events: AtomicI64::new(0),
             versions: AtomicI64::new(0),
+            occurrences: AtomicI64::new(0),
         }
     }
 
@@ -85,23 +89,36 @@ impl Shared {
         ChangeContext { event_id: self.ids.next(self.context.at), ..self.context.clone() }
     }
 
-    async fn flag_shared(&self, seed: u64) -> AnomalyId {
+    async fn flag_shared(&self, seed: u64) -> Alert {
         let dedup_key = Some(text(&format!("shared {seed}")));
         let command = Command::Flag(Box::new(NewAlert { dedup_key, ..self.new_alert() }));
         let change = alert_change(self.organization, command, &self.context());
         self.events.fetch_add(1, Ordering::SeqCst);
         self.versions.store(1, Ordering::SeqCst);
-        self.instances[0].change_alert(&change).await.unwrap().value.alert.id
+        self.occurrences.store(1, Ordering::SeqCst);
+        self.instances[0].change_alert(&change).await.unwrap().value.alert
     }
 
     /// The sum of what happened to the shared alert, and the whole feed.
-    async fn check(&self, shared: AnomalyId) {
-        let alert = self.instances[0].alert(self.organization, shared).await.unwrap().unwrap();
-        assert_eq!(alert.version, self.versions.load(Ordering::SeqCst));
+    async fn check(&self, shared: &Alert, lasts: &[Last]) {
+        let alert = self.instances[0].alert(self.organization, shared.id).await.unwrap().unwrap();
+        let counted = (alert.version, alert.occurrence_count);
+        let expected = (self.versions.load(Ordering::SeqCst), self.occurrences.load(Ordering::SeqCst));
+        assert_eq!(counted, expected);
+        assert!(alert.occurrence_count > 10, "so many that history is silent about some");
+        // Whoever changed a field last has left its last value there.
+        let is_left = |field: &str, left: &str| {
+            lasts.iter().any(|last| matches!(last, Some((name, value)) if *name == field && value == left))
+        };
+        assert!(is_left("title", alert.title.as_str()), "{lasts:?}: {}", alert.title);
+        assert!(is_left("assigned_to", alert.assigned_to.as_str()), "{lasts:?}: {}", alert.assigned_to);
         let verified = self.verifier.verify(self.organization, 1, &mut |_, _| {}).await.unwrap();
         assert_eq!(verified.events, self.events.load(Ordering::SeqCst));
     }
 }
+
+/// The field of the shared alert that a task changes, and what it made of it last.
+type Last = Option<(&'static str, String)>;
 
 /// What a task knows of an alert of its own.
 #[derive(Debug, Clone)]
@@ -121,7 +138,8 @@ struct Model {
 
 struct Task<'a> {
     world: &'a Shared,
-    shared: AnomalyId,
+    shared: &'a Alert,
+    last: Last,
     random: Random,
     seed: u64,
     count: usize,
@@ -131,9 +149,9 @@ struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    const fn new(world: &'a Shared, shared: AnomalyId, seed: u64) -> Self {
+    const fn new(world: &'a Shared, shared: &'a Alert, seed: u64) -> Self {
         let random = Random::new(seed);
-        Self { world, shared, random, seed, count: 0, models: Vec::new(), named: Vec::new() }
+        Self { world, shared, last: None, random, seed, count: 0, models: Vec::new(), named: Vec::new() }
     }
 
     /// Does one thing, on either instance.
@@ -148,6 +166,7 @@ impl<'a> Task<'a> {
             4 => self.stale().await,
             5 => self.repeat().await,
             6 => self.change_shared().await,
+            7 => self.fold_shared().await,
             _ => self.update().await,
         }
     }
@@ -282,15 +301,45 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Changes what all tasks change.
-    async fn change_shared(&mut self) {
-        let title = format!("{} {}", self.seed, self.count);
-        let patch = AlertPatch { title: Some(text(&title)), ..AlertPatch::default() };
-        let change = self.change(Command::Update(self.shared, Box::new(patch)));
+    /// Sends a change of what all tasks change; it may be sent again later.
+    async fn send_shared(&mut self, command: Command) -> Alert {
+        let change = self.change(command);
         let changed = self.send(&change).await.unwrap();
-        assert_eq!(changed.alert.title.as_str(), title);
-        self.world.events.fetch_add(1, Ordering::SeqCst);
+        let alert = changed.alert.clone();
+        assert_eq!(alert.id, self.shared.id);
         self.world.versions.fetch_add(1, Ordering::SeqCst);
+        if change.context.idempotency.is_some() {
+            self.named.push((change, changed));
+        }
+        alert
+    }
+
+    /// Changes one field of what all tasks change: half of them one, half of them another.
+    async fn change_shared(&mut self) {
+        let value = format!("{} {}", self.seed, self.count);
+        let is_even = self.seed.is_multiple_of(2);
+        let patch = if is_even {
+            AlertPatch { title: Some(text(&value)), ..AlertPatch::default() }
+        } else {
+            AlertPatch { assigned_to: Some(text(&value)), ..AlertPatch::default() }
+        };
+        let alert = self.send_shared(Command::Update(self.shared.id, Box::new(patch))).await;
+        let (field, left) = if is_even {
+            ("title", alert.title.as_str())
+        } else {
+            ("assigned_to", alert.assigned_to.as_str())
+        };
+        assert_eq!(left, value);
+        self.last = Some((field, value));
+        self.world.events.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn fold_shared(&mut self) {
+        let dedup_key = self.shared.dedup_key.clone();
+        let flag = NewAlert { dedup_key, ..self.world.new_alert() };
+        let alert = self.send_shared(Command::Flag(Box::new(flag))).await;
+        self.world.occurrences.fetch_add(1, Ordering::SeqCst);
+        self.world.events.fetch_add(i64::from(is_told(alert.occurrence_count)), Ordering::SeqCst);
     }
 
     async fn update(&mut self) {
