@@ -1,11 +1,12 @@
-//! Two server processes on one PostgreSQL, both under load on the same organization; one of them is killed midway. Nothing
-//! that was acknowledged is lost, no position is given out twice or left out, and nobody waits for ever.
+//! Two server processes on one PostgreSQL, both under load on the same organization; one of them is killed midway, and what
+//! it left unanswered is sent again to the other. Nothing that was acknowledged is lost, nothing happens twice, no position
+//! is given out twice or left out, and nobody waits for ever.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -33,60 +34,64 @@ struct Acknowledged {
     own: BTreeMap<String, Alert>,
     /// Whom the shared alert was escalated to.
     people: BTreeSet<String>,
-    /// How many flags of the shared alert there were.
-    flags: i64,
+    /// The repeats of the shared alert, by name.
+    repeats: BTreeSet<String>,
 }
 
-/// One caller of one server, which turns to the other when its own is gone.
+/// One caller of one server. Each of its calls has a name, so that a round can be made again.
 struct Caller {
     name: String,
     client: AlertServiceClient<Channel>,
-    other: Option<AlertServiceClient<Channel>>,
     shared: String,
     acknowledged: Arc<Mutex<Acknowledged>>,
 }
 
 impl Caller {
-    /// Flags an alert, changes it, flags the shared one again, and escalates that; every change named, so that one whose
-    /// answer was lost can be sent again.
+    /// Flags an alert, changes it, flags the shared one again, and escalates that.
     async fn round(&mut self, round: usize) -> Result<(), Status> {
         let name = format!("{}-{round}", self.name);
-        let flag =
+        let flagged = self.flag(&name).await?;
+        self.update(&name, flagged).await?;
+        self.fold(format!("{name}-fold")).await?;
+        self.escalate(&name, format!("{} {}", self.name, round % 3)).await
+    }
+
+    async fn flag(&mut self, name: &str) -> Result<Alert, Status> {
+        let request =
             FlagEntityRequest { request_id: format!("{name}-flag"), ..flag(&format!("txn_{name}"), "") };
-        let flagged = self.client.flag_entity(keyed(flag)).await?.into_inner().alert.unwrap();
+        let flagged = self.client.flag_entity(keyed(request)).await?.into_inner().alert.unwrap();
         self.note(flagged.clone());
+        Ok(flagged)
+    }
+
+    async fn update(&mut self, name: &str, flagged: Alert) -> Result<(), Status> {
         let change = Alert {
             anomaly_id: flagged.anomaly_id,
             status: "INVESTIGATING".to_owned(),
             assigned_to: self.name.clone(),
             ..Default::default()
         };
-        let request = UpdateAlertRequest { alert: Some(change), ..Default::default() };
+        let request_id = format!("{name}-update");
+        let request = UpdateAlertRequest { alert: Some(change), request_id, ..Default::default() };
         let updated = self.client.update_alert(keyed(request)).await?.into_inner().alert.unwrap();
         self.note(updated);
-        self.fold(&name).await?;
-        self.escalate(round).await
+        Ok(())
     }
 
-    /// Flags the shared alert again, once: without an answer, it is asked for again at the other server.
-    async fn fold(&mut self, name: &str) -> Result<(), Status> {
-        let flag = FlagEntityRequest { request_id: format!("{name}-fold"), ..flag_shared() };
-        let answer = match (self.client.flag_entity(keyed(flag.clone())).await, &mut self.other) {
-            (Err(status), Some(other)) if is_gone(&status) => other.flag_entity(keyed(flag)).await,
-            (answer, _) => answer,
-        };
-        let folded = answer?.into_inner();
+    async fn fold(&mut self, request_id: String) -> Result<(), Status> {
+        let request = FlagEntityRequest { request_id: request_id.clone(), ..flag_shared() };
+        let folded = self.client.flag_entity(keyed(request)).await?.into_inner();
         assert!(folded.deduplicated && folded.alert.unwrap().anomaly_id == self.shared);
-        self.acknowledged.lock().unwrap().flags += 1;
+        self.acknowledged.lock().unwrap().repeats.insert(request_id);
         Ok(())
     }
 
     /// Puts a name of its own on the shared alert, which has room for few.
-    async fn escalate(&mut self, round: usize) -> Result<(), Status> {
-        let person = format!("{} {}", self.name, round % 3);
+    async fn escalate(&mut self, name: &str, person: String) -> Result<(), Status> {
         let request = EscalateAlertRequest {
             anomaly_id: self.shared.clone(),
             to: vec![person.clone()],
+            request_id: format!("{name}-escalate"),
             ..Default::default()
         };
         self.client.escalate_alert(keyed(request)).await?;
@@ -97,11 +102,6 @@ impl Caller {
     fn note(&self, alert: Alert) {
         self.acknowledged.lock().unwrap().own.insert(alert.anomaly_id.clone(), alert);
     }
-}
-
-/// Whether it is nothing but the end of the connection.
-fn is_gone(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
 }
 
 fn flag(entity_id: &str, dedup_key: &str) -> FlagEntityRequest {
@@ -117,61 +117,74 @@ fn flag_shared() -> FlagEntityRequest {
     flag("bln_shared", "shared")
 }
 
+/// What the callers of the server that is killed know of its end.
+#[derive(Default)]
+struct Doom {
+    /// How many rounds it has answered.
+    rounds: AtomicUsize,
+    /// Whether it is, or is about to be, killed.
+    is_killed: AtomicBool,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_share_a_feed_and_one_is_killed() {
     let database = TestDatabase::create(DatabaseKind::Postgres).await;
     let (first, second) = (Process::serve(database.url()), Process::serve(database.url()));
-    let mut survivor = AlertServiceClient::connect(second.url().to_owned()).await.unwrap();
+    let (doomed, mut survivor) = (connect(&first).await, connect(&second).await);
     let made = survivor.flag_entity(keyed(flag_shared())).await.unwrap().into_inner().alert.unwrap();
-    let acknowledged = Arc::new(Mutex::new(Acknowledged { flags: 1, ..Acknowledged::default() }));
-    let killed = Arc::new(AtomicUsize::new(0));
-    let survivor_of = survivor.clone();
+    let (acknowledged, doom) = (Arc::<Mutex<Acknowledged>>::default(), Arc::<Doom>::default());
     let caller = |server: usize, number: usize, client: &AlertServiceClient<Channel>| Caller {
         name: format!("{server}-{number}"),
         client: client.clone(),
-        other: (server == 1).then(|| survivor_of.clone()),
         shared: made.anomaly_id.clone(),
         acknowledged: Arc::clone(&acknowledged),
     };
-    let doomed = AlertServiceClient::connect(first.url().to_owned()).await.unwrap();
     let mut tasks = Vec::new();
     for number in 0..CALLERS {
-        let (caller, killed) = (caller(1, number, &doomed), Arc::clone(&killed));
-        tasks.push(tokio::spawn(until_killed(caller, killed)));
+        let caller = caller(1, number, &doomed);
+        tasks.push(tokio::spawn(until_killed(caller, Arc::clone(&doom), survivor.clone())));
     }
     for number in 0..CALLERS {
-        let mut caller = caller(2, number, &survivor);
-        tasks.push(tokio::spawn(async move {
-            for round in 0..ROUNDS {
-                caller.round(round).await.expect("the server that lives answers every call");
-            }
-        }));
+        tasks.push(tokio::spawn(every_round(caller(2, number, &survivor))));
     }
-    while killed.load(Ordering::SeqCst) < BEFORE {
+    while doom.rounds.load(Ordering::SeqCst) < BEFORE {
         assert!(!tasks[0].is_finished(), "the first server answers no more");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    doom.is_killed.store(true, Ordering::SeqCst);
     first.kill();
     for task in tasks {
         tokio::time::timeout(Duration::from_mins(2), task).await.expect("nobody waits for ever").unwrap();
     }
     let acknowledged = std::mem::take(&mut *acknowledged.lock().unwrap());
     check_alerts(&mut survivor, &acknowledged, &made.anomaly_id).await;
-    check_feed(second.url(), &acknowledged).await;
+    check_feed(&database, &second, &acknowledged).await;
     check_audit(database.url()).await;
 }
 
-/// Makes rounds until the server is gone; tells how many.
-async fn until_killed(mut caller: Caller, rounds: Arc<AtomicUsize>) {
+async fn connect(server: &Process) -> AlertServiceClient<Channel> {
+    AlertServiceClient::connect(server.url().to_owned()).await.unwrap()
+}
+
+/// Makes all rounds with the server that lives.
+async fn every_round(mut caller: Caller) {
+    for round in 0..ROUNDS {
+        caller.round(round).await.expect("the server that lives answers every call");
+    }
+}
+
+/// Makes rounds until the server is gone, and makes the last one again with the other.
+async fn until_killed(mut caller: Caller, doom: Arc<Doom>, survivor: AlertServiceClient<Channel>) {
     for round in 0.. {
-        match caller.round(round).await {
-            Ok(()) => rounds.fetch_add(1, Ordering::SeqCst),
-            // Nothing but the end of the connection.
-            Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled) => {
-                return;
-            }
-            Err(status) => panic!("{status:?}"),
+        let Err(status) = caller.round(round).await else {
+            doom.rounds.fetch_add(1, Ordering::SeqCst);
+            continue;
         };
+        // Nothing but the end of the connection.
+        let is_end = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled);
+        assert!(is_end && doom.is_killed.load(Ordering::SeqCst), "{status:?}");
+        caller.client = survivor;
+        return caller.round(round).await.expect("the server that lives answers what is sent again");
     }
 }
 
@@ -182,18 +195,32 @@ async fn check_alerts(client: &mut AlertServiceClient<Channel>, acknowledged: &A
         client.get_alert(keyed(request)).await.unwrap().into_inner().alert.unwrap()
     };
     for (id, alert) in &acknowledged.own {
-        let found = read(id).await;
-        assert!(found.version > alert.version || found == *alert, "{found:?} is not {alert:?}");
+        assert_eq!((read(id).await, alert.version), (alert.clone(), 2));
     }
     let found = read(shared).await;
     for person in &acknowledged.people {
         assert!(found.escalated_to.contains(person), "{person} was lost");
     }
-    assert_eq!(found.occurrence_count, acknowledged.flags, "a repeat was lost, or counted twice");
+    assert_eq!(found.escalated_to.len(), acknowledged.people.len());
+    // Once when it was made, and once for each repeat.
+    assert_eq!(found.occurrence_count, 1 + i64::try_from(acknowledged.repeats.len()).unwrap());
 }
 
-/// The feed has every position once, in order, and every alert that was acknowledged.
-async fn check_feed(url: &str, acknowledged: &Acknowledged) {
+/// The feed has every position once, in order, and every alert that was acknowledged once; a server that is started now
+/// reads the same.
+async fn check_feed(database: &TestDatabase, survivor: &Process, acknowledged: &Acknowledged) {
+    let events = feed(survivor.url()).await;
+    assert!(events.iter().map(|event| event.position).eq(1..=i64::try_from(events.len()).unwrap()));
+    let flagged: Vec<_> = events.iter().filter(|event| event.sequence == 1).collect();
+    assert_eq!(flagged.len(), 1 + acknowledged.own.len(), "nothing was flagged twice");
+    let flagged: BTreeSet<_> = flagged.into_iter().map(|event| event.anomaly_id.as_str()).collect();
+    assert!(acknowledged.own.keys().all(|id| flagged.contains(id.as_str())));
+    let fresh = Process::serve(database.url());
+    assert!(feed(fresh.url()).await == events, "a fresh server reads another feed");
+}
+
+/// The whole feed.
+async fn feed(url: &str) -> Vec<AlertEvent> {
     let mut client = AuditServiceClient::connect(url.to_owned()).await.unwrap();
     let mut events: Vec<AlertEvent> = Vec::new();
     loop {
@@ -202,12 +229,9 @@ async fn check_feed(url: &str, acknowledged: &Acknowledged) {
         let page = client.list_events(keyed(request)).await.unwrap().into_inner();
         events.extend(page.events);
         if page.next_page_token.is_empty() {
-            break;
+            return events;
         }
     }
-    assert!(events.iter().map(|event| event.position).eq(1..=i64::try_from(events.len()).unwrap()));
-    let flagged: BTreeSet<_> = events.iter().map(|event| event.anomaly_id.as_str()).collect();
-    assert!(acknowledged.own.keys().all(|id| flagged.contains(id.as_str())));
 }
 
 async fn check_audit(database_url: &str) {

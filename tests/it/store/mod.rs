@@ -21,6 +21,7 @@ mod retries;
 mod schema;
 mod sql;
 mod statuses;
+mod tampered_alerts;
 mod tampering;
 mod tampering_rows;
 mod tenancy;
