@@ -67,7 +67,8 @@ CREATE TABLE alert_events (
     hash BLOB NOT NULL,
     PRIMARY KEY (organization_id, position),
     CONSTRAINT alert_events_sequence_key UNIQUE (organization_id, anomaly_id, sequence)
-) STRICT;
+-- Without a row id, by which REPLACE could delete an event that the trigger below does not see.
+) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER alert_events_not_updated BEFORE UPDATE ON alert_events BEGIN
     SELECT RAISE(ABORT, 'alert_events: events are never changed or deleted');

@@ -78,9 +78,9 @@ impl Alert {
         self.status_class == StatusClass::Closed
     }
 
-    /// Whether it has a disposition with a reason.
+    /// Whether it has a disposition with a reason, which blanks are not.
     pub fn is_disposed(&self) -> bool {
-        self.disposition != Disposition::Unspecified && !self.disposition_reason.as_str().is_empty()
+        self.disposition != Disposition::Unspecified && !self.disposition_reason.as_str().trim().is_empty()
     }
 
     /// Checks that a reason stands only beside a disposition.

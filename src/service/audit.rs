@@ -1,6 +1,6 @@
 //! Verifying that a feed is complete and unchanged, and that every alert is what its history made.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use super::Service;
 use crate::{
@@ -38,7 +38,7 @@ pub enum Broken {
     Event(i64, Problem),
     /// The head, which does not name the last event.
     Head(Head),
-    /// The head, which is not there.
+    /// The head, which is not there or can't be read.
     HeadMissing,
     /// An alert whose row disagrees with its history.
     Alert(AnomalyId, Disagreement),
@@ -63,7 +63,7 @@ impl fmt::Display for Broken {
             Self::Head(Head { position, hash }) => {
                 write!(f, "broken at the head, position {position}: {hash} is not where the feed ends")
             }
-            Self::HeadMissing => f.write_str("broken at the head: it is missing"),
+            Self::HeadMissing => f.write_str("broken at the head: it is missing or can't be read"),
             Self::Disturbed => {
                 f.write_str("the histories of alerts were changed while they were read: verify again")
             }
@@ -123,7 +123,7 @@ impl Service {
         from: i64,
         progress: &mut (dyn FnMut(i64, i64) + Send),
     ) -> Result<Verified, Unverified> {
-        let head = self.store.head(organization).await?.ok_or(Broken::HeadMissing)?;
+        let head = self.head_to_verify(organization).await?;
         let from = from.max(1);
         let feed = (head.position - from + 1).max(0);
         // Each event once more where all alerts are replayed.
@@ -134,6 +134,16 @@ impl Service {
             walk.verify_alerts().await?;
         }
         Ok(Verified { events, head })
+    }
+}
+
+impl Service {
+    async fn head_to_verify(&self, organization: OrganizationId) -> Result<Head, Unverified> {
+        match self.store.head(organization).await {
+            Ok(Some(head)) => Ok(head),
+            Ok(None) | Err(StoreError::Inconsistent(_)) => Err(Broken::HeadMissing.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -179,18 +189,19 @@ impl Walk<'_> {
         Ok((self.head.position - from + 1).max(0))
     }
 
-    /// The event before the first that is verified.
+    /// The event before the first that is verified, which must be there: whoever names a position has seen the feed so long.
     async fn start(&self, from: i64) -> Result<Head, Unverified> {
-        if from == 1 {
+        let before = from - 1;
+        if before == 0 {
             return Ok(Head::EMPTY);
         }
-        let before = from.min(self.head.position + 1) - 1;
-        let page = self.page_of(before - 1, PageSize::ONE).await?;
-        match page.items.first() {
-            Some(event) if event.position == before => Ok(event.head()),
-            _ if before == 0 => Ok(Head::EMPTY),
-            _ => Err(Broken::Event(before, Problem::Missing).into()),
+        let missing = || Broken::Event(before, Problem::Missing);
+        if before > self.head.position {
+            return Err(missing().into());
         }
+        let page = self.page_of(before - 1, PageSize::ONE).await?;
+        let found = page.items.first().filter(|event| event.position == before);
+        Ok(found.ok_or_else(missing)?.head())
     }
 
     /// The events after `position`. Where the first of them can't even be read, somebody else has changed it.
@@ -233,7 +244,7 @@ impl Walk<'_> {
         let beyond = self.page_of(self.head.position, PageSize::ONE).await?;
         let Some(beyond) = beyond.items.first() else { return Ok(()) };
         // Written meanwhile, unless the head stands still.
-        let head = self.service.store.head(self.organization).await?.ok_or(Broken::HeadMissing)?;
+        let head = self.service.head_to_verify(self.organization).await?;
         if head.position < beyond.position { Err(Broken::Head(head).into()) } else { Ok(()) }
     }
 
@@ -263,10 +274,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Replays the histories of the alerts that `events` are about.
+    /// Replays the histories of the alerts that `events`, the last verified, are about; but of those that later events are
+    /// about, when these are verified.
     async fn verify_alerts_of(&self, events: &[AlertEvent]) -> Result<(), Unverified> {
-        let ids: BTreeSet<_> = events.iter().map(|event| event.anomaly_id).collect();
-        for id in ids {
+        let last: BTreeMap<_, _> = events.iter().map(|event| (event.anomaly_id, event.sequence)).collect();
+        for (id, sequence) in last {
+            if self.is_told_of_later(id, sequence).await? {
+                continue;
+            }
             match self.service.store.alert(self.organization, id).await {
                 Err(StoreError::Inconsistent(inconsistent)) => {
                     return Err(Unverified::unreadable(inconsistent));
@@ -278,6 +293,16 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the part of the feed that is verified has a later event of the alert.
+    async fn is_told_of_later(&self, id: AnomalyId, sequence: i64) -> Result<bool, Unverified> {
+        let read = self.service.store.alert_events(self.organization, id, sequence, PageSize::ONE).await;
+        match read {
+            // It is named when the feed comes to it.
+            Err(StoreError::Inconsistent(_)) => Ok(true),
+            read => Ok(read?.items.first().is_some_and(|later| later.position <= self.head.position)),
+        }
     }
 
     /// Replays the history of an alert and compares; tells how many of its events stand in the verified part of the feed.

@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{Inconsistent, rows::Cell};
+use super::{Inconsistent, StoreError, rows::Cell};
 use crate::domain::{
-    Actor, AlertEvent, AnomalyId, ChainHash, EventId, EventType, FieldChange, IdempotencyKey, Invalid, KeyId,
-    OrganizationId, Text, Timestamp,
+    Actor, AlertEvent, AnomalyId, ChainHash, EventId, EventType, FieldChange, Head, IdempotencyKey, Invalid,
+    KeyId, OrganizationId, Text, Timestamp,
 };
 
 /// A row of `alert_events`.
@@ -81,4 +81,10 @@ fn exact<const MIN: usize, const MAX: usize>(stored: &str) -> Result<Text<MIN, M
 /// Reads a stored digest.
 pub fn chain_hash(bytes: Vec<u8>) -> Result<ChainHash, &'static str> {
     bytes.try_into().map(ChainHash).map_err(|_| "is not 32 bytes")
+}
+
+/// Reads a row of `event_heads`.
+pub fn read_head(organization: OrganizationId, position: i64, hash: Vec<u8>) -> Result<Head, StoreError> {
+    let cell = Cell { table: "event_heads", row: &organization };
+    Ok(Head { position, hash: cell.read("hash", chain_hash(hash))? })
 }

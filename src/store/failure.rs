@@ -67,9 +67,9 @@ fn is_passing_code(code: &str) -> bool {
         Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 10 | 13),
         // SQLSTATE classes of PostgreSQL: connection (08), login (28, 3D), rolled back for a conflict (40), resources
         // (53), not in the right state, such as closed to connections or locked (55), operator intervention and
-        // timeouts (57); and read-only (25006), as after a failover.
+        // timeouts (57); read-only (25006), as after a failover; and silent for too long in a transaction (25P03).
         _ => {
-            code == "25006"
+            matches!(code, "25006" | "25P03")
                 || ["08", "28", "3D", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))
         }
     }
@@ -83,7 +83,7 @@ mod tests {
     fn codes_that_pass_are_told_from_those_that_stay() {
         for code in [
             "5", "517", "6", "262", "10", "778", "13", "08006", "40001", "40P01", "53300", "57P01", "57014",
-            "25006",
+            "25006", "25P03",
         ] {
             assert!(is_passing_code(code), "{code}");
         }

@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{StoreError, answers::Memory, event_rows::chain_hash, rows::AlertRow};
-use crate::domain::{Alert, AnomalyId, Head, Known, StatusClass};
+use super::{StoreError, answers::Memory, event_rows::read_head, rows::AlertRow};
+use crate::domain::{Alert, AnomalyId, Known, OrganizationId, StatusClass};
 
 /// The statement that reads what a change is decided from; takes the expression for the head's revision: `$1` organization, `$2` alert, `$3` deduplication key, `$4` status,
 /// `$5` idempotency key, `$6` since when changes are remembered. No row: there is no such organization.
@@ -59,10 +59,9 @@ pub struct Reading {
 
 impl KnownRow {
     /// What the row tells.
-    pub fn read(self) -> Result<Reading, StoreError> {
-        let hash = chain_hash(self.hash).map_err(|problem| StoreError::Internal(problem.into()))?;
+    pub fn read(self, organization: OrganizationId) -> Result<Reading, StoreError> {
         let known = Known {
-            head: Head { position: self.position, hash },
+            head: read_head(organization, self.position, self.hash)?,
             requires_disposition: self.require_disposition,
             status_class: self.status_class.and_then(StatusClass::from_code),
             alert: self.alert.map(Alert::try_from).transpose()?,

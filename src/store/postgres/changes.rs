@@ -114,7 +114,7 @@ async fn read(executor: impl PgExecutor<'_>, change: &AlertChange) -> Result<Rea
         .bind(change.context.at - REMEMBERED)
         .fetch_optional(executor)
         .await?;
-    row.ok_or_else(|| StoreError::no_organization(change))?.read()
+    row.ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)
 }
 
 /// Saves what was decided; tells whether the head, which was `head`, still had that revision.

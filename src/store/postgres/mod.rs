@@ -29,6 +29,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a call waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After how long the database ends a transaction whose instance has fallen silent, as when its machine is paused: it may hold
+/// the lock that all changes of an organization wait for.
+const SILENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long unused a connection is tested before it is used: the database may have been restarted.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
@@ -92,13 +95,15 @@ impl PostgresStore {
     }
 }
 
-/// What every connection is told, whatever the server's defaults: no statement runs for ever, transactions see what
+/// What every connection is told, whatever the server's defaults: no statement runs for ever, no transaction is left lying,
+/// transactions see what
 /// others have committed (the store takes the locks it needs), and an answer comes after the commit is on disk.
 fn session(options: Options) -> String {
     format!(
-        "SET statement_timeout = {}; SET default_transaction_isolation = 'read committed'; \
+        "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed'; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-        options.statement_timeout.as_millis()
+        options.statement_timeout.as_millis(),
+        SILENT_TIMEOUT.as_millis()
     )
 }
 

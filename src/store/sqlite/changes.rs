@@ -41,7 +41,7 @@ async fn read(conn: &mut SqliteConnection, change: &AlertChange) -> Result<Readi
         .bind((change.context.at - REMEMBERED).timestamp_micros())
         .fetch_optional(conn)
         .await?;
-    row.ok_or_else(|| StoreError::no_organization(change))?.read()
+    row.ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)
 }
 
 async fn save(conn: &mut SqliteConnection, head: Head, decision: &Decision) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use crate::{
     domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
     store::{
         StoreError,
-        event_rows::{EventRow, chain_hash},
+        event_rows::{EventRow, read_head},
         rows::{AlertRow, take_page},
     },
 };
@@ -46,8 +46,7 @@ impl SqliteStore {
     pub(super) async fn select_head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
         let query = sqlx::query_as(sql::SELECT_HEAD).bind(organization.uuid());
         let row: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut *self.reader().await?).await?;
-        let head = |(position, hash)| Ok(Head { position, hash: chain_hash(hash)? });
-        row.map(head).transpose().map_err(|problem: &str| StoreError::Internal(problem.into()))
+        row.map(|(position, hash)| read_head(organization, position, hash)).transpose()
     }
 
     pub(super) async fn select_following(

@@ -85,6 +85,8 @@ async fn an_organization_may_demand_a_disposition_with_a_reason(world: &World) {
     assert_required(&world.update(alert.id, &status("RESOLVED")).await);
     let without_reason = AlertPatch { status: Some(key("RESOLVED")), ..decision(Disposition::Benign, "") };
     assert_required(&world.update(alert.id, &without_reason).await);
+    let blank = AlertPatch { status: Some(key("RESOLVED")), ..decision(Disposition::Benign, " \n") };
+    assert_required(&world.update(alert.id, &blank).await);
     let starts_closed = NewAlert { status: key("RESOLVED"), ..world.alert() };
     assert_required(&world.store.flag(starts_closed.clone(), &world.change()).await);
     // Decided before or at once.

@@ -217,6 +217,7 @@ async fn the_database_refuses_to_change_events(world: &World) {
     match world.database.kind() {
         DatabaseKind::Sqlite => {
             attempts.push("INSERT OR REPLACE INTO alert_events SELECT * FROM alert_events");
+            attempts.push("UPDATE OR REPLACE alert_events SET position = 9");
             attempts.push(
                 "INSERT INTO alert_events SELECT * FROM alert_events WHERE true \
                  ON CONFLICT DO UPDATE SET note = 'x'",

@@ -117,6 +117,12 @@ async fn an_alert_made_to_look_old_is_found(world: &World) {
 
 async fn a_missing_head_is_named(world: &World) {
     world.flag(world.alert()).await;
+    let short = match world.database.kind() {
+        DatabaseKind::Sqlite => "x'00'",
+        DatabaseKind::Postgres => "'\\x00'",
+    };
+    world.database.execute(&format!("UPDATE event_heads SET hash = {short}")).await;
+    assert_eq!(broken(world).await, Broken::HeadMissing);
     world.database.execute("DELETE FROM event_heads").await;
     assert_eq!(broken(world).await, Broken::HeadMissing);
 }
