@@ -106,11 +106,6 @@ impl Replay {
         Ok(())
     }
 
-    /// How many events were replayed.
-    pub const fn sequence(&self) -> i64 {
-        self.sequence
-    }
-
     /// Compares the row, as it stood after the last event replayed, with what the history made.
     ///
     /// # Errors

@@ -222,6 +222,7 @@ fn fold(flag: &NewAlert, open: &Alert, context: &ChangeContext) -> Decided {
     let is_more = alert.severity != open.severity || alert.entities != open.entities;
     alert.occurrence_count += 1;
     alert.touch(context.at);
+    // Never earlier than it was, also where somebody has set it ahead past redflag: a repeat must not wash that clean.
     alert.last_occurred_at = alert.updated_at.max(alert.last_occurred_at);
     let is_told = is_more || dedup::is_told(alert.occurrence_count) || !context.note.as_str().is_empty();
     let told = is_told.then(|| {

@@ -14,7 +14,8 @@ use super::{
     conditions::{Conditions, etag, problem, tell_replayed},
     json::Json,
     openapi::{
-        AlertNotFound, BodyErrors, CallErrors, EscalationRefused, FlagRefused, IDEMPOTENCY, UpdateRefused,
+        AlertNotFound, BodyErrors, CallErrors, EscalationRefused, FlagRefused, IDEMPOTENCY, IF_MATCH,
+        UpdateRefused,
     },
     path::Segment,
     problem::{Problem, json},
@@ -72,16 +73,22 @@ pub async fn flag_entity(
     Ok(response)
 }
 
-/// What a change of an alert answers: with the alert's version as its tag, and a repeat says that it is one.
+/// What a change of an alert answers; a repeat says that it is one.
 fn answer<V: Serialize>(
     status: StatusCode,
     answer: Answer<Changed>,
     view: impl FnOnce(Changed) -> V,
 ) -> Result<Response, Problem> {
     let etag = etag(&answer.value.alert);
-    let mut response = json(status, &view(answer.value))?;
-    response.headers_mut().insert(header::ETAG, etag);
+    let mut response = tagged(status, etag, &view(answer.value))?;
     tell_replayed(&mut response, answer.is_replayed);
+    Ok(response)
+}
+
+/// An answer about an alert, with the tag of its version.
+fn tagged(status: StatusCode, etag: HeaderValue, view: &impl Serialize) -> Result<Response, Problem> {
+    let mut response = json(status, view)?;
+    response.headers_mut().insert(header::ETAG, etag);
     Ok(response)
 }
 
@@ -101,7 +108,7 @@ fn location(matched: &MatchedPath, anomaly_id: &str) -> Result<HeaderValue, Erro
     put, path = "/alerts/flag/{id}", tag = "alerts",
     params(("id" = String, Path, description = "The alert's id, `anomaly_id`.",
         pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510"),
-        ("If-Match" = Option<String>, Header, description = "Only if the alert still has one of these `ETag`s; `*`: whichever it has. A tag that is not ours, or weak, matches none.", example = "\"3\""),
+        ("If-Match" = Option<String>, Header, description = IF_MATCH, example = "\"3\""),
         ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = UpdateBody,
     responses((status = 200, description = "The alert as stored.", body = AlertView,
@@ -127,7 +134,7 @@ pub async fn update_alert(
     post, path = "/alerts/{alert_id}/escalate", tag = "alerts",
     params(("alert_id" = String, Path, description = "The alert's id, `anomaly_id`.",
         pattern = "^ano_[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$", example = "ano_019b8a38-0fd1-7289-86d1-bc76aa17a510"),
-        ("If-Match" = Option<String>, Header, description = "Only if the alert still has one of these `ETag`s; `*`: whichever it has. A tag that is not ours, or weak, matches none.", example = "\"3\""),
+        ("If-Match" = Option<String>, Header, description = IF_MATCH, example = "\"3\""),
         ("Idempotency-Key" = Option<String>, Header, description = IDEMPOTENCY, max_length = 200, pattern = "^[!-~]*$")),
     request_body = EscalateBody,
     responses((status = 200, description = "The alert as stored.", body = AlertView,
@@ -162,8 +169,7 @@ pub async fn get_alert(
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let alert = service.alert(&caller, &id).await?;
-    let changed = Changed { alert, is_deduplicated: false };
-    answer(StatusCode::OK, Answer::fresh(changed), |changed| AlertView::from(changed.alert))
+    tagged(StatusCode::OK, etag(&alert), &AlertView::from(alert))
 }
 
 /// List alerts

@@ -18,6 +18,9 @@ use crate::call;
 /// What `Idempotency-Key` is for.
 pub const IDEMPOTENCY: &str = "Names this intended change, so that it can be sent again safely. A repeat within 24 hours gets the first answer, with `Idempotency-Replayed: true`, and changes nothing.";
 
+/// What `If-Match` is for.
+pub const IF_MATCH: &str = "Only if the alert still has one of these `ETag`s; `*`: whichever it has. A tag that is not ours, or weak, matches none.";
+
 /// The document before the routes are added.
 #[derive(OpenApi)]
 #[openapi(

@@ -135,9 +135,7 @@ impl Service {
         }
         Ok(Verified { events, head })
     }
-}
 
-impl Service {
     async fn head_to_verify(&self, organization: OrganizationId) -> Result<Head, Unverified> {
         match self.store.head(organization).await {
             Ok(Some(head)) => Ok(head),
@@ -170,10 +168,9 @@ impl Walk<'_> {
         let mut last = self.start(from).await?;
         while last.position < self.head.position {
             let page = self.page_of(last.position, PageSize::MAX).await?;
-            let whole = page.items.len();
             let events = page.items.into_iter().take_while(|event| event.position <= self.head.position);
             let events: Vec<_> = events.collect();
-            if whole == 0 || events.is_empty() {
+            if events.is_empty() {
                 return Err(Broken::Event(last.position + 1, Problem::Missing).into());
             }
             for event in &events {

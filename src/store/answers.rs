@@ -24,7 +24,8 @@ impl Remembered for Changed {
     }
 
     fn from_json(json: Value) -> Result<Self, StoreError> {
-        let (row, is_deduplicated): (AlertRow, _) = serde_json::from_value(json).map_err(damaged)?;
+        let (row, is_deduplicated): (AlertRow, _) =
+            serde_json::from_value(json).map_err(|error| damaged(&error))?;
         Ok(Self { alert: Alert::try_from(row)?, is_deduplicated })
     }
 }
@@ -35,7 +36,7 @@ impl Remembered for AlertStatus {
     }
 
     fn from_json(json: Value) -> Result<Self, StoreError> {
-        let row: StatusRow = serde_json::from_value(json).map_err(damaged)?;
+        let row: StatusRow = serde_json::from_value(json).map_err(|error| damaged(&error))?;
         Ok(Self::try_from(row)?)
     }
 }
@@ -76,12 +77,11 @@ pub fn recall<T: Remembered>(
     if memory.fingerprint != asked.fingerprint {
         return Err(StoreError::KeyReused);
     }
-    let json = serde_json::from_str(&memory.answer).map_err(damaged)?;
+    let json = serde_json::from_str(&memory.answer).map_err(|error| damaged(&error))?;
     Ok(Some(Answer::replayed(T::from_json(json)?)))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "errors are mapped by it")]
-fn damaged(error: serde_json::Error) -> StoreError {
+fn damaged(error: &serde_json::Error) -> StoreError {
     let problem = error.to_string();
     Inconsistent { table: "idempotency_keys", column: "answer", row: "an answer".to_owned(), problem }.into()
 }
