@@ -59,11 +59,13 @@ pub enum Reason {
     DedupKeyInUse,
     /// The idempotency key names another change.
     IdempotencyKeyReused,
+    /// More is asked than the service can do.
+    RateLimited,
 }
 
 impl Reason {
     /// Every reason, in the contract's order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedRequest,
         Self::ValidationError,
         Self::InvalidEntityId,
@@ -89,6 +91,7 @@ impl Reason {
         Self::DispositionRequired,
         Self::DedupKeyInUse,
         Self::IdempotencyKeyReused,
+        Self::RateLimited,
     ];
 
     /// The reason's name in the contract.
@@ -119,6 +122,7 @@ impl Reason {
             Self::DispositionRequired => "ALERT_DISPOSITION_REQUIRED",
             Self::DedupKeyInUse => "ALERT_DEDUP_KEY_IN_USE",
             Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::RateLimited => "GEN_RATE_LIMITED",
         }
     }
 }
@@ -226,7 +230,7 @@ impl Error {
 
     /// When to try again, where trying again helps.
     pub fn retry_after(&self) -> Option<Duration> {
-        (self.reason == Reason::Unavailable).then_some(Duration::from_secs(1))
+        matches!(self.reason, Reason::Unavailable | Reason::RateLimited).then_some(Duration::from_secs(1))
     }
 
     /// Writes what callers must not see to the log; both faces call this once for each error they send.

@@ -16,7 +16,7 @@ use crate::{
     domain::{Clock, SystemClock, SystemIds},
     grpc::Health,
     service::{FirstKey, Service},
-    store::{Store, connect, schema::OnOlderSchema},
+    store::{Store, connect, queue::GroupCommit, schema::OnOlderSchema},
 };
 
 /// How much longer than a call the database may work on one of its statements.
@@ -37,6 +37,8 @@ pub struct Config {
     pub on_older: OnOlderSchema,
     /// The secret of the first key; a fresh one is made when absent.
     pub bootstrap_key: Option<Secret>,
+    /// How changes share commits.
+    pub commits: GroupCommit,
     /// How long a call may take.
     pub request_timeout: Duration,
     /// How long to keep accepting calls after health has turned NOT_SERVING.
@@ -85,6 +87,7 @@ impl App {
             on_older: config.on_older,
             // A call is given up first, with its own error.
             statement_timeout: config.request_timeout + GRACE,
+            commits: config.commits,
         };
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -13,7 +13,7 @@ use crate::{
     auth::Secret,
     domain::{ApiKey, Invalid},
     service::FirstKey,
-    store::schema::OnOlderSchema,
+    store::{queue::GroupCommit, schema::OnOlderSchema},
 };
 
 /// The flag whose value is a secret.
@@ -30,6 +30,15 @@ pub struct Serve {
     /// How many connections to the database at most [default: 2 for each core, at least 4]
     #[arg(long, env = "REDFLAG_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     database_connections: Option<u32>,
+    /// How many changes share one commit at most; 1 gives each its own
+    #[arg(long, env = "REDFLAG_CHANGES_PER_COMMIT", default_value_t = GroupCommit::DEFAULT.size, value_name = "N", value_parser = parse_count)]
+    changes_per_commit: usize,
+    /// How many changes may wait for the next commit; further ones are refused with RESOURCE_EXHAUSTED or 429
+    #[arg(long, env = "REDFLAG_WAITING_CHANGES", default_value_t = GroupCommit::DEFAULT.waiting, value_name = "N", value_parser = parse_count)]
+    waiting_changes: usize,
+    /// How many commits PostgreSQL works on at once, each for other organizations; SQLite has one writer
+    #[arg(long, env = "REDFLAG_COMMITS_IN_FLIGHT", default_value_t = GroupCommit::DEFAULT.in_flight, value_name = "N", value_parser = parse_count)]
+    commits_in_flight: usize,
     /// Refuse to start on an older schema instead of migrating it
     #[arg(long, env = "REDFLAG_NO_MIGRATE", value_parser = BoolishValueParser::new())]
     no_migrate: bool,
@@ -82,6 +91,11 @@ impl Serve {
             listen: self.listen,
             database_url: self.database.database_url,
             database_connections: self.database_connections.unwrap_or_else(default_connections),
+            commits: GroupCommit {
+                size: self.changes_per_commit,
+                waiting: self.waiting_changes,
+                in_flight: self.commits_in_flight,
+            },
             on_older: if self.no_migrate { OnOlderSchema::Refuse } else { OnOlderSchema::Migrate },
             bootstrap_key: self.bootstrap_key,
             request_timeout: self.request_timeout,
@@ -100,6 +114,15 @@ fn default_connections() -> u32 {
 
 fn parse_secret(raw: &str) -> Result<Secret, Invalid> {
     Secret::parse(raw)
+}
+
+/// A number of changes or commits.
+fn parse_count(raw: &str) -> Result<usize, String> {
+    match raw.parse() {
+        Ok(count @ 1..=100_000) => Ok(count),
+        Ok(_) => Err("must be 1 to 100000".to_owned()),
+        Err(error) => Err(format!("must be a number of 1 to 100000: {error}")),
+    }
 }
 
 /// An address as `HOST:PORT`; whether the host is there shows when it is bound.

@@ -51,6 +51,7 @@ const fn code(reason: Reason) -> Code {
         | Reason::DispositionRequired
         | Reason::DedupKeyInUse
         | Reason::IdempotencyKeyReused => Code::FailedPrecondition,
+        Reason::RateLimited => Code::ResourceExhausted,
         Reason::VersionConflict => Code::Aborted,
         Reason::MethodNotAllowed => Code::Unimplemented,
         Reason::DeadlineExceeded => Code::DeadlineExceeded,

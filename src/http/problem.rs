@@ -110,6 +110,7 @@ const fn status(reason: Reason) -> StatusCode {
         | Reason::DispositionRequired
         | Reason::DedupKeyInUse
         | Reason::IdempotencyKeyReused => StatusCode::CONFLICT,
+        Reason::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Reason::VersionConflict => StatusCode::PRECONDITION_FAILED,
         Reason::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Reason::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

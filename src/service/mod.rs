@@ -99,6 +99,9 @@ impl From<StoreError> for Error {
                 Reason::IdempotencyKeyReused,
                 "the same request id named another change within the last 24 hours: give each change its own",
             ),
+            StoreError::Busy => {
+                Self::new(Reason::RateLimited, "too many changes are waiting to be written, try again")
+            }
             other => Self::internal(other),
         }
     }

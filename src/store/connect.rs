@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Store,
     postgres::PostgresStore,
+    queue::GroupCommit,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
     sqlite::SqliteStore,
 };
@@ -35,12 +36,14 @@ pub struct Options {
     pub on_older: OnOlderSchema,
     /// How long PostgreSQL works on one statement, also where its caller has gone away.
     pub statement_timeout: Duration,
+    /// How changes share commits.
+    pub commits: GroupCommit,
 }
 
 impl Options {
     /// Options for a command that runs beside a server.
     pub const fn aside(on_older: OnOlderSchema) -> Self {
-        Self { connections: 1, on_older, statement_timeout: Duration::from_mins(5) }
+        Self { connections: 1, on_older, statement_timeout: Duration::from_mins(5), commits: GroupCommit::DEFAULT }
     }
 }
 

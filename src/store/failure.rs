@@ -1,5 +1,6 @@
 //! The one funnel for what drivers report.
 
+use rusqlite::ffi;
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use super::StoreError;
@@ -24,7 +25,29 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error().map(|error| error.extended_code) {
+            Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => Self::Unique,
+            Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => Self::ForeignKey,
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
 impl Failure {
+    /// The error, where a violation of a constraint means nothing in particular.
+    pub fn unexpected(self) -> StoreError {
+        let violated = |constraint: &str| StoreError::Internal(format!("violated: {constraint}").into());
+        self.meaning(violated("a unique key"), violated("a foreign key"))
+    }
+
     /// The error, where a unique violation means `unique` and one of a foreign key means `foreign_key`.
     pub fn meaning(self, unique: StoreError, foreign_key: StoreError) -> StoreError {
         match self {
@@ -48,6 +71,19 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let is_passing = error.sqlite_error().is_some_and(|error| is_passing_result(error.extended_code));
+        if is_passing { Self::Unavailable(Box::new(error)) } else { Self::Internal(Box::new(error)) }
+    }
+}
+
+/// Whether the same call may well succeed a moment later, after SQLite has answered with that code.
+const fn is_passing_result(code: i32) -> bool {
+    // The lower byte is the primary code.
+    matches!(code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_IOERR | ffi::SQLITE_FULL)
+}
+
 /// Whether the same call may well succeed a moment later.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
@@ -56,23 +92,17 @@ fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_code(&code)),
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_state(&code)),
         _ => false,
     }
 }
 
-fn is_passing_code(code: &str) -> bool {
-    match code.parse::<u32>() {
-        // SQLite's result codes; the lower byte is the primary one: BUSY, LOCKED, IOERR, FULL.
-        Ok(sqlite) if code.len() < 5 => matches!(sqlite & 0xff, 5 | 6 | 10 | 13),
-        // SQLSTATE classes of PostgreSQL: connection (08), login (28, 3D), rolled back for a conflict (40), resources
-        // (53), not in the right state, such as closed to connections or locked (55), operator intervention and
-        // timeouts (57); read-only (25006), as after a failover; and silent for too long in a transaction (25P03).
-        _ => {
-            matches!(code, "25006" | "25P03")
-                || ["08", "28", "3D", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class))
-        }
-    }
+/// SQLSTATE classes of PostgreSQL that pass: connection (08), login (28, 3D), rolled back for a conflict (40), resources (53),
+/// not in the right state, such as closed to connections or locked (55), operator intervention and timeouts (57); read-only
+/// (25006), as after a failover; and silent for too long in a transaction (25P03).
+fn is_passing_state(state: &str) -> bool {
+    matches!(state, "25006" | "25P03")
+        || ["08", "28", "3D", "40", "53", "55", "57"].iter().any(|class| state.starts_with(class))
 }
 
 #[cfg(test)]
@@ -81,14 +111,17 @@ mod tests {
 
     #[test]
     fn codes_that_pass_are_told_from_those_that_stay() {
-        for code in [
-            "5", "517", "6", "262", "10", "778", "13", "08006", "40001", "40P01", "53300", "57P01", "57014",
-            "25006", "25P03",
-        ] {
-            assert!(is_passing_code(code), "{code}");
+        for state in ["08006", "40001", "40P01", "53300", "57P01", "57014", "25006", "25P03"] {
+            assert!(is_passing_state(state), "{state}");
         }
-        for code in ["1", "11", "19", "787", "23503", "42P01", "22021"] {
-            assert!(!is_passing_code(code), "{code}");
+        for state in ["23503", "42P01", "22021"] {
+            assert!(!is_passing_state(state), "{state}");
+        }
+        for code in [5, 517, 6, 262, 10, 778, 13] {
+            assert!(is_passing_result(code), "{code}");
+        }
+        for code in [1, 11, 19, 787] {
+            assert!(!is_passing_result(code), "{code}");
         }
     }
 }

@@ -3,41 +3,49 @@
 use uuid::Uuid;
 
 use super::{StoreError, answers::Memory, event_rows::read_head, rows::AlertRow};
-use crate::domain::{Alert, AnomalyId, Known, OrganizationId, StatusClass};
+use crate::domain::{Alert, AlertChange, AnomalyId, Command, Head, Known, NewAlert, OrganizationId, StatusClass};
 
-/// The statement that reads what a change is decided from; takes the expression for the head's revision. Its values: `$1`
-/// organization, `$2` alert, `$3` deduplication key, `$4` status, `$5` idempotency key, `$6` since when changes are
-/// remembered. No row: there is no such organization.
+/// The statement that reads what changes are decided from. It takes the source of the questions `q`, with the columns
+/// `organization_id`, `anomaly_id`, `dedup_key`, `status`, `idempotency_key` and `since`, since when changes are remembered;
+/// how a question is numbered; and the expression for the head's revision. No row for a question: there is no such
+/// organization.
 ///
 /// The alert is the one named, or the one of the deduplication key that is not closed.
 macro_rules! select_known {
-    ($revision:literal) => {
+    ($questions:literal, $number:literal, $revision:literal) => {
         concat!(
-            "SELECT h.position, h.hash, ",
+            $questions,
+            "SELECT ",
+            $number,
+            ", h.position, h.hash, ",
             $revision,
             ", o.require_disposition, ",
-            "(SELECT s.class FROM alert_statuses s WHERE s.organization_id = $1 AND s.key = $4), ",
+            "(SELECT s.class FROM alert_statuses s WHERE s.organization_id = q.organization_id AND s.key = q.status), ",
             "i.fingerprint, i.answer, ",
-            "(SELECT p.anomaly_id FROM alerts p WHERE p.organization_id = $1 AND p.dedup_key = $3 ",
+            "(SELECT p.anomaly_id FROM alerts p WHERE p.organization_id = q.organization_id AND p.dedup_key = q.dedup_key ",
             "ORDER BY p.created_at DESC, p.anomaly_id DESC LIMIT 1), ",
-            "(SELECT r.anomaly_id FROM alerts r WHERE r.organization_id = $1 AND r.dedup_key = a.dedup_key ",
+            "(SELECT r.anomaly_id FROM alerts r WHERE r.organization_id = q.organization_id AND r.dedup_key = a.dedup_key ",
             "AND r.status_class <> 3 AND r.anomaly_id <> a.anomaly_id LIMIT 1), ",
             crate::store::rows::alert_columns!(),
-            " FROM event_heads h JOIN organizations o ON o.organization_id = h.organization_id ",
-            "LEFT JOIN idempotency_keys i ON i.organization_id = $1 AND i.key = $5 AND i.created_at > $6 ",
-            "LEFT JOIN alerts a ON a.organization_id = $1 AND a.anomaly_id = coalesce($2, ",
-            "(SELECT d.anomaly_id FROM alerts d WHERE d.organization_id = $1 AND d.dedup_key = $3 AND d.status_class <> 3)) ",
-            "WHERE h.organization_id = $1",
+            " FROM questions q JOIN event_heads h ON h.organization_id = q.organization_id ",
+            "JOIN organizations o ON o.organization_id = q.organization_id ",
+            "LEFT JOIN idempotency_keys i ON i.organization_id = q.organization_id AND i.key = q.idempotency_key ",
+            "AND i.created_at > q.since ",
+            "LEFT JOIN alerts a ON a.organization_id = q.organization_id AND a.anomaly_id = coalesce(q.anomaly_id, ",
+            "(SELECT d.anomaly_id FROM alerts d WHERE d.organization_id = q.organization_id ",
+            "AND d.dedup_key = q.dedup_key AND d.status_class <> 3))",
         )
     };
 }
 pub(in crate::store) use select_known;
 
 /// Where the columns of the alert begin.
-pub const ALERT_AT: usize = 9;
+pub const ALERT_AT: usize = 10;
 
 /// A row of `select_known!`.
 pub struct KnownRow {
+    /// Which question it answers.
+    pub number: i64,
     pub position: i64,
     pub hash: Vec<u8>,
     pub revision: i64,
@@ -75,4 +83,27 @@ impl KnownRow {
         let memory = memory.map(|(fingerprint, answer)| Memory { fingerprint, answer });
         Ok(Reading { known, memory, revision: self.revision })
     }
+}
+
+impl Reading {
+    /// All that a plain flag is decided from, where the head is known: it makes an alert in a built-in status that is not
+    /// closed, which neither repeats anything nor depends on what the organization demands. `None` for other changes.
+    pub fn of_plain_flag(change: &AlertChange, head: Head, revision: i64) -> Option<Self> {
+        let Command::Flag(flag) = &change.command else { return None };
+        let class = plain_class(flag).filter(|_| change.context.idempotency.is_none())?;
+        let known = Known {
+            head,
+            requires_disposition: false,
+            status_class: Some(class),
+            alert: None,
+            previous: None,
+            rival: None,
+        };
+        Some(Self { known, memory: None, revision })
+    }
+}
+
+fn plain_class(flag: &NewAlert) -> Option<StatusClass> {
+    let class = flag.status.builtin_class().filter(|class| *class != StatusClass::Closed);
+    class.filter(|_| flag.dedup_key.is_none())
 }

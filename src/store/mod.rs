@@ -7,10 +7,13 @@ mod failure;
 mod known;
 mod listing;
 pub mod postgres;
+pub mod queue;
 mod rows;
 pub mod schema;
 pub mod sqlite;
 mod statements;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -30,8 +33,11 @@ pub const REMEMBERED: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 /// treated exactly as what does not exist. A future that is dropped before it is done leaves the transaction undone or
 /// done, never half done.
 ///
+/// Changes that arrive while a commit is on its way share the next one ([`queue`]). One that fails fails alone.
+///
 /// Beside the errors named at each method, every method can fail with [`StoreError::Unavailable`] (the database does not
-/// answer, trying again may help) and [`StoreError::Internal`] (anything else; a bug or a damaged database).
+/// answer, trying again may help) and [`StoreError::Internal`] (anything else; a bug or a damaged database), and those that
+/// write with [`StoreError::Busy`].
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Changes one alert, or makes it, as [`crate::domain::decide`] decides from what stands in the transaction: two
@@ -244,6 +250,9 @@ pub enum StoreError {
     /// A stored row makes no sense.
     #[error(transparent)]
     Inconsistent(#[from] Inconsistent),
+    /// Too many changes wait for the next commit.
+    #[error("too many changes are waiting")]
+    Busy,
     /// The database does not answer.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -256,6 +265,19 @@ impl StoreError {
     /// The failure of a change in an organization that does not exist: it has no status and no alert.
     fn no_organization(change: &AlertChange) -> Self {
         change.status().map_or(Self::NotFound, |status| Self::UnknownStatus(status.clone()))
+    }
+
+    /// The failure for each of `count` calls that it befell together.
+    fn for_each<T>(self, count: usize) -> Vec<Result<T, Self>> {
+        let error = Arc::new(self);
+        (0..count).map(|_| Err(Self::shared(&error))).collect()
+    }
+
+    fn shared(error: &Arc<Self>) -> Self {
+        match **error {
+            Self::Unavailable(_) => Self::Unavailable(Arc::clone(error).into()),
+            _ => Self::Internal(Arc::clone(error).into()),
+        }
     }
 }
 

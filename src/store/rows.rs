@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio_stream::{Stream, StreamExt};
 use uuid::Uuid;
 
 use super::{Inconsistent, StoreError};
@@ -60,31 +59,45 @@ pub(in crate::store) use alert_columns;
 /// The columns of an [`AlertRow`], for statements that are composed.
 pub const ALERT_COLUMNS: &str = alert_columns!();
 
-/// The failure to decode a row, with the row that it is.
-pub fn undecodable(table: &'static str, row: impl fmt::Display, error: &sqlx::Error) -> sqlx::Error {
-    let (row, problem) = (row.to_string(), error.to_string());
-    sqlx::Error::Decode(Box::new(Inconsistent { table, column: "a column", row, problem }))
+/// A row that can't be decoded, with what it is.
+pub fn undecodable(table: &'static str, row: impl fmt::Display, problem: impl fmt::Display) -> Inconsistent {
+    Inconsistent { table, column: "a column", row: row.to_string(), problem: problem.to_string() }
 }
 
 /// Reads rows until the page is full; what follows is never held. Before a row that makes no sense the page ends, and the
 /// next one fails.
-pub async fn take_page<Row, T>(
-    mut rows: impl Stream<Item = Result<Row, sqlx::Error>> + Unpin,
-    size: PageSize,
-) -> Result<Page<T>, StoreError>
-where
-    T: TryFrom<Row, Error = Inconsistent> + Weighed,
-{
-    let mut page = PageBuilder::new(size);
-    while !page.is_full() {
-        let Some(row) = rows.next().await else { break };
-        match row.map_err(StoreError::from).and_then(|row| Ok(T::try_from(row)?)) {
-            Ok(entry) => page.push(entry),
-            Err(StoreError::Inconsistent(_)) if page.end_early() => {}
+pub struct PageReader<T> {
+    page: PageBuilder<T>,
+}
+
+impl<T: Weighed> PageReader<T> {
+    /// A reader of one page.
+    pub const fn new(size: PageSize) -> Self {
+        Self { page: PageBuilder::new(size) }
+    }
+
+    /// Whether the page takes another row.
+    pub const fn wants_more(&self) -> bool {
+        !self.page.is_full()
+    }
+
+    /// Takes what came of reading a row.
+    pub fn take<Row>(&mut self, row: Result<Row, StoreError>) -> Result<(), StoreError>
+    where
+        T: TryFrom<Row, Error = Inconsistent>,
+    {
+        match row.and_then(|row| Ok(T::try_from(row)?)) {
+            Ok(entry) => self.page.push(entry),
+            Err(StoreError::Inconsistent(_)) if self.page.end_early() => {}
             Err(error) => return Err(error),
         }
+        Ok(())
     }
-    Ok(page.finish())
+
+    /// The page.
+    pub fn finish(self) -> Page<T> {
+        self.page.finish()
+    }
 }
 
 impl From<&Alert> for AlertRow {

@@ -56,6 +56,12 @@ impl From<sqlx::Error> for OpenError {
     }
 }
 
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unreachable(error.to_string())
+    }
+}
+
 /// How the schema that a database has compares to the one that this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchemaVersion {

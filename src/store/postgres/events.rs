@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use super::{PostgresStore, sql};
+use super::{PostgresStore, rows::take_page, sql};
 use crate::{
     domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
     store::{
         StoreError,
         event_rows::{EventRow, read_head},
-        rows::{AlertRow, take_page},
+        rows::AlertRow,
     },
 };
 

@@ -2,13 +2,13 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
-use super::PostgresStore;
+use super::{PostgresStore, rows::take_page};
 use crate::{
     domain::{Alert, AlertQuery, Page},
     store::{
         StoreError,
         listing::{self, Part},
-        rows::{ALERT_COLUMNS, AlertRow, take_page},
+        rows::{ALERT_COLUMNS, AlertRow},
     },
 };
 

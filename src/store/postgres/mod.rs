@@ -2,16 +2,25 @@
 
 mod changes;
 mod events;
+mod heads;
+mod lanes;
 mod lists;
+mod lookups;
 mod memory;
+mod plan;
 mod rows;
+mod save;
 pub mod sql;
 mod statuses;
 mod store;
 mod tenants;
-mod turns;
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction,
@@ -19,11 +28,14 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use self::{changes::Changer, lanes::Lane, lookups::Finder};
 use super::{
     StoreError,
     connect::Options,
+    queue::GroupCommit,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
+use crate::domain::{Alert, AlertChange, AnomalyId, Answer, Changed, OrganizationId};
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -35,10 +47,19 @@ const SILENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long unused a connection is tested before it is used: the database may have been restarted.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
+/// How many look-ups by key may wait for the next statement.
+const LOOKUPS_WAITING: usize = 65_536;
+/// How many look-ups by key share a statement at most.
+const LOOKUPS_AT_ONCE: usize = 64;
+
 /// Alerts in PostgreSQL.
 pub struct PostgresStore {
     pool: PgPool,
-    turns: turns::Turns,
+    /// Where changes wait; each organization has its lane, so that its changes follow each other.
+    changes: Vec<Lane<Arc<AlertChange>, Answer<Changed>>>,
+    /// Where look-ups by key wait.
+    lookups: Lane<(OrganizationId, AnomalyId), Option<Alert>>,
+    hasher: RandomState,
 }
 
 impl PostgresStore {
@@ -75,7 +96,21 @@ impl PostgresStore {
             })
             .connect_with(connect_options(url)?)
             .await?;
-        Ok(Self { pool, turns: turns::Turns::new() })
+        Ok(Self::over(pool, options.commits))
+    }
+
+    fn over(pool: PgPool, commits: GroupCommit) -> Self {
+        let changer = |_| lanes::start(commits.waiting, commits.size, Changer::new(pool.clone()));
+        let changes = (0..commits.in_flight.max(1)).map(changer).collect();
+        let lookups = lanes::start(LOOKUPS_WAITING, LOOKUPS_AT_ONCE, Finder(pool.clone()));
+        Self { pool, changes, lookups, hasher: RandomState::new() }
+    }
+
+    /// The lane of an organization's changes.
+    fn lane(&self, organization: OrganizationId) -> &Lane<Arc<AlertChange>, Answer<Changed>> {
+        let lanes = self.changes.len();
+        let hash = usize::try_from(self.hasher.hash_one(organization) >> 32).unwrap_or_default();
+        &self.changes[hash % lanes]
     }
 
     /// How the schema of the database at `url` compares; changes nothing.
@@ -86,13 +121,17 @@ impl PostgresStore {
         SchemaVersion::read(&mut connect(url).await?, &MIGRATOR).await
     }
 
-    /// Begins a transaction, in a task of its own: a caller that goes away while BEGIN is on its way must not leave a
-    /// connection in the pool on which the next caller's writes would never be committed (sqlx-postgres 0.9.0 does).
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await });
-        Ok(begun.await.map_err(|error| StoreError::Internal(error.into()))??)
+        begin(&self.pool).await
     }
+}
+
+/// Begins a transaction, in a task of its own: a caller that goes away while BEGIN is on its way must not leave a connection
+/// in the pool on which the next caller's writes would never be committed (sqlx-postgres 0.9.0 does).
+async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin().await });
+    Ok(begun.await.map_err(|error| StoreError::Internal(error.into()))??)
 }
 
 /// What every connection is told, whatever the server's defaults: no statement runs for ever, no transaction is left lying,

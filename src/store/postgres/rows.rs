@@ -1,15 +1,17 @@
 //! How PostgreSQL keeps what the rows hold: in its own types.
 
 use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
+use tokio_stream::{Stream, StreamExt};
 
 use uuid::Uuid;
 
 use crate::{
-    domain::AnomalyId,
+    domain::{AnomalyId, Page, PageSize, Weighed},
     store::{
+        Inconsistent, StoreError,
         event_rows::EventRow,
         known::{ALERT_AT, KnownRow},
-        rows::{AlertRow, KeyRow, OrganizationRow, StatusRow, undecodable},
+        rows::{AlertRow, KeyRow, OrganizationRow, PageReader, StatusRow, undecodable},
     },
 };
 
@@ -22,7 +24,7 @@ impl FromRow<'_, PgRow> for AlertRow {
 /// The alert whose columns begin at `first`, in the order of `ALERT_COLUMNS`: names would be looked up for every row.
 fn alert_row(row: &PgRow, first: usize) -> Result<AlertRow, sqlx::Error> {
     let id = AnomalyId::from_uuid(row.try_get(first + 1)?);
-    decode_alert(row, first).map_err(|error| undecodable("alerts", id, &error))
+    decode_alert(row, first).map_err(|error| sqlx::Error::Decode(undecodable("alerts", id, error).into()))
 }
 
 fn decode_alert(row: &PgRow, first: usize) -> Result<AlertRow, sqlx::Error> {
@@ -60,15 +62,16 @@ impl FromRow<'_, PgRow> for KnownRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let found: Option<Uuid> = row.try_get(ALERT_AT)?;
         Ok(Self {
-            position: row.try_get(0)?,
-            hash: row.try_get(1)?,
-            revision: row.try_get(2)?,
-            require_disposition: row.try_get(3)?,
-            status_class: row.try_get(4)?,
-            fingerprint: row.try_get(5)?,
-            answer: row.try_get(6)?,
-            previous: row.try_get(7)?,
-            rival: row.try_get(8)?,
+            number: row.try_get(0)?,
+            position: row.try_get(1)?,
+            hash: row.try_get(2)?,
+            revision: row.try_get(3)?,
+            require_disposition: row.try_get(4)?,
+            status_class: row.try_get(5)?,
+            fingerprint: row.try_get(6)?,
+            answer: row.try_get(7)?,
+            previous: row.try_get(8)?,
+            rival: row.try_get(9)?,
             alert: found.map(|_| alert_row(row, ALERT_AT)).transpose()?,
         })
     }
@@ -77,7 +80,7 @@ impl FromRow<'_, PgRow> for KnownRow {
 impl FromRow<'_, PgRow> for EventRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let position: i64 = row.try_get(1)?;
-        decode_event(row).map_err(|error| undecodable("alert_events", position, &error))
+        decode_event(row).map_err(|error| sqlx::Error::Decode(undecodable("alert_events", position, error).into()))
     }
 }
 
@@ -144,4 +147,20 @@ impl FromRow<'_, PgRow> for KeyRow {
             last_used_at: row.try_get("last_used_at")?,
         })
     }
+}
+
+/// Reads rows until the page is full.
+pub async fn take_page<Kept, T>(
+    mut rows: impl Stream<Item = Result<Kept, sqlx::Error>> + Unpin,
+    size: PageSize,
+) -> Result<Page<T>, StoreError>
+where
+    T: TryFrom<Kept, Error = Inconsistent> + Weighed,
+{
+    let mut reader = PageReader::new(size);
+    while reader.wants_more() {
+        let Some(row) = rows.next().await else { break };
+        reader.take(row.map_err(StoreError::from))?;
+    }
+    Ok(reader.finish())
 }

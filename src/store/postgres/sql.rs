@@ -4,64 +4,93 @@ use crate::store::{
     event_rows::event_columns, known::select_known, rows::alert_columns, statements::statements,
 };
 
-/// The beginning of a statement that saves a change: moves the head on, if it still is where the change was decided
-/// from; writes the event, if there is one; remembers the answer, if it was asked to. All else hangs on `head`.
-macro_rules! save_history {
+/// What every batch saves: moves the heads that still are where its changes were decided from, appends the events, remembers
+/// the answers, and adds the alerts that are made and what finds alerts. All else hangs on `head`: of an organization whose
+/// head has moved, nothing is saved. The heads are locked in the order of their organizations, lest two instances wait for
+/// each other.
+macro_rules! save_new {
     () => {
-        "head AS (\
-            UPDATE event_heads SET position = $2, hash = $3, revision = revision + 1 \
-            WHERE organization_id = $1 AND revision = $4 AND hash = $5 RETURNING true\
-        ), event AS (\
-            INSERT INTO alert_events (organization_id, position, hash, previous_hash, event_id, anomaly_id, sequence, \
-                type, key_id, key_name, on_behalf_of, changes, note, request_id, idempotency_key, created_at) \
-            SELECT $1, $2, $3, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17 \
-            FROM head WHERE $18\
-        ), memory AS (\
-            INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
-            SELECT $1, $19, $20, $21, $22 FROM head WHERE $23\
-        )"
+        "WITH moved AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[]) AS \
+            m(organization_id, position, hash, revision, previous_hash)), \
+        locked AS MATERIALIZED (SELECT h.organization_id FROM event_heads h JOIN moved USING (organization_id) \
+            ORDER BY h.organization_id FOR NO KEY UPDATE OF h), \
+        head AS (UPDATE event_heads h SET position = moved.position, hash = moved.hash, revision = h.revision + \
+            1 FROM moved JOIN locked USING (organization_id) WHERE h.organization_id = moved.organization_id AND \
+            h.revision = moved.revision AND h.hash = moved.previous_hash RETURNING h.organization_id), \
+        event AS (INSERT INTO alert_events (organization_id, position, anomaly_id, sequence, event_id, type, \
+            key_id, key_name, on_behalf_of, changes, note, request_id, idempotency_key, created_at, \
+            previous_hash, hash) SELECT e.organization_id, e.position, e.anomaly_id, e.sequence, e.event_id, \
+            e.type, e.key_id, e.key_name, e.on_behalf_of, e.changes, e.note, e.request_id, e.idempotency_key, \
+            e.created_at, e.previous_hash, e.hash FROM unnest($6::uuid[], $7::bigint[], $8::uuid[], \
+            $9::bigint[], $10::uuid[], $11::smallint[], $12::uuid[], $13::text[], $14::text[], $15::text[], \
+            $16::text[], $17::text[], $18::text[], $19::timestamptz[], $20::bytea[], $21::bytea[]) AS \
+            e(organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, on_behalf_of, \
+            changes, note, request_id, idempotency_key, created_at, previous_hash, hash) JOIN head USING \
+            (organization_id)), \
+        memory AS (INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) SELECT \
+            i.organization_id, i.key, i.fingerprint, i.answer, i.created_at FROM unnest($22::uuid[], \
+            $23::text[], $24::bytea[], $25::text[], $26::timestamptz[]) AS i(organization_id, key, fingerprint, \
+            answer, created_at) JOIN head USING (organization_id)), \
+        made AS (INSERT INTO alerts (created_at, type, dedup_key, previous_anomaly_id, organization_id, \
+            anomaly_id, title, description, status, status_class, severity, assigned_to, escalated_to, \
+            affected_balances, affected_transactions, affected_identities, version, updated_at, disposition, \
+            disposition_reason, closed_at, closed_by, occurrence_count, last_occurred_at, sequence, metadata) \
+            SELECT a.created_at, a.type, a.dedup_key, a.previous_anomaly_id, a.organization_id, a.anomaly_id, \
+            a.title, a.description, a.status, a.status_class, a.severity, a.assigned_to, a.escalated_to::text[], \
+            a.affected_balances::text[], a.affected_transactions::text[], a.affected_identities::text[], \
+            a.version, a.updated_at, a.disposition, a.disposition_reason, a.closed_at, a.closed_by, \
+            a.occurrence_count, a.last_occurred_at, a.sequence, a.metadata FROM unnest($27::timestamptz[], \
+            $28::smallint[], $29::text[], $30::uuid[], $31::uuid[], $32::uuid[], $33::text[], $34::text[], \
+            $35::text[], $36::smallint[], $37::smallint[], $38::text[], $39::text[], $40::text[], $41::text[], \
+            $42::text[], $43::bigint[], $44::timestamptz[], $45::smallint[], $46::text[], $47::timestamptz[], \
+            $48::jsonb[], $49::bigint[], $50::timestamptz[], $51::bigint[], $52::jsonb[]) AS a(created_at, type, \
+            dedup_key, previous_anomaly_id, organization_id, anomaly_id, title, description, status, \
+            status_class, severity, assigned_to, escalated_to, affected_balances, affected_transactions, \
+            affected_identities, version, updated_at, disposition, disposition_reason, closed_at, closed_by, \
+            occurrence_count, last_occurred_at, sequence, metadata) JOIN head USING (organization_id)), \
+        entities_in AS (INSERT INTO alert_entities (organization_id, created_at, anomaly_id, entity_id) SELECT \
+            d.organization_id, d.created_at, d.anomaly_id, d.entity_id FROM unnest($53::uuid[], \
+            $54::timestamptz[], $55::uuid[], $56::text[]) AS d(organization_id, created_at, anomaly_id, \
+            entity_id) JOIN head USING (organization_id)), \
+        people_in AS (INSERT INTO alert_escalations (organization_id, created_at, anomaly_id, escalated_to) \
+            SELECT d.organization_id, d.created_at, d.anomaly_id, d.escalated_to FROM unnest($57::uuid[], \
+            $58::timestamptz[], $59::uuid[], $60::text[]) AS d(organization_id, created_at, anomaly_id, \
+            escalated_to) JOIN head USING (organization_id))"
     };
 }
 
 statements! {
-    SELECT_KNOWN = select_known!("h.revision");
-    /// Writes an alert that is made, with its event, in one round trip. No row comes back where the head has another revision.
-    SAVE_NEW = concat!("WITH ", save_history!(), ", alert AS (\
-            INSERT INTO alerts (organization_id, anomaly_id, title, description, status, status_class, severity, \
-                assigned_to, escalated_to, affected_balances, affected_transactions, affected_identities, metadata, \
-                version, updated_at, disposition, disposition_reason, closed_at, closed_by, occurrence_count, \
-                last_occurred_at, sequence, created_at, type, dedup_key, previous_anomaly_id) \
-            SELECT $1, $7, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, \
-                $42, $43, $44, $45, $46, $47 FROM head\
-        ), entities AS (\
-            INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
-            SELECT $1, entity_id, $44, $7 FROM head, unnest($31::text[] || $32::text[] || $33::text[]) AS entity_id\
-        ), escalations AS (\
-            INSERT INTO alert_escalations (organization_id, escalated_to, created_at, anomaly_id) \
-            SELECT $1, person, $44, $7 FROM head, unnest($30::text[]) AS person\
-        ) SELECT true FROM head");
-    /// Writes an alert that has changed, with its event if it has one, in one round trip. No row comes back where the
-    /// head has another revision.
-    SAVE_CHANGED = concat!("WITH ", save_history!(), ", alert AS (\
-            UPDATE alerts SET title = $24, description = $25, status = $26, status_class = $27, severity = $28, \
-                assigned_to = $29, escalated_to = $30, affected_balances = $31, affected_transactions = $32, \
-                affected_identities = $33, metadata = $34, version = $35, updated_at = $36, disposition = $37, \
-                disposition_reason = $38, closed_at = $39, closed_by = $40, occurrence_count = $41, \
-                last_occurred_at = $42, sequence = $43 \
-            FROM head WHERE alerts.organization_id = $1 AND alerts.anomaly_id = $7\
-        ), old_entities AS (\
-            DELETE FROM alert_entities USING head WHERE alert_entities.organization_id = $1 AND created_at = $44 \
-                AND anomaly_id = $7 AND entity_id = ANY($45)\
-        ), new_entities AS (\
-            INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
-            SELECT $1, entity_id, $44, $7 FROM head, unnest($46::text[]) AS entity_id\
-        ), old_escalations AS (\
-            DELETE FROM alert_escalations USING head WHERE alert_escalations.organization_id = $1 \
-                AND created_at = $44 AND anomaly_id = $7 AND escalated_to = ANY($47)\
-        ), new_escalations AS (\
-            INSERT INTO alert_escalations (organization_id, escalated_to, created_at, anomaly_id) \
-            SELECT $1, person, $44, $7 FROM head, unnest($48::text[]) AS person\
-        ) SELECT true FROM head");
+    SELECT_KNOWN = select_known!("WITH questions AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
+        $5::text[], $6::timestamptz[]) WITH ORDINALITY \
+        AS q(organization_id, anomaly_id, dedup_key, status, idempotency_key, since, number)) ", "q.number", "h.revision");
+    /// Saves a batch that only makes alerts.
+    SAVE_NEW = concat!(save_new!(), " SELECT organization_id FROM head");
+    /// Saves a batch that also changes alerts.
+    SAVE = concat!(save_new!(), ", \
+        changed AS (UPDATE alerts a SET title = c.title, description = c.description, status = c.status, \
+            status_class = c.status_class, severity = c.severity, assigned_to = c.assigned_to, escalated_to = \
+            c.escalated_to::text[], affected_balances = c.affected_balances::text[], affected_transactions = \
+            c.affected_transactions::text[], affected_identities = c.affected_identities::text[], version = \
+            c.version, updated_at = c.updated_at, disposition = c.disposition, disposition_reason = \
+            c.disposition_reason, closed_at = c.closed_at, closed_by = c.closed_by, occurrence_count = \
+            c.occurrence_count, last_occurred_at = c.last_occurred_at, sequence = c.sequence, metadata = \
+            c.metadata FROM unnest($61::uuid[], $62::uuid[], $63::text[], $64::text[], $65::text[], \
+            $66::smallint[], $67::smallint[], $68::text[], $69::text[], $70::text[], $71::text[], $72::text[], \
+            $73::bigint[], $74::timestamptz[], $75::smallint[], $76::text[], $77::timestamptz[], $78::jsonb[], \
+            $79::bigint[], $80::timestamptz[], $81::bigint[], $82::jsonb[]) AS c(organization_id, anomaly_id, \
+            title, description, status, status_class, severity, assigned_to, escalated_to, affected_balances, \
+            affected_transactions, affected_identities, version, updated_at, disposition, disposition_reason, \
+            closed_at, closed_by, occurrence_count, last_occurred_at, sequence, metadata) JOIN head USING \
+            (organization_id) WHERE a.organization_id = c.organization_id AND a.anomaly_id = c.anomaly_id), \
+        entities_out AS (DELETE FROM alert_entities d USING unnest($83::uuid[], $84::timestamptz[], $85::uuid[], \
+            $86::text[]) AS o(organization_id, created_at, anomaly_id, entity_id) JOIN head USING \
+            (organization_id) WHERE d.organization_id = o.organization_id AND d.entity_id = o.entity_id AND \
+            d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id), \
+        people_out AS (DELETE FROM alert_escalations d USING unnest($87::uuid[], $88::timestamptz[], \
+            $89::uuid[], $90::text[]) AS o(organization_id, created_at, anomaly_id, escalated_to) JOIN head \
+            USING (organization_id) WHERE d.organization_id = o.organization_id AND d.escalated_to = \
+            o.escalated_to AND d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id) \
+        SELECT organization_id FROM head");
     /// Remembers a change that changed nothing.
     REMEMBER = "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
         VALUES ($1, $2, $3, $4, $5)";
@@ -86,7 +115,8 @@ statements! {
         ORDER BY position";
     SELECT_ALERTS_AFTER = concat!("SELECT ", alert_columns!(), " FROM alerts a \
         WHERE a.organization_id = $1 AND a.anomaly_id > $2 ORDER BY a.anomaly_id LIMIT $3");
-    SELECT_ALERT = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2");
+    SELECT_ALERTS = concat!("SELECT ", alert_columns!(), " FROM unnest($1::uuid[], $2::uuid[]) AS k(organization_id, \
+        anomaly_id) JOIN alerts a ON a.organization_id = k.organization_id AND a.anomaly_id = k.anomaly_id");
     INSERT_STATUS = "INSERT INTO alert_statuses (organization_id, key, name, colour, class, builtin, created_at, \
         updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     SELECT_STATUS_FOR_UPDATE = "SELECT organization_id, key, name, colour, class, created_at, updated_at \

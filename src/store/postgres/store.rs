@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{MIGRATOR, PostgresStore, changes, sql};
+use super::{MIGRATOR, PostgresStore, sql};
 use crate::{
     domain::{
         Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
@@ -19,7 +19,7 @@ impl Store for PostgresStore {
     }
 
     async fn alert(&self, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError> {
-        changes::select(&self.pool, organization, id).await
+        self.select_alert(organization, id).await
     }
 
     async fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
@@ -182,6 +182,10 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
+        for lane in &self.changes {
+            lane.close().await;
+        }
+        self.lookups.close().await;
         self.pool.close().await;
     }
 }

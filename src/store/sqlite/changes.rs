@@ -1,214 +1,188 @@
-//! Changing alerts, each change with its event and under its idempotency key, in one transaction of the only writer.
+//! Changing alerts, each change with its event and under its idempotency key, in the transaction of its batch.
 
-use sqlx::{Sqlite, SqliteConnection, query::Query, sqlite::SqliteArguments};
+use rusqlite::{Connection, ToSql, params};
 
-use super::{SqliteStore, memory, rows::json_list, sql};
+use super::{Batch, SqliteStore, memory, query, rows, rows::json_list, sql};
 use crate::{
     domain::{
         Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, EntityId, Head,
         IdempotencyKey, OrganizationId, Person, StatusKey, decide,
     },
-    store::{
-        REMEMBERED, StoreError, answers,
-        failure::Failure,
-        known::{KnownRow, Reading},
-        rows::AlertRow,
-    },
+    store::{REMEMBERED, StoreError, answers, failure::Failure, known::Reading, rows::AlertRow},
 };
 
 impl SqliteStore {
     pub(super) async fn change(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let Reading { known, memory, .. } = read(&mut transaction, change).await?;
-        if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), memory)? {
-            return Ok(answer);
-        }
-        let head = known.head;
-        let decision = decide(change, known)?;
-        save(&mut transaction, head, &decision).await?;
-        memory::finish(transaction, change.organization_id, &change.context, decision.changed).await
+        let change = change.clone();
+        self.write(move |batch| apply(batch, &change)).await
     }
 }
 
-async fn read(conn: &mut SqliteConnection, change: &AlertChange) -> Result<Reading, StoreError> {
+fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
+    let Reading { known, memory, .. } = read(batch, change)?;
+    if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), memory)? {
+        return Ok(answer);
+    }
+    let head = known.head;
+    let decision = decide(change, known)?;
+    save(batch, head, &decision)?;
+    memory::remember(batch.conn, change.organization_id, &change.context, &decision.changed)?;
+    Ok(Answer::fresh(decision.changed))
+}
+
+/// What the change is decided from: of a plain flag, no more than the head, which a change before it may have read.
+fn read(batch: &Batch<'_>, change: &AlertChange) -> Result<Reading, StoreError> {
+    let head = batch.heads.borrow().get(&change.organization_id).copied();
+    if let Some(reading) = head.and_then(|head| Reading::of_plain_flag(change, head, 0)) {
+        return Ok(reading);
+    }
+    let reading = select_known(batch.conn, change)?;
+    batch.heads.borrow_mut().insert(change.organization_id, reading.known.head);
+    Ok(reading)
+}
+
+fn select_known(conn: &Connection, change: &AlertChange) -> Result<Reading, StoreError> {
     let idempotency = change.context.idempotency.as_ref();
-    let row: Option<KnownRow> = sqlx::query_as(sql::SELECT_KNOWN)
-        .bind(change.organization_id.uuid())
-        .bind(change.anomaly_id().map(AnomalyId::uuid))
-        .bind(change.dedup_key().map(DedupKey::as_str))
-        .bind(change.status().map(StatusKey::as_str))
-        .bind(idempotency.map(|idempotency| idempotency.key.as_str()))
-        .bind((change.context.at - REMEMBERED).timestamp_micros())
-        .fetch_optional(conn)
-        .await?;
+    let params = params![
+        change.organization_id.uuid(),
+        change.anomaly_id().map(AnomalyId::uuid),
+        change.dedup_key().map(DedupKey::as_str),
+        change.status().map(StatusKey::as_str),
+        idempotency.map(|idempotency| idempotency.key.as_str()),
+        (change.context.at - REMEMBERED).timestamp_micros(),
+    ];
+    let row = query::optional(conn, sql::SELECT_KNOWN, params, rows::known)?;
     row.ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)
 }
 
-async fn save(conn: &mut SqliteConnection, head: Head, decision: &Decision) -> Result<(), StoreError> {
-    let alert = &decision.changed.alert;
+fn save(batch: &Batch<'_>, head: Head, decision: &Decision) -> Result<(), StoreError> {
+    let (conn, alert) = (batch.conn, &decision.changed.alert);
     match &decision.before {
         None => {
-            insert(conn, alert).await.map_err(|failure| meaning(failure, alert))?;
-            index_entities(conn, sql::INSERT_ENTITIES, alert, &entities(alert)).await?;
-            index_escalations(conn, sql::INSERT_ESCALATIONS, alert, &alert.escalated_to).await?;
+            insert(conn, alert).map_err(|error| meaning(error, alert))?;
+            index(conn, sql::INSERT_ENTITY, alert, &entities(alert))?;
+            index(conn, sql::INSERT_ESCALATION, alert, &alert.escalated_to)?;
         }
         Some(before) if before != alert => {
-            update(conn, alert).await.map_err(|failure| meaning(failure, alert))?;
-            index_anew(conn, before, alert).await?;
+            update(conn, alert).map_err(|error| meaning(error, alert))?;
+            index_anew(conn, before, alert)?;
         }
         Some(_) => {}
     }
-    match &decision.event {
-        Some(event) => append(conn, event, decision.head(head)).await,
-        None => Ok(()),
-    }
-}
-
-fn meaning(failure: Failure, alert: &Alert) -> StoreError {
-    let collision = StoreError::Internal(format!("the id {} is taken", alert.id).into());
-    failure.meaning(collision, StoreError::UnknownStatus(alert.status.clone()))
-}
-
-async fn index_anew(conn: &mut SqliteConnection, before: &Alert, after: &Alert) -> Result<(), StoreError> {
-    if after.entities != before.entities {
-        index_entities(conn, sql::DELETE_ENTITIES, before, &entities(before)).await?;
-        index_entities(conn, sql::INSERT_ENTITIES, after, &entities(after)).await?;
-    }
-    if after.escalated_to != before.escalated_to {
-        index_escalations(conn, sql::DELETE_ESCALATIONS, before, &before.escalated_to).await?;
-        index_escalations(conn, sql::INSERT_ESCALATIONS, after, &after.escalated_to).await?;
+    if let Some(event) = &decision.event {
+        append(conn, event)?;
+        let head = decision.head(head);
+        let params = params![head.position, head.hash.0, event.organization_id.uuid()];
+        query::execute(conn, sql::UPDATE_HEAD, params)?;
+        batch.heads.borrow_mut().insert(event.organization_id, head);
     }
     Ok(())
 }
 
-/// Appends an event to the feed, which then ends at `head`.
-async fn append(conn: &mut SqliteConnection, event: &AlertEvent, head: Head) -> Result<(), StoreError> {
-    sqlx::query(sql::INSERT_EVENT)
-        .bind(event.organization_id.uuid())
-        .bind(event.position)
-        .bind(event.anomaly_id.uuid())
-        .bind(event.sequence)
-        .bind(event.id.uuid())
-        .bind(event.kind.code())
-        .bind(event.actor.key_id.uuid())
-        .bind(event.actor.key_name.as_str())
-        .bind(event.actor.on_behalf_of.as_ref().map(Person::as_str))
-        .bind(event.changes_text())
-        .bind(event.note.as_str())
-        .bind(event.request_id.as_str())
-        .bind(event.idempotency_key.as_ref().map(IdempotencyKey::as_str))
-        .bind(event.created_at.timestamp_micros())
-        .bind(event.previous_hash.0.as_slice())
-        .bind(event.hash.0.as_slice())
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query(sql::UPDATE_HEAD)
-        .bind(head.position)
-        .bind(head.hash.0.as_slice())
-        .bind(event.organization_id.uuid())
-        .execute(conn)
-        .await?;
+fn meaning(error: rusqlite::Error, alert: &Alert) -> StoreError {
+    let collision = StoreError::Internal(format!("the id {} is taken", alert.id).into());
+    Failure::from(error).meaning(collision, StoreError::UnknownStatus(alert.status.clone()))
+}
+
+fn index_anew(conn: &Connection, before: &Alert, after: &Alert) -> Result<(), StoreError> {
+    if after.entities != before.entities {
+        index(conn, sql::DELETE_ENTITY, before, &entities(before))?;
+        index(conn, sql::INSERT_ENTITY, after, &entities(after))?;
+    }
+    if after.escalated_to != before.escalated_to {
+        index(conn, sql::DELETE_ESCALATION, before, &before.escalated_to)?;
+        index(conn, sql::INSERT_ESCALATION, after, &after.escalated_to)?;
+    }
+    Ok(())
+}
+
+/// Appends an event to the feed.
+fn append(conn: &Connection, event: &AlertEvent) -> Result<(), StoreError> {
+    let params = params![
+        event.organization_id.uuid(),
+        event.position,
+        event.anomaly_id.uuid(),
+        event.sequence,
+        event.id.uuid(),
+        event.kind.code(),
+        event.actor.key_id.uuid(),
+        event.actor.key_name.as_str(),
+        event.actor.on_behalf_of.as_ref().map(Person::as_str),
+        event.changes_text(),
+        event.note.as_str(),
+        event.request_id,
+        event.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+        event.created_at.timestamp_micros(),
+        event.previous_hash.0,
+        event.hash.0,
+    ];
+    query::execute(conn, sql::INSERT_EVENT, params)?;
     Ok(())
 }
 
 /// Reads one alert.
-pub async fn select(
-    conn: &mut SqliteConnection,
-    organization: OrganizationId,
-    id: AnomalyId,
-) -> Result<Option<Alert>, StoreError> {
-    let row: Option<AlertRow> = sqlx::query_as(sql::SELECT_ALERT)
-        .bind(organization.uuid())
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?;
+pub fn select(conn: &Connection, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError> {
+    let row = query::optional(conn, sql::SELECT_ALERT, params![organization.uuid(), id.uuid()], rows::alert)?;
     Ok(row.map(Alert::try_from).transpose()?)
 }
 
-async fn insert(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), Failure> {
-    bind(sqlx::query(sql::INSERT_ALERT), alert)
-        .bind(alert.created_at.timestamp_micros())
-        .bind(alert.kind.code())
-        .bind(alert.dedup_key.as_ref().map(DedupKey::as_str))
-        .bind(alert.previous_anomaly_id.map(AnomalyId::uuid))
-        .execute(conn)
-        .await?;
-    Ok(())
+fn insert(conn: &Connection, alert: &Alert) -> rusqlite::Result<()> {
+    let birth: [&dyn ToSql; 4] = [
+        &alert.created_at.timestamp_micros(),
+        &alert.kind.code(),
+        &alert.dedup_key.as_ref().map(DedupKey::as_str),
+        &alert.previous_anomaly_id.map(AnomalyId::uuid),
+    ];
+    write(conn, sql::INSERT_ALERT, alert, &birth)
 }
 
-async fn update(conn: &mut SqliteConnection, alert: &Alert) -> Result<(), Failure> {
-    bind(sqlx::query(sql::UPDATE_ALERT), alert).execute(conn).await?;
-    Ok(())
+fn update(conn: &Connection, alert: &Alert) -> rusqlite::Result<()> {
+    write(conn, sql::UPDATE_ALERT, alert, &[])
 }
 
-type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
-
-/// The fields that can change, and the alert's key.
-fn bind<'q>(statement: Statement<'q>, alert: &Alert) -> Statement<'q> {
+/// Writes the fields that can change, of the alert with that key, and then `more`.
+fn write(conn: &Connection, sql: &str, alert: &Alert, more: &[&dyn ToSql]) -> rusqlite::Result<()> {
     let row = AlertRow::from(alert);
-    statement
-        .bind(row.title)
-        .bind(row.description)
-        .bind(row.status)
-        .bind(row.status_class)
-        .bind(row.severity)
-        .bind(row.assigned_to)
-        .bind(json_list(&row.escalated_to))
-        .bind(json_list(&row.affected_balances))
-        .bind(json_list(&row.affected_transactions))
-        .bind(json_list(&row.affected_identities))
-        .bind(serde_json::Value::Object(row.metadata).to_string())
-        .bind(row.version)
-        .bind(row.updated_at.timestamp_micros())
-        .bind(row.disposition)
-        .bind(row.disposition_reason)
-        .bind(row.closed_at.map(|at| at.timestamp_micros()))
-        .bind(row.closed_by.map(|actor| actor.to_string()))
-        .bind(row.occurrence_count)
-        .bind(row.last_occurred_at.timestamp_micros())
-        .bind(row.sequence)
-        .bind(row.organization_id)
-        .bind(row.anomaly_id)
+    let [escalated_to, balances, transactions, identities] =
+        [&row.escalated_to, &row.affected_balances, &row.affected_transactions, &row.affected_identities]
+            .map(|list| json_list(list));
+    let values: [&dyn ToSql; 22] = [
+        &row.title,
+        &row.description,
+        &row.status,
+        &row.status_class,
+        &row.severity,
+        &row.assigned_to,
+        &escalated_to,
+        &balances,
+        &transactions,
+        &identities,
+        &serde_json::Value::Object(row.metadata).to_string(),
+        &row.version,
+        &row.updated_at.timestamp_micros(),
+        &row.disposition,
+        &row.disposition_reason,
+        &row.closed_at.map(|at| at.timestamp_micros()),
+        &row.closed_by.map(|actor| actor.to_string()),
+        &row.occurrence_count,
+        &row.last_occurred_at.timestamp_micros(),
+        &row.sequence,
+        &row.organization_id,
+        &row.anomaly_id,
+    ];
+    let values: Vec<_> = values.iter().chain(more).copied().collect();
+    query::execute(conn, sql, values.as_slice()).map(drop)
 }
 
 fn entities(alert: &Alert) -> Vec<&EntityId> {
     alert.entities.iter().collect()
 }
 
-async fn index_entities(
-    conn: &mut SqliteConnection,
-    statement: &'static str,
-    alert: &Alert,
-    entities: &[&EntityId],
-) -> Result<(), StoreError> {
-    index(conn, statement, alert, json_list(entities)).await
-}
-
-async fn index_escalations(
-    conn: &mut SqliteConnection,
-    statement: &'static str,
-    alert: &Alert,
-    people: &[Person],
-) -> Result<(), StoreError> {
-    if people.is_empty() {
-        return Ok(());
+/// Runs a statement for each of `values` that adds or removes what finds an alert by it.
+fn index<T: ToString>(conn: &Connection, sql: &str, alert: &Alert, values: &[T]) -> Result<(), StoreError> {
+    for value in values {
+        let at = alert.created_at.timestamp_micros();
+        query::execute(conn, sql, params![alert.organization_id.uuid(), value.to_string(), at, alert.id.uuid()])?;
     }
-    index(conn, statement, alert, json_list(people)).await
-}
-
-/// Runs a statement that adds or removes what finds an alert; all take the same values.
-async fn index(
-    conn: &mut SqliteConnection,
-    statement: &'static str,
-    alert: &Alert,
-    values: String,
-) -> Result<(), StoreError> {
-    sqlx::query(statement)
-        .bind(alert.organization_id.uuid())
-        .bind(alert.created_at.timestamp_micros())
-        .bind(alert.id.uuid())
-        .bind(values)
-        .execute(conn)
-        .await?;
     Ok(())
 }

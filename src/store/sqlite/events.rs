@@ -1,15 +1,12 @@
 //! Reading the history.
 
+use rusqlite::params;
 use uuid::Uuid;
 
-use super::{SqliteStore, sql};
+use super::{SqliteStore, query, rows, sql};
 use crate::{
     domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
-    store::{
-        StoreError,
-        event_rows::{EventRow, read_head},
-        rows::{AlertRow, take_page},
-    },
+    store::{StoreError, event_rows::read_head},
 };
 
 impl SqliteStore {
@@ -19,12 +16,11 @@ impl SqliteStore {
         position: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        let query = sqlx::query_as::<_, EventRow>(sql::SELECT_EVENTS)
-            .bind(organization.uuid())
-            .bind(position)
-            .bind(size.with_next());
-        let mut reader = self.reader().await?;
-        take_page(query.fetch(&mut *reader), size).await
+        self.read(move |conn| {
+            let params = params![organization.uuid(), position, size.with_next()];
+            query::page(conn, sql::SELECT_EVENTS, params, size, rows::event)
+        })
+        .await
     }
 
     pub(super) async fn select_alert_events(
@@ -34,19 +30,21 @@ impl SqliteStore {
         sequence: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        let query = sqlx::query_as::<_, EventRow>(sql::SELECT_ALERT_EVENTS)
-            .bind(organization.uuid())
-            .bind(id.uuid())
-            .bind(sequence)
-            .bind(size.with_next());
-        let mut reader = self.reader().await?;
-        take_page(query.fetch(&mut *reader), size).await
+        self.read(move |conn| {
+            let params = params![organization.uuid(), id.uuid(), sequence, size.with_next()];
+            query::page(conn, sql::SELECT_ALERT_EVENTS, params, size, rows::event)
+        })
+        .await
     }
 
     pub(super) async fn select_head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
-        let query = sqlx::query_as(sql::SELECT_HEAD).bind(organization.uuid());
-        let row: Option<(i64, Vec<u8>)> = query.fetch_optional(&mut *self.reader().await?).await?;
-        row.map(|(position, hash)| read_head(organization, position, hash)).transpose()
+        self.look_up(move |conn| {
+            let found = query::optional(conn, sql::SELECT_HEAD, params![organization.uuid()], |row| {
+                read_head(organization, row.get(0)?, row.get(1)?)
+            });
+            found
+        })
+        .await
     }
 
     pub(super) async fn select_following(
@@ -54,8 +52,12 @@ impl SqliteStore {
         organization: OrganizationId,
         hash: ChainHash,
     ) -> Result<Vec<i64>, StoreError> {
-        let query = sqlx::query_scalar(sql::SELECT_FOLLOWING).bind(organization.uuid());
-        Ok(query.bind(hash.0.as_slice()).fetch_all(&mut *self.reader().await?).await?)
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(sql::SELECT_FOLLOWING)?;
+            let positions = statement.query_map(params![organization.uuid(), hash.0], |row| row.get(0))?;
+            Ok(positions.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     pub(super) async fn select_to_adopt(
@@ -64,10 +66,14 @@ impl SqliteStore {
     ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
         let (organization, id) =
             after.map_or((Uuid::nil(), Uuid::nil()), |(organization, id)| (organization.uuid(), id.uuid()));
-        let query = sqlx::query_as(sql::SELECT_TO_ADOPT).bind(organization).bind(id);
-        let rows: Vec<(Uuid, Uuid)> = query.fetch_all(&mut *self.reader().await?).await?;
-        let ids = |(organization, id)| (OrganizationId::from_uuid(organization), AnomalyId::from_uuid(id));
-        Ok(rows.into_iter().map(ids).collect())
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(sql::SELECT_TO_ADOPT)?;
+            let ids = statement.query_map(params![organization, id], |row| {
+                Ok((OrganizationId::from_uuid(row.get(0)?), AnomalyId::from_uuid(row.get(1)?)))
+            })?;
+            Ok(ids.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     pub(super) async fn delete_to_adopt(
@@ -75,9 +81,11 @@ impl SqliteStore {
         organization: OrganizationId,
         id: AnomalyId,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(sql::DELETE_TO_ADOPT).bind(organization.uuid()).bind(id.uuid());
-        query.execute(&self.writer).await?;
-        Ok(())
+        self.write(move |batch| {
+            query::execute(batch.conn, sql::DELETE_TO_ADOPT, params![organization.uuid(), id.uuid()])?;
+            Ok(())
+        })
+        .await
     }
 
     pub(super) async fn select_alerts_after(
@@ -86,11 +94,11 @@ impl SqliteStore {
         after: Option<AnomalyId>,
         size: PageSize,
     ) -> Result<Page<Alert>, StoreError> {
-        let query = sqlx::query_as::<_, AlertRow>(sql::SELECT_ALERTS_AFTER)
-            .bind(organization.uuid())
-            .bind(after.map_or(Uuid::nil(), AnomalyId::uuid))
-            .bind(size.with_next());
-        let mut reader = self.reader().await?;
-        take_page(query.fetch(&mut *reader), size).await
+        let after = after.map_or(Uuid::nil(), AnomalyId::uuid);
+        self.read(move |conn| {
+            let params = params![organization.uuid(), after, size.with_next()];
+            query::page(conn, sql::SELECT_ALERTS_AFTER, params, size, rows::alert)
+        })
+        .await
     }
 }

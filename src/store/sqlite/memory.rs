@@ -1,8 +1,8 @@
 //! Intended changes that are remembered, and their answers.
 
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use rusqlite::{Connection, params};
 
-use super::{SqliteStore, sql};
+use super::{Batch, SqliteStore, query, sql};
 use crate::{
     domain::{Answer, ChangeContext, OrganizationId, Timestamp},
     store::{
@@ -11,69 +11,61 @@ use crate::{
     },
 };
 
-/// A change that is to happen once.
-pub enum Once<T> {
-    /// It happens now, in this transaction; [`finish`] ends it.
-    Now(Transaction<'static, Sqlite>),
-    /// It happened before.
-    Before(Answer<T>),
-}
-
 impl SqliteStore {
-    /// Begins a change other than of an alert.
-    pub(super) async fn once<T: Remembered>(
+    /// Makes a change other than of an alert, unless it is one that happened before.
+    pub(super) async fn once<T: Remembered + Send + 'static>(
         &self,
         organization: OrganizationId,
         context: &ChangeContext,
-    ) -> Result<Once<T>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let Some(idempotency) = &context.idempotency else { return Ok(Once::Now(transaction)) };
-        let row: Option<(Vec<u8>, String)> = sqlx::query_as(sql::SELECT_MEMORY)
-            .bind(organization.uuid())
-            .bind(idempotency.key.as_str())
-            .bind((context.at - REMEMBERED).timestamp_micros())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let memory = row.map(|(fingerprint, answer)| Memory { fingerprint, answer });
-        match answers::recall(Some(idempotency), memory)? {
-            Some(answer) => Ok(Once::Before(answer)),
-            None => Ok(Once::Now(transaction)),
-        }
+        change: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Answer<T>, StoreError> {
+        let context = context.clone();
+        self.write(move |batch| {
+            let memory = select(batch.conn, organization, &context)?;
+            if let Some(answer) = answers::recall(context.idempotency.as_ref(), memory)? {
+                return Ok(answer);
+            }
+            let value = change(batch)?;
+            remember(batch.conn, organization, &context, &value)?;
+            Ok(Answer::fresh(value))
+        })
+        .await
     }
 
     pub(super) async fn delete_old_memories(&self, at: Timestamp) -> Result<u64, StoreError> {
-        let query = sqlx::query(sql::DELETE_OLD_MEMORIES).bind((at - REMEMBERED).timestamp_micros());
-        Ok(query.execute(&self.writer).await?.rows_affected())
+        let since = (at - REMEMBERED).timestamp_micros();
+        self.write(move |batch| {
+            let deleted = query::execute(batch.conn, sql::DELETE_OLD_MEMORIES, params![since])?;
+            Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
+        })
+        .await
     }
 }
 
-/// Remembers the answer, if it is to be, and commits.
-pub async fn finish<T: Remembered>(
-    mut transaction: Transaction<'static, Sqlite>,
+fn select(
+    conn: &Connection,
     organization: OrganizationId,
     context: &ChangeContext,
-    value: T,
-) -> Result<Answer<T>, StoreError> {
-    remember(&mut transaction, organization, context, &value).await?;
-    transaction.commit().await?;
-    Ok(Answer::fresh(value))
+) -> Result<Option<Memory>, StoreError> {
+    let Some(idempotency) = &context.idempotency else { return Ok(None) };
+    let since = (context.at - REMEMBERED).timestamp_micros();
+    let params = params![organization.uuid(), idempotency.key.as_str(), since];
+    query::optional(conn, sql::SELECT_MEMORY, params, |row| {
+        Ok(Memory { fingerprint: row.get(0)?, answer: row.get(1)? })
+    })
 }
 
 /// Remembers the answer, if it is to be; what the key named longer ago than changes are remembered is replaced.
-async fn remember(
-    conn: &mut SqliteConnection,
+pub fn remember(
+    conn: &Connection,
     organization: OrganizationId,
     context: &ChangeContext,
     value: &impl Remembered,
 ) -> Result<(), StoreError> {
     let Some(idempotency) = &context.idempotency else { return Ok(()) };
-    sqlx::query(sql::REMEMBER)
-        .bind(organization.uuid())
-        .bind(idempotency.key.as_str())
-        .bind(idempotency.fingerprint.as_slice())
-        .bind(answers::text_of(value)?)
-        .bind(context.at.timestamp_micros())
-        .execute(conn)
-        .await?;
+    let (key, fingerprint) = (idempotency.key.as_str(), idempotency.fingerprint);
+    let at = context.at.timestamp_micros();
+    let params = params![organization.uuid(), key, fingerprint, answers::text_of(value)?, at];
+    query::execute(conn, sql::REMEMBER, params)?;
     Ok(())
 }

@@ -1,24 +1,34 @@
 //! The embedded store: SQLite with one writer, several readers, and an fsync before every answer.
+//!
+//! The URL is read and the schema migrated by sqlx, as on PostgreSQL; all else goes through rusqlite, on threads of our own,
+//! because in sqlx every row and every statement crosses a channel (`docs/decisions/0003-group-commit.md`).
 
 mod changes;
 mod events;
 mod lists;
 mod memory;
+mod query;
+mod readers;
 mod rows;
 pub mod sql;
 mod statuses;
 mod store;
 mod tenants;
+mod writer;
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use sqlx::{
-    Connection, Sqlite, SqlitePool, Transaction,
+    Connection as _, SqliteConnection,
     migrate::Migrator,
-    pool::PoolConnection,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 
+use self::{
+    readers::Readers,
+    writer::{Batch, Writer},
+};
 use super::{
     StoreError,
     connect::Options,
@@ -29,15 +39,24 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a write waits for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many prepared statements a connection keeps: all that are fixed, and the lists asked for last.
+const STATEMENTS: usize = 128;
 
 /// Alerts in an SQLite file, or in memory for trials.
 pub struct SqliteStore {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: Writer,
+    /// None in memory: such a database belongs to its one connection.
+    reading: Option<Reading>,
     /// Where it is kept, unless in memory.
     file: Option<PathBuf>,
+}
+
+/// The connections that read.
+struct Reading {
+    /// For what may take a while.
+    lists: Arc<Readers>,
+    /// For look-ups by key, one for each thread that may run one.
+    lookups: Arc<Readers>,
 }
 
 impl SqliteStore {
@@ -59,27 +78,14 @@ impl SqliteStore {
         if options.on_older == OnOlderSchema::Refuse && is_missing(url, &connect) {
             SchemaVersion::none(&MIGRATOR).needs_migration(options.on_older)?;
         }
-        if is_in_memory(url) {
-            return Self::open_in_memory(connect, options).await;
+        let in_memory = is_in_memory(url);
+        let conn = open_writing(&connect, in_memory)?;
+        if schema_version(&conn)?.needs_migration(options.on_older)? {
+            migrate(&connect, options.on_older).await?;
         }
-        let file = Some(connect.get_filename().to_owned());
-        let writer = pool(1).before_acquire(|connection, _| {
-            // Where SQLite has rolled back by itself, as when the disk is full, sqlx still counts a transaction and would
-            // begin no other: such a connection is replaced.
-            let usable = !connection.is_in_transaction();
-            Box::pin(async move { Ok(usable) })
-        });
-        let writer = writer.connect_with(connect.clone()).await?;
-        migrate(&writer, options.on_older).await?;
-        let readers = pool(options.connections).connect_with(connect.pragma("query_only", "ON")).await?;
-        Ok(Self { writer, readers, file })
-    }
-
-    /// A database in memory belongs to its one connection, and ends with it.
-    async fn open_in_memory(connect: SqliteConnectOptions, options: Options) -> Result<Self, OpenError> {
-        let writer = pool(1).connect_with(connect).await?;
-        migrate(&writer, options.on_older).await?;
-        Ok(Self { readers: writer.clone(), writer, file: None })
+        let reading = if in_memory { None } else { Some(Reading::open(&connect, options)?) };
+        let writer = Writer::start(conn, options.commits).map_err(|error| OpenError::Unreachable(error.to_string()))?;
+        Ok(Self { writer, reading, file: (!in_memory).then(|| connect.get_filename().to_owned()) })
     }
 
     /// How the schema of the database at `url` compares; makes and changes nothing.
@@ -91,20 +97,98 @@ impl SqliteStore {
         if is_missing(url, &file) {
             return Ok(SchemaVersion::none(&MIGRATOR));
         }
-        let pool = pool(1).connect_with(file).await?;
-        let version = SchemaVersion::read(&mut *pool.acquire().await?, &MIGRATOR).await;
-        pool.close().await;
+        let mut conn = SqliteConnection::connect_with(&file).await?;
+        let version = SchemaVersion::read(&mut conn, &MIGRATOR).await;
+        conn.close().await?;
         version
     }
 
-    /// Begins a writing transaction: it holds the only writer, so nothing changes under it.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// Writes in the next transaction, which nothing else shares but other such work.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(work).await
     }
 
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        Ok(self.readers.acquire().await?)
+    /// Reads what may take a while.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.reading {
+            Some(reading) => reading.lists.run(read).await,
+            None => self.writer.run(move |batch| read(batch.conn)).await,
+        }
     }
+
+    /// Reads what a key leads to in a few steps.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.reading.as_ref().and_then(|reading| reading.lookups.run_here(&read)) {
+            Some(found) => found,
+            None => self.read(read).await,
+        }
+    }
+}
+
+impl Reading {
+    fn open(connect: &SqliteConnectOptions, options: Options) -> Result<Self, OpenError> {
+        let open = |count: usize| (0..count).map(|_| open_reading(connect)).collect::<Result<_, _>>();
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let connections = usize::try_from(options.connections).unwrap_or(usize::MAX);
+        Ok(Self { lists: Readers::new(open(connections)?), lookups: Readers::new(open(threads)?) })
+    }
+
+    fn close(&self) {
+        self.lists.close();
+        self.lookups.close();
+    }
+}
+
+fn open_writing(connect: &SqliteConnectOptions, in_memory: bool) -> Result<Connection, OpenError> {
+    // Shared with the connection that migrates.
+    let flags = if in_memory {
+        OpenFlags::SQLITE_OPEN_MEMORY | OpenFlags::SQLITE_OPEN_SHARED_CACHE
+    } else {
+        OpenFlags::empty()
+    };
+    let conn = open_connection(connect, flags)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    // An acknowledged alert survives a power cut.
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    Ok(conn)
+}
+
+fn open_reading(connect: &SqliteConnectOptions) -> Result<Connection, OpenError> {
+    let conn = open_connection(connect, OpenFlags::empty())?;
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+fn open_connection(connect: &SqliteConnectOptions, more: OpenFlags) -> Result<Connection, OpenError> {
+    let flags = more
+        | OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(connect.get_filename(), flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+/// How the schema compares, without asking sqlx, whose connection takes longer to open than all else at a start.
+fn schema_version(conn: &Connection) -> Result<SchemaVersion, rusqlite::Error> {
+    let none = SchemaVersion::none(&MIGRATOR);
+    if conn.query_row(sql::HAS_MIGRATIONS, (), |_| Ok(())).optional()?.is_none() {
+        return Ok(none);
+    }
+    let found = conn.query_row(sql::SELECT_VERSION, (), |row| row.get(0))?;
+    Ok(SchemaVersion { found, ..none })
 }
 
 fn connect_options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
@@ -115,8 +199,6 @@ fn connect_options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
     Ok(options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // An acknowledged alert survives a power cut.
-        .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT))
 }
@@ -129,24 +211,15 @@ fn is_missing(url: &str, file: &SqliteConnectOptions) -> bool {
     !is_in_memory(url) && !file.get_filename().exists()
 }
 
-/// A pool whose connections stay: opening one again costs more than keeping it.
-fn pool(most: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(most)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_before_acquire(false)
-}
-
 /// Brings the schema up to date, in one transaction: sqlx takes no lock of its own on SQLite, so two processes that
 /// start at once would otherwise both migrate.
-async fn migrate(writer: &SqlitePool, on_older: OnOlderSchema) -> Result<(), OpenError> {
-    let version = SchemaVersion::read(&mut *writer.acquire().await?, &MIGRATOR).await?;
-    if !version.needs_migration(on_older)? {
-        return Ok(());
+async fn migrate(connect: &SqliteConnectOptions, on_older: OnOlderSchema) -> Result<(), OpenError> {
+    let mut conn = SqliteConnection::connect_with(connect).await?;
+    let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
+    // Another process may have been first.
+    if SchemaVersion::read(&mut *transaction, &MIGRATOR).await?.needs_migration(on_older)? {
+        MIGRATOR.run(&mut transaction).await?;
     }
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-    MIGRATOR.run(&mut transaction).await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    Ok(conn.close().await?)
 }

@@ -1,170 +1,179 @@
-//! How SQLite keeps what the rows hold: instants as microseconds, lists and objects as JSON text.
+//! How SQLite keeps what the rows hold: ids as blobs, instants as microseconds, lists and metadata as JSON text.
 
 use chrono::DateTime;
+use rusqlite::{
+    Row, RowIndex,
+    types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
+};
 use serde::de::DeserializeOwned;
-use sqlx::{FromRow, Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
     domain::{AnomalyId, Timestamp},
     store::{
+        StoreError,
         event_rows::EventRow,
         known::{ALERT_AT, KnownRow},
         rows::{AlertRow, KeyRow, OrganizationRow, StatusRow, undecodable},
     },
 };
 
-impl FromRow<'_, SqliteRow> for AlertRow {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        alert_row(row, 0)
+/// An instant, kept as microseconds since 1970.
+struct Instant(Timestamp);
+
+impl FromSql for Instant {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let micros = value.as_i64()?;
+        DateTime::from_timestamp_micros(micros).map(Self).ok_or(FromSqlError::OutOfRange(micros))
     }
 }
 
-/// The alert whose columns begin at `first`, in the order of `ALERT_COLUMNS`: names would be looked up for every row.
-fn alert_row(row: &SqliteRow, first: usize) -> Result<AlertRow, sqlx::Error> {
-    let id = AnomalyId::from_uuid(row.try_get(first + 1)?);
-    decode_alert(row, first).map_err(|error| undecodable("alerts", id, &error))
+/// What is kept as JSON text.
+struct Json<T>(T);
+
+impl<T: DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map(Self).map_err(FromSqlError::other)
+    }
 }
 
-fn decode_alert(row: &SqliteRow, first: usize) -> Result<AlertRow, sqlx::Error> {
+fn instant(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
+    Ok(row.get::<_, Instant>(column)?.0)
+}
+
+fn optional_instant(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<Instant>>(column)?.map(|at| at.0))
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T> {
+    Ok(row.get::<_, Json<T>>(column)?.0)
+}
+
+/// A row of `alert_columns!`.
+pub fn alert(row: &Row<'_>) -> Result<AlertRow, StoreError> {
+    alert_at(row, 0)
+}
+
+/// The alert whose columns begin at `first`, in the order of `alert_columns!`: names would be looked up for every row.
+fn alert_at(row: &Row<'_>, first: usize) -> Result<AlertRow, StoreError> {
+    let id = AnomalyId::from_uuid(row.get(first + 1)?);
+    Ok(decode_alert(row, first).map_err(|error| undecodable("alerts", id, error))?)
+}
+
+fn decode_alert(row: &Row<'_>, first: usize) -> rusqlite::Result<AlertRow> {
     Ok(AlertRow {
-        organization_id: row.try_get(first)?,
-        anomaly_id: row.try_get(first + 1)?,
-        title: row.try_get(first + 2)?,
-        description: row.try_get(first + 3)?,
-        kind: row.try_get(first + 4)?,
-        status: row.try_get(first + 5)?,
-        status_class: row.try_get(first + 6)?,
-        severity: row.try_get(first + 7)?,
-        assigned_to: row.try_get(first + 8)?,
+        organization_id: row.get(first)?,
+        anomaly_id: row.get(first + 1)?,
+        title: row.get(first + 2)?,
+        description: row.get(first + 3)?,
+        kind: row.get(first + 4)?,
+        status: row.get(first + 5)?,
+        status_class: row.get(first + 6)?,
+        severity: row.get(first + 7)?,
+        assigned_to: row.get(first + 8)?,
         escalated_to: json(row, first + 9)?,
         affected_balances: json(row, first + 10)?,
         affected_transactions: json(row, first + 11)?,
         affected_identities: json(row, first + 12)?,
         metadata: json(row, first + 13)?,
-        version: row.try_get(first + 14)?,
-        created_at: instant(row.try_get(first + 15)?)?,
-        updated_at: instant(row.try_get(first + 16)?)?,
-        disposition: row.try_get(first + 17)?,
-        disposition_reason: row.try_get(first + 18)?,
-        closed_at: row.try_get::<Option<i64>, _>(first + 19)?.map(instant).transpose()?,
-        closed_by: optional_json(row, first + 20)?,
-        dedup_key: row.try_get(first + 21)?,
-        occurrence_count: row.try_get(first + 22)?,
-        last_occurred_at: instant(row.try_get(first + 23)?)?,
-        previous_anomaly_id: row.try_get(first + 24)?,
-        sequence: row.try_get(first + 25)?,
+        version: row.get(first + 14)?,
+        created_at: instant(row, first + 15)?,
+        updated_at: instant(row, first + 16)?,
+        disposition: row.get(first + 17)?,
+        disposition_reason: row.get(first + 18)?,
+        closed_at: optional_instant(row, first + 19)?,
+        closed_by: row.get::<_, Option<Json<_>>>(first + 20)?.map(|actor| actor.0),
+        dedup_key: row.get(first + 21)?,
+        occurrence_count: row.get(first + 22)?,
+        last_occurred_at: instant(row, first + 23)?,
+        previous_anomaly_id: row.get(first + 24)?,
+        sequence: row.get(first + 25)?,
     })
 }
 
-impl FromRow<'_, SqliteRow> for KnownRow {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let found: Option<Uuid> = row.try_get(ALERT_AT)?;
-        Ok(Self {
-            position: row.try_get(0)?,
-            hash: row.try_get(1)?,
-            revision: row.try_get(2)?,
-            require_disposition: row.try_get(3)?,
-            status_class: row.try_get(4)?,
-            fingerprint: row.try_get(5)?,
-            answer: row.try_get(6)?,
-            previous: row.try_get(7)?,
-            rival: row.try_get(8)?,
-            alert: found.map(|_| alert_row(row, ALERT_AT)).transpose()?,
-        })
-    }
+/// A row of `select_known!`.
+pub fn known(row: &Row<'_>) -> Result<KnownRow, StoreError> {
+    let found: Option<Uuid> = row.get(ALERT_AT)?;
+    Ok(KnownRow {
+        number: row.get(0)?,
+        position: row.get(1)?,
+        hash: row.get(2)?,
+        revision: row.get(3)?,
+        require_disposition: row.get(4)?,
+        status_class: row.get(5)?,
+        fingerprint: row.get(6)?,
+        answer: row.get(7)?,
+        previous: row.get(8)?,
+        rival: row.get(9)?,
+        alert: found.map(|_| alert_at(row, ALERT_AT)).transpose()?,
+    })
 }
 
-impl FromRow<'_, SqliteRow> for EventRow {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let position: i64 = row.try_get(1)?;
-        decode_event(row).map_err(|error| undecodable("alert_events", position, &error))
-    }
+/// A row of `event_columns!`.
+pub fn event(row: &Row<'_>) -> Result<EventRow, StoreError> {
+    let position: i64 = row.get(1)?;
+    Ok(decode_event(row).map_err(|error| undecodable("alert_events", position, error))?)
 }
 
-/// By position, in the order of `event_columns!`.
-fn decode_event(row: &SqliteRow) -> Result<EventRow, sqlx::Error> {
+fn decode_event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     Ok(EventRow {
-        organization_id: row.try_get(0)?,
-        position: row.try_get(1)?,
-        anomaly_id: row.try_get(2)?,
-        sequence: row.try_get(3)?,
-        event_id: row.try_get(4)?,
-        kind: row.try_get(5)?,
-        key_id: row.try_get(6)?,
-        key_name: row.try_get(7)?,
-        on_behalf_of: row.try_get(8)?,
-        changes: row.try_get(9)?,
-        note: row.try_get(10)?,
-        request_id: row.try_get(11)?,
-        idempotency_key: row.try_get(12)?,
-        created_at: instant(row.try_get(13)?)?,
-        previous_hash: row.try_get(14)?,
-        hash: row.try_get(15)?,
+        organization_id: row.get(0)?,
+        position: row.get(1)?,
+        anomaly_id: row.get(2)?,
+        sequence: row.get(3)?,
+        event_id: row.get(4)?,
+        kind: row.get(5)?,
+        key_id: row.get(6)?,
+        key_name: row.get(7)?,
+        on_behalf_of: row.get(8)?,
+        changes: row.get(9)?,
+        note: row.get(10)?,
+        request_id: row.get(11)?,
+        idempotency_key: row.get(12)?,
+        created_at: instant(row, 13)?,
+        previous_hash: row.get(14)?,
+        hash: row.get(15)?,
     })
 }
 
-impl FromRow<'_, SqliteRow> for StatusRow {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            organization_id: row.try_get("organization_id")?,
-            key: row.try_get("key")?,
-            name: row.try_get("name")?,
-            colour: row.try_get("colour")?,
-            class: row.try_get("class")?,
-            created_at: instant(row.try_get("created_at")?)?,
-            updated_at: instant(row.try_get("updated_at")?)?,
-        })
-    }
+/// A row of `alert_statuses`.
+pub fn status(row: &Row<'_>) -> Result<StatusRow, StoreError> {
+    Ok(StatusRow {
+        organization_id: row.get("organization_id")?,
+        key: row.get("key")?,
+        name: row.get("name")?,
+        colour: row.get("colour")?,
+        class: row.get("class")?,
+        created_at: instant(row, "created_at")?,
+        updated_at: instant(row, "updated_at")?,
+    })
 }
 
-impl FromRow<'_, SqliteRow> for OrganizationRow {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            organization_id: row.try_get("organization_id")?,
-            name: row.try_get("name")?,
-            require_disposition: row.try_get("require_disposition")?,
-            created_at: instant(row.try_get("created_at")?)?,
-        })
-    }
+/// A row of `organizations`.
+pub fn organization(row: &Row<'_>) -> Result<OrganizationRow, StoreError> {
+    Ok(OrganizationRow {
+        organization_id: row.get("organization_id")?,
+        name: row.get("name")?,
+        require_disposition: row.get("require_disposition")?,
+        created_at: instant(row, "created_at")?,
+    })
 }
 
-impl FromRow<'_, SqliteRow> for KeyRow {
-    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        let optional = |column| row.try_get::<Option<i64>, _>(column)?.map(instant).transpose();
-        Ok(Self {
-            key_id: row.try_get("key_id")?,
-            organization_id: row.try_get("organization_id")?,
-            name: row.try_get("name")?,
-            owner: row.try_get("owner")?,
-            scopes: json(row, "scopes")?,
-            prefix: row.try_get("prefix")?,
-            digest: row.try_get("digest")?,
-            created_at: instant(row.try_get("created_at")?)?,
-            expires_at: optional("expires_at")?,
-            revoked_at: optional("revoked_at")?,
-            last_used_at: optional("last_used_at")?,
-        })
-    }
-}
-
-fn json<T: DeserializeOwned>(
-    row: &SqliteRow,
-    column: impl sqlx::ColumnIndex<SqliteRow>,
-) -> Result<T, sqlx::Error> {
-    let text: &str = row.try_get(column)?;
-    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn optional_json<T: DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<Option<T>, sqlx::Error> {
-    let text: Option<&str> = row.try_get(column)?;
-    let parsed = text.map(serde_json::from_str).transpose();
-    parsed.map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn instant(micros: i64) -> Result<Timestamp, sqlx::Error> {
-    DateTime::from_timestamp_micros(micros)
-        .ok_or_else(|| sqlx::Error::Decode(format!("{micros} microseconds is no instant").into()))
+/// A row of `api_keys`.
+pub fn key(row: &Row<'_>) -> Result<KeyRow, StoreError> {
+    Ok(KeyRow {
+        key_id: row.get("key_id")?,
+        organization_id: row.get("organization_id")?,
+        name: row.get("name")?,
+        owner: row.get("owner")?,
+        scopes: json(row, "scopes")?,
+        prefix: row.get("prefix")?,
+        digest: row.get("digest")?,
+        created_at: instant(row, "created_at")?,
+        expires_at: optional_instant(row, "expires_at")?,
+        revoked_at: optional_instant(row, "revoked_at")?,
+        last_used_at: optional_instant(row, "last_used_at")?,
+    })
 }
 
 /// A list as the JSON text that is stored.

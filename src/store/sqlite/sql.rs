@@ -5,7 +5,10 @@ use crate::store::{
 };
 
 statements! {
-    SELECT_KNOWN = select_known!("0");
+    SELECT_KNOWN = select_known!("WITH questions(organization_id, anomaly_id, dedup_key, status, idempotency_key, since) \
+        AS (VALUES (?1, ?2, ?3, ?4, ?5, ?6)) ", "0", "0");
+    HAS_MIGRATIONS = "SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    SELECT_VERSION = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
     /// The fields that can change come first, as in `UPDATE_ALERT`.
     INSERT_ALERT = "INSERT INTO alerts (title, description, status, status_class, severity, assigned_to, escalated_to, \
         affected_balances, affected_transactions, affected_identities, metadata, version, updated_at, disposition, \
@@ -40,22 +43,20 @@ statements! {
     SELECT_ALERTS_AFTER = concat!("SELECT ", alert_columns!(), " FROM alerts a \
         WHERE a.organization_id = ? AND a.anomaly_id > ? ORDER BY a.anomaly_id LIMIT ?");
     SELECT_ALERT = concat!("SELECT ", alert_columns!(), " FROM alerts a WHERE a.organization_id = ? AND a.anomaly_id = ?");
-    INSERT_ENTITIES = "INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) \
-        SELECT ?, value, ?, ? FROM json_each(?)";
-    DELETE_ENTITIES = "DELETE FROM alert_entities WHERE organization_id = ? AND created_at = ? AND anomaly_id = ? \
-        AND entity_id IN (SELECT value FROM json_each(?))";
-    INSERT_ESCALATIONS = "INSERT INTO alert_escalations (organization_id, escalated_to, created_at, anomaly_id) \
-        SELECT ?, value, ?, ? FROM json_each(?)";
-    DELETE_ESCALATIONS = "DELETE FROM alert_escalations WHERE organization_id = ? AND created_at = ? \
-        AND anomaly_id = ? AND escalated_to IN (SELECT value FROM json_each(?))";
+    INSERT_ENTITY = "INSERT INTO alert_entities (organization_id, entity_id, created_at, anomaly_id) VALUES (?, ?, ?, ?)";
+    DELETE_ENTITY = "DELETE FROM alert_entities \
+        WHERE organization_id = ? AND entity_id = ? AND created_at = ? AND anomaly_id = ?";
+    INSERT_ESCALATION = "INSERT INTO alert_escalations (organization_id, escalated_to, created_at, anomaly_id) \
+        VALUES (?, ?, ?, ?)";
+    DELETE_ESCALATION = "DELETE FROM alert_escalations \
+        WHERE organization_id = ? AND escalated_to = ? AND created_at = ? AND anomaly_id = ?";
     INSERT_STATUS = "INSERT INTO alert_statuses (organization_id, key, name, colour, class, builtin, created_at, \
         updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     SELECT_STATUS = "SELECT organization_id, key, name, colour, class, created_at, updated_at FROM alert_statuses \
         WHERE organization_id = ? AND key = ?";
     SELECT_STATUSES = "SELECT organization_id, key, name, colour, class, created_at, updated_at FROM alert_statuses \
         WHERE organization_id = ? AND key > ? AND builtin = ? ORDER BY key LIMIT ?";
-    SELECT_MISSING_STATUSES = "SELECT value FROM json_each(?) WHERE NOT EXISTS \
-        (SELECT 1 FROM alert_statuses WHERE organization_id = ? AND key = value)";
+    IS_STATUS_MISSING = "SELECT NOT EXISTS (SELECT 1 FROM alert_statuses WHERE organization_id = ? AND key = ?)";
     UPDATE_STATUS = "UPDATE alert_statuses SET name = ?, colour = ?, updated_at = ? \
         WHERE organization_id = ? AND key = ?";
     DELETE_STATUS = "DELETE FROM alert_statuses WHERE organization_id = ? AND key = ?";

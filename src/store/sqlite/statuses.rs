@@ -1,19 +1,14 @@
 //! Statuses.
 
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, params};
 
-use super::{
-    SqliteStore,
-    memory::{self, Once},
-    rows::json_list,
-    sql,
-};
+use super::{SqliteStore, query, rows, sql};
 use crate::{
     domain::{
         AlertStatus, Answer, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey,
         StatusOrigin, StatusPatch,
     },
-    store::{StoreError, failure::Failure, rows::StatusRow},
+    store::{StoreError, failure::Failure},
 };
 
 impl SqliteStore {
@@ -23,14 +18,13 @@ impl SqliteStore {
         status: NewStatus,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        let mut transaction = match self.once(organization, change).await? {
-            Once::Now(transaction) => transaction,
-            Once::Before(answer) => return Ok(answer),
-        };
         let status = status.into_status(organization, change);
-        let inserted = insert(&mut transaction, &status).await;
-        inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
-        memory::finish(transaction, organization, change, status).await
+        self.once(organization, change, move |batch| {
+            let inserted = insert(batch.conn, &status);
+            inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
+            Ok(status.clone())
+        })
+        .await
     }
 
     pub(super) async fn select_statuses(
@@ -40,15 +34,14 @@ impl SqliteStore {
         after: Option<&StatusKey>,
         size: PageSize,
     ) -> Result<Page<AlertStatus>, StoreError> {
-        let rows: Vec<StatusRow> = sqlx::query_as(sql::SELECT_STATUSES)
-            .bind(organization.uuid())
-            .bind(after.map_or("", StatusKey::as_str))
-            .bind(origin == StatusOrigin::Builtin)
-            .bind(size.with_next())
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
-        let statuses = rows.into_iter().map(AlertStatus::try_from).collect::<Result<_, _>>()?;
-        Ok(Page::from_rows(statuses, size))
+        let after = after.map_or("", StatusKey::as_str).to_owned();
+        self.read(move |conn| {
+            let is_builtin = origin == StatusOrigin::Builtin;
+            let params = params![organization.uuid(), after, is_builtin, size.with_next()];
+            let statuses = query::all(conn, sql::SELECT_STATUSES, params, rows::status)?;
+            Ok(Page::from_rows(statuses, size))
+        })
+        .await
     }
 
     pub(super) async fn select_missing_statuses(
@@ -56,12 +49,21 @@ impl SqliteStore {
         organization: OrganizationId,
         keys: &[StatusKey],
     ) -> Result<Vec<StatusKey>, StoreError> {
-        let missing: Vec<String> = sqlx::query_scalar(sql::SELECT_MISSING_STATUSES)
-            .bind(json_list(keys))
-            .bind(organization.uuid())
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
-        Ok(keys.iter().filter(|key| missing.iter().any(|missing| missing == key.as_str())).cloned().collect())
+        let keys = keys.to_vec();
+        self.look_up(move |conn| {
+            let is_missing = |key: &&StatusKey| {
+                let params = params![organization.uuid(), key.as_str()];
+                query::value(conn, sql::IS_STATUS_MISSING, params)
+            };
+            let mut missing = Vec::new();
+            for key in &keys {
+                if is_missing(&key)? {
+                    missing.push(key.clone());
+                }
+            }
+            Ok(missing)
+        })
+        .await
     }
 
     pub(super) async fn patch_status(
@@ -71,28 +73,18 @@ impl SqliteStore {
         patch: &StatusPatch,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        let mut transaction = match self.once(organization, change).await? {
-            Once::Now(transaction) => transaction,
-            Once::Before(answer) => return Ok(answer),
-        };
-        let row: Option<StatusRow> = sqlx::query_as(sql::SELECT_STATUS)
-            .bind(organization.uuid())
-            .bind(key.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
-        let before = AlertStatus::try_from(row.ok_or(StoreError::NotFound)?)?;
-        let after = before.patched(patch, change.at);
-        if after != before {
-            sqlx::query(sql::UPDATE_STATUS)
-                .bind(after.name.as_str())
-                .bind(after.colour.as_str())
-                .bind(after.updated_at.timestamp_micros())
-                .bind(organization.uuid())
-                .bind(key.as_str())
-                .execute(&mut *transaction)
-                .await?;
-        }
-        memory::finish(transaction, organization, change, after).await
+        let (key, patch, at) = (key.clone(), patch.clone(), change.at);
+        self.once(organization, change, move |batch| {
+            let params = params![organization.uuid(), key.as_str()];
+            let row = query::optional(batch.conn, sql::SELECT_STATUS, params, rows::status)?;
+            let before = AlertStatus::try_from(row.ok_or(StoreError::NotFound)?)?;
+            let after = before.patched(&patch, at);
+            if after != before {
+                update(batch.conn, &after)?;
+            }
+            Ok(after)
+        })
+        .await
     }
 
     pub(super) async fn remove_status(
@@ -101,62 +93,62 @@ impl SqliteStore {
         key: &StatusKey,
         change: &ChangeContext,
     ) -> Result<Answer<()>, StoreError> {
-        let mut transaction = match self.once(organization, change).await? {
-            Once::Now(transaction) => transaction,
-            Once::Before(answer) => return Ok(answer),
-        };
-        // Looked up first: the foreign key would visit every alert in the status to find it in use.
-        if is_used(&mut transaction, organization, key).await? {
-            transaction.rollback().await?;
-            return Err(StoreError::InUse(self.uses(organization, key).await?));
-        }
-        match delete(&mut transaction, organization, key).await {
-            Ok(0) => Err(StoreError::NotFound),
-            Ok(_) => memory::finish(transaction, organization, change, ()).await,
-            Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::InUse(1))),
+        let wanted = key.clone();
+        let removed = self.once(organization, change, move |batch| delete(batch.conn, organization, &wanted)).await;
+        match removed {
+            Err(StoreError::InUse(_)) => Err(StoreError::InUse(self.uses(organization, key).await?)),
+            other => other,
         }
     }
 
     /// How many alerts use a status that was in use; counted aside, so that nobody waits for it. At least the one that
     /// was in the way, even if it has moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
-        let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
-        let now: i64 = count.fetch_one(&mut *self.reader().await?).await?;
-        Ok(now.max(1))
+        let key = key.clone();
+        self.read(move |conn| {
+            let params = params![organization.uuid(), key.as_str()];
+            Ok(query::value::<i64>(conn, sql::COUNT_STATUS_USES, params)?.max(1))
+        })
+        .await
     }
 }
 
 /// Writes one status.
-pub async fn insert(conn: &mut SqliteConnection, status: &AlertStatus) -> Result<(), Failure> {
-    sqlx::query(sql::INSERT_STATUS)
-        .bind(status.organization_id.uuid())
-        .bind(status.key.as_str())
-        .bind(status.name.as_str())
-        .bind(status.colour.as_str())
-        .bind(status.class.code())
-        .bind(status.key.origin() == StatusOrigin::Builtin)
-        .bind(status.created_at.timestamp_micros())
-        .bind(status.updated_at.timestamp_micros())
-        .execute(conn)
-        .await?;
+pub fn insert(conn: &Connection, status: &AlertStatus) -> Result<(), Failure> {
+    let params = params![
+        status.organization_id.uuid(),
+        status.key.as_str(),
+        status.name.as_str(),
+        status.colour.as_str(),
+        status.class.code(),
+        status.key.origin() == StatusOrigin::Builtin,
+        status.created_at.timestamp_micros(),
+        status.updated_at.timestamp_micros(),
+    ];
+    query::execute(conn, sql::INSERT_STATUS, params)?;
     Ok(())
 }
 
-async fn delete(
-    conn: &mut SqliteConnection,
-    organization: OrganizationId,
-    key: &StatusKey,
-) -> Result<u64, Failure> {
-    let deleted =
-        sqlx::query(sql::DELETE_STATUS).bind(organization.uuid()).bind(key.as_str()).execute(conn).await?;
-    Ok(deleted.rows_affected())
+fn update(conn: &Connection, status: &AlertStatus) -> Result<(), StoreError> {
+    let params = params![
+        status.name.as_str(),
+        status.colour.as_str(),
+        status.updated_at.timestamp_micros(),
+        status.organization_id.uuid(),
+        status.key.as_str(),
+    ];
+    query::execute(conn, sql::UPDATE_STATUS, params)?;
+    Ok(())
 }
 
-async fn is_used(
-    conn: &mut SqliteConnection,
-    organization: OrganizationId,
-    key: &StatusKey,
-) -> Result<bool, StoreError> {
-    let exists = sqlx::query_scalar(sql::IS_STATUS_USED).bind(organization.uuid()).bind(key.as_str());
-    Ok(exists.fetch_one(conn).await?)
+fn delete(conn: &Connection, organization: OrganizationId, key: &StatusKey) -> Result<(), StoreError> {
+    let params = || (organization.uuid(), key.as_str());
+    // Looked up first: the foreign key would visit every alert in the status to find it in use.
+    if query::value(conn, sql::IS_STATUS_USED, params())? {
+        return Err(StoreError::InUse(1));
+    }
+    match query::execute(conn, sql::DELETE_STATUS, params())? {
+        0 => Err(StoreError::NotFound),
+        _ => Ok(()),
+    }
 }

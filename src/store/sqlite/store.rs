@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::{MIGRATOR, SqliteStore, changes};
+use super::{SqliteStore, changes, schema_version};
 use crate::{
     domain::{
         Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
         ChangeContext, Changed, Head, KeyDigest, KeyId, NewStatus, Organization, OrganizationId, Page,
         PageSize, StatusKey, StatusOrigin, StatusPatch, Timestamp,
     },
-    store::{Store, StoreError, schema::SchemaVersion},
+    store::{Store, StoreError},
 };
 
 #[async_trait]
@@ -19,7 +19,7 @@ impl Store for SqliteStore {
     }
 
     async fn alert(&self, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError> {
-        changes::select(&mut *self.reader().await?, organization, id).await
+        self.look_up(move |conn| changes::select(conn, organization, id)).await
     }
 
     async fn alerts(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
@@ -175,12 +175,14 @@ impl Store for SqliteStore {
         if self.file.as_ref().is_some_and(|file| !file.exists()) {
             return Err(StoreError::Unavailable("the database's file is gone".into()));
         }
-        let version = SchemaVersion::read(&mut *self.reader().await?, &MIGRATOR).await;
+        let version = self.read(|conn| Ok(schema_version(conn)?)).await;
         version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
     }
 
     async fn close(&self) {
-        self.readers.close().await;
+        if let Some(reading) = &self.reading {
+            reading.close();
+        }
         self.writer.close().await;
     }
 }

@@ -19,14 +19,15 @@ use serde_json::Value;
 use self::{face::Face, scenario::Scenario};
 use crate::support::{DatabaseKind, TestApp, chain::hash_of};
 
-/// What callers can't bring about, or only over REST: there is nothing at a path, or not by that method, or not as JSON.
-const UNPROVOKED: [Reason; 6] = [
+/// What one caller can't bring about, or only over REST: there is nothing at a path, or not by that method, or not as JSON.
+const UNPROVOKED: [Reason; 7] = [
     Reason::NotFound,
     Reason::MethodNotAllowed,
     Reason::UnsupportedMediaType,
     Reason::DeadlineExceeded,
     Reason::Unavailable,
     Reason::Internal,
+    Reason::RateLimited,
 ];
 
 /// What was asked, and what came of it.

@@ -9,7 +9,7 @@ use redflag::{
         alert_service_client::AlertServiceClient, alert_status_service_client::AlertStatusServiceClient,
         audit_service_client::AuditServiceClient,
     },
-    store::schema::OnOlderSchema,
+    store::{queue::GroupCommit, schema::OnOlderSchema},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{
@@ -111,6 +111,7 @@ pub fn config(url: &str, adjust: impl FnOnce(&mut Config)) -> Config {
         listen: "127.0.0.1:0".to_owned(),
         database_url: url.to_owned(),
         database_connections: 4,
+        commits: GroupCommit::DEFAULT,
         on_older: OnOlderSchema::Migrate,
         bootstrap_key: Some(Secret::parse(KEY).expect("the test key is valid")),
         request_timeout: Duration::from_secs(30),

@@ -1,0 +1,162 @@
+//! What a batch of changes does: each is decided from what stands in the database and what those before it have decided,
+//! and all of it is saved together.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    domain::{
+        Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, Head, Idempotency,
+        IdempotencyKey, OrganizationId, Timestamp, decide,
+    },
+    store::{
+        StoreError,
+        answers::{self, Memory},
+        known::Reading,
+    },
+};
+
+/// What is to be saved, and what changes that follow in the batch must know of it.
+#[derive(Default)]
+pub struct Plan {
+    /// The heads to move.
+    pub heads: BTreeMap<OrganizationId, Move>,
+    /// The events to append.
+    pub events: Vec<AlertEvent>,
+    /// The answers to remember.
+    pub remembered: Vec<Remembrance>,
+    /// In the order of their ids, which is the order in which they were made.
+    alerts: BTreeMap<(OrganizationId, AnomalyId), Version>,
+    /// The alert of each deduplication key that is not closed now, where a change of the batch may have made it another.
+    open: HashMap<(OrganizationId, DedupKey), Option<AnomalyId>>,
+    /// The last alert of each deduplication key under which the batch makes one.
+    latest: HashMap<(OrganizationId, DedupKey), AnomalyId>,
+    /// Where in `remembered` each idempotency key stands.
+    keys: HashMap<(OrganizationId, IdempotencyKey), usize>,
+}
+
+/// How a head moves.
+#[derive(Debug, Clone, Copy)]
+pub struct Move {
+    /// Where it was.
+    pub from: Head,
+    /// The revision it had.
+    pub revision: i64,
+    /// Where it will be.
+    pub to: Head,
+}
+
+/// An alert that the batch makes or changes.
+pub struct Version {
+    /// As it is stored; `None` when the batch makes it.
+    pub before: Option<Alert>,
+    /// As it will be.
+    pub after: Alert,
+}
+
+/// An answer to remember.
+pub struct Remembrance {
+    /// Whose.
+    pub organization_id: OrganizationId,
+    /// Under which key, and of which change.
+    pub idempotency: Idempotency,
+    /// The answer.
+    pub answer: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+impl Plan {
+    /// Decides a change from what was read and from the changes before it.
+    pub fn decide(&mut self, change: &AlertChange, reading: Reading) -> Result<Answer<Changed>, StoreError> {
+        let reading = self.ahead(change, reading);
+        if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), reading.memory)? {
+            return Ok(answer);
+        }
+        let (head, revision) = (reading.known.head, reading.revision);
+        let decision = decide(change, reading.known)?;
+        let answer = Answer::fresh(decision.changed.clone());
+        if decision.is_empty() && change.context.idempotency.is_none() {
+            return Ok(answer);
+        }
+        let remembered = self.remember(change, &decision.changed)?;
+        let to = decision.head(head);
+        self.heads.entry(change.organization_id).or_insert(Move { from: head, revision, to }).to = to;
+        self.remembered.extend(remembered);
+        self.add(decision);
+        Ok(answer)
+    }
+
+    /// The alerts to make, and those to change.
+    pub fn alerts(&self) -> (Vec<&Version>, Vec<&Version>) {
+        let is_changed = |version: &&Version| version.before.as_ref() != Some(&version.after);
+        self.alerts.values().filter(is_changed).partition(|version| version.before.is_none())
+    }
+
+    /// What was read, as the changes before this one have left it.
+    fn ahead(&self, change: &AlertChange, mut reading: Reading) -> Reading {
+        let organization = change.organization_id;
+        let known = &mut reading.known;
+        if let Some(head) = self.heads.get(&organization) {
+            (known.head, reading.revision) = (head.to, head.revision);
+        }
+        if let Some(idempotency) = &change.context.idempotency
+            && let Some(&index) = self.keys.get(&(organization, idempotency.key.clone()))
+            && let Some(Remembrance { idempotency, answer, .. }) = self.remembered.get(index)
+        {
+            reading.memory =
+                Some(Memory { fingerprint: idempotency.fingerprint.to_vec(), answer: answer.clone() });
+        }
+        if let Some(key) = change.dedup_key() {
+            let named = (organization, key.clone());
+            if let Some(open) = self.open.get(&named) {
+                known.alert = open.and_then(|id| self.version(organization, id));
+            }
+            known.previous = self.latest.get(&named).copied().or(known.previous);
+        }
+        let id = change.anomaly_id().or_else(|| known.alert.as_ref().map(|alert| alert.id));
+        if let Some(alert) = id.and_then(|id| self.version(organization, id)) {
+            known.alert = Some(alert);
+        }
+        if let Some(alert) = &known.alert
+            && let Some(key) = &alert.dedup_key
+            && let Some(open) = self.open.get(&(organization, key.clone()))
+        {
+            known.rival = open.filter(|rival| *rival != alert.id);
+        }
+        reading
+    }
+
+    fn version(&self, organization: OrganizationId, id: AnomalyId) -> Option<Alert> {
+        self.alerts.get(&(organization, id)).map(|version| version.after.clone())
+    }
+
+    fn remember(&mut self, change: &AlertChange, changed: &Changed) -> Result<Option<Remembrance>, StoreError> {
+        let Some(idempotency) = change.context.idempotency.clone() else { return Ok(None) };
+        let (organization_id, at) = (change.organization_id, change.context.at);
+        let answer = answers::text_of(changed)?;
+        self.keys.insert((organization_id, idempotency.key.clone()), self.remembered.len());
+        Ok(Some(Remembrance { organization_id, idempotency, answer, at }))
+    }
+
+    fn add(&mut self, decision: Decision) {
+        let Decision { before, changed: Changed { alert, .. }, event } = decision;
+        let organization = alert.organization_id;
+        self.events.extend(event);
+        if let Some(key) = alert.dedup_key.clone() {
+            let named = (organization, key);
+            if before.is_none() {
+                self.latest.insert(named.clone(), alert.id);
+            }
+            let was_open = before.as_ref().is_some_and(|before| !before.is_closed());
+            match (was_open, !alert.is_closed()) {
+                (_, true) => drop(self.open.insert(named, Some(alert.id))),
+                (true, false) => drop(self.open.insert(named, None)),
+                (false, false) => {}
+            }
+        }
+        match self.alerts.get_mut(&(organization, alert.id)) {
+            Some(version) => version.after = alert,
+            None => drop(self.alerts.insert((organization, alert.id), Version { before, after: alert })),
+        }
+    }
+}

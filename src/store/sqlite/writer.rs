@@ -1,0 +1,170 @@
+//! The one writer: a thread that takes all that is queued, does it in one transaction, and answers after the commit.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    domain::{Head, OrganizationId},
+    store::{
+        StoreError,
+        queue::{Answering, Batches, GroupCommit, Queue, queue},
+    },
+};
+
+/// The transaction that a batch is done in.
+pub struct Batch<'c> {
+    /// The writing connection.
+    pub conn: &'c Connection,
+    /// Where the feeds end that were read or moved within the transaction.
+    pub heads: RefCell<HashMap<OrganizationId, Head>>,
+}
+
+/// The way to the writer.
+pub struct Writer {
+    queue: Queue<Box<dyn Job>>,
+}
+
+impl Writer {
+    /// Starts the writer on its connection.
+    pub fn start(conn: Connection, commits: GroupCommit) -> io::Result<Self> {
+        let (queue, batches) = queue(commits.waiting, commits.size);
+        thread::Builder::new().name("redflag-writer".to_owned()).spawn(move || serve(batches, &conn))?;
+        Ok(Self { queue })
+    }
+
+    /// Does `work` in the next transaction, and answers once that is on disk. Work that fails after it has written is
+    /// undone, and nothing else with it; it may be done several times until then, so it must not depend on how often.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.queue.ask(|answering| Box::new(Task { work, result: None, answering }) as Box<dyn Job>).await
+    }
+
+    /// Takes no more work, and waits until what was queued is committed and the connection closed.
+    pub async fn close(&self) {
+        self.queue.close().await;
+    }
+}
+
+/// Work with its type forgotten.
+trait Job: Send {
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+    /// Does the work and keeps its result; tells whether it succeeded.
+    fn run(&mut self, batch: &Batch<'_>) -> bool;
+    /// Answers the result, or why the transaction failed.
+    fn answer(self: Box<Self>, failed: Option<StoreError>);
+}
+
+struct Task<T, W> {
+    work: W,
+    result: Option<Result<T, StoreError>>,
+    answering: Answering<T>,
+}
+
+impl<T: Send, W: Fn(&Batch<'_>) -> Result<T, StoreError> + Send> Job for Task<T, W> {
+    fn is_abandoned(&self) -> bool {
+        self.answering.is_closed()
+    }
+
+    fn run(&mut self, batch: &Batch<'_>) -> bool {
+        let result = (self.work)(batch);
+        let succeeded = result.is_ok();
+        self.result = Some(result);
+        succeeded
+    }
+
+    fn answer(self: Box<Self>, failed: Option<StoreError>) {
+        let Self { result, answering, .. } = *self;
+        let undone = || Err(StoreError::Internal("the work was given up".into()));
+        // Where the caller is gone, nobody wants to know.
+        let _ = answering.send(failed.map_or_else(|| result.unwrap_or_else(undone), Err));
+    }
+}
+
+/// Why a transaction did not happen.
+enum Undone {
+    /// It could not begin: the work is not to blame.
+    NotBegun(StoreError),
+    /// Some work of it failed midway, or the commit did: alone, the rest may well succeed.
+    Torn(StoreError),
+}
+
+fn serve(mut batches: Batches<Box<dyn Job>>, conn: &Connection) {
+    while let Some(mut jobs) = batches.next_blocking() {
+        match transact(conn, &mut jobs) {
+            Err(Undone::Torn(_)) if jobs.len() > 1 => jobs.into_iter().for_each(|job| serve_alone(conn, job)),
+            outcome => answer(jobs, outcome),
+        }
+    }
+}
+
+fn serve_alone(conn: &Connection, job: Box<dyn Job>) {
+    let mut jobs = vec![job];
+    let outcome = transact(conn, &mut jobs);
+    answer(jobs, outcome);
+}
+
+fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Undone>) {
+    let failed = outcome.err().map(|(Undone::NotBegun(error) | Undone::Torn(error))| Arc::new(error));
+    for job in jobs {
+        job.answer(failed.as_ref().map(StoreError::shared));
+    }
+}
+
+/// Does all jobs in one transaction. Nothing of it stays unless all of it does.
+fn transact(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Undone> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    begin(conn).map_err(|error| Undone::NotBegun(error.into()))?;
+    let done = catch_unwind(AssertUnwindSafe(|| run_all(conn, jobs)));
+    let outcome = done.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".into())));
+    // SQLite may have rolled back by itself, as when the disk is full.
+    if outcome.is_err() && !conn.is_autocommit() {
+        if let Err(error) = conn.execute_batch("ROLLBACK") {
+            tracing::error!(%error, "can't roll back");
+        }
+    }
+    outcome.map_err(Undone::Torn)
+}
+
+fn begin(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute(()).map(drop)
+}
+
+/// Runs all jobs and commits. A job that fails before it has written anything fails alone; one that fails afterwards
+/// takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
+fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    let batch = Batch { conn, heads: RefCell::default() };
+    let is_alone = jobs.len() == 1;
+    for job in jobs {
+        // Also while the transaction waited for another process to end its own.
+        if job.is_abandoned() {
+            continue;
+        }
+        let written = conn.total_changes();
+        let is_sound = job.run(&batch) || conn.total_changes() == written;
+        if conn.is_autocommit() || !is_sound {
+            return if is_alone { undo(conn) } else { Err(StoreError::Internal("a change failed midway".into())) };
+        }
+    }
+    Ok(conn.prepare_cached("COMMIT")?.execute(()).map(drop)?)
+}
+
+/// Undoes what a job that was alone has written; the answer is its own.
+fn undo(conn: &Connection) -> Result<(), StoreError> {
+    if !conn.is_autocommit() {
+        conn.execute_batch("ROLLBACK")?;
+    }
+    Ok(())
+}
