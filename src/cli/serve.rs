@@ -33,7 +33,7 @@ pub struct Serve {
     /// How many changes share one commit at most; 1 gives each its own
     #[arg(long, env = "REDFLAG_CHANGES_PER_COMMIT", default_value_t = GroupCommit::DEFAULT.size, value_name = "N", value_parser = parse_count)]
     changes_per_commit: usize,
-    /// How many changes may wait for the next commit; further ones are refused with RESOURCE_EXHAUSTED or 429
+    /// How many changes may wait for the next commit; further ones are refused with 429, over gRPC `RESOURCE_EXHAUSTED`
     #[arg(long, env = "REDFLAG_WAITING_CHANGES", default_value_t = GroupCommit::DEFAULT.waiting, value_name = "N", value_parser = parse_count)]
     waiting_changes: usize,
     /// How many commits PostgreSQL works on at once, each for other organizations; SQLite has one writer

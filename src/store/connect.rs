@@ -43,7 +43,12 @@ pub struct Options {
 impl Options {
     /// Options for a command that runs beside a server.
     pub const fn aside(on_older: OnOlderSchema) -> Self {
-        Self { connections: 1, on_older, statement_timeout: Duration::from_mins(5), commits: GroupCommit::DEFAULT }
+        Self {
+            connections: 1,
+            on_older,
+            statement_timeout: Duration::from_mins(5),
+            commits: GroupCommit::DEFAULT,
+        }
     }
 }
 

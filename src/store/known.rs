@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::{StoreError, answers::Memory, event_rows::read_head, rows::AlertRow};
-use crate::domain::{Alert, AlertChange, AnomalyId, Command, Head, Known, NewAlert, OrganizationId, StatusClass};
+use crate::domain::{
+    Alert, AlertChange, AnomalyId, Command, Head, Known, NewAlert, OrganizationId, StatusClass,
+};
 
 /// The statement that reads what changes are decided from. It takes the source of the questions `q`, with the columns
 /// `organization_id`, `anomaly_id`, `dedup_key`, `status`, `idempotency_key` and `since`, since when changes are remembered;

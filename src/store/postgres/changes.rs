@@ -23,9 +23,7 @@ use super::{
     sql,
 };
 use crate::{
-    domain::{
-        AlertChange, AnomalyId, Answer, Changed, DedupKey, Head, OrganizationId, StatusKey,
-    },
+    domain::{AlertChange, AnomalyId, Answer, Changed, DedupKey, Head, OrganizationId, StatusKey},
     store::{
         REMEMBERED, StoreError,
         failure::Failure,
@@ -77,7 +75,8 @@ impl Changer {
     async fn attempt(&self, changes: &[Change]) -> Result<Vec<Option<Outcome>>, Failure> {
         let mut plan = Plan::default();
         let readings = self.read_or_recall(changes).await?;
-        let outcomes: Vec<_> = changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
+        let outcomes: Vec<_> =
+            changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
         let saved = save(&self.pool, &plan).await?;
         let overtaken: HashSet<_> = plan.heads.keys().filter(|id| !saved.contains(id)).copied().collect();
         for (organization, head) in &plan.heads {
@@ -124,7 +123,8 @@ impl Changer {
         memory::lock_head(&mut transaction, organization).await?;
         let mut plan = Plan::default();
         let readings = read(&mut *transaction, changes.iter()).await?;
-        let outcomes = changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
+        let outcomes =
+            changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
         for change in changes {
             memory::forget_expired(&mut transaction, organization, &change.context).await?;
         }
@@ -141,7 +141,8 @@ impl Changer {
     async fn read_or_recall(&self, changes: &[Change]) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
         let is_told = |change: &&Change| Reading::of_plain_flag(change, Head::EMPTY, 0).is_none();
         let told = changes.iter().filter(is_told).map(|change| change.organization_id);
-        let mut heads: HashMap<_, Option<(Head, i64)>> = told.map(|organization| (organization, None)).collect();
+        let mut heads: HashMap<_, Option<(Head, i64)>> =
+            told.map(|organization| (organization, None)).collect();
         let mut asked = Vec::new();
         for (index, change) in changes.iter().enumerate() {
             let recall = |organization: &OrganizationId| self.heads.take(*organization);
@@ -152,7 +153,9 @@ impl Changer {
             }
         }
         let mut readings: HashMap<_, _> = HashMap::new();
-        for (index, reading) in asked.iter().zip(read(&self.pool, asked.iter().map(|&index| &changes[index])).await?) {
+        for (index, reading) in
+            asked.iter().zip(read(&self.pool, asked.iter().map(|&index| &changes[index])).await?)
+        {
             if let Ok(reading) = &reading {
                 heads.insert(changes[*index].organization_id, Some((reading.known.head, reading.revision)));
             }

@@ -22,7 +22,10 @@ pub trait Serve<Q, A>: Send + Sync + 'static {
     ///
     /// # Errors
     /// What befell all of them together, so that none of them has happened.
-    fn serve(&self, asked: Vec<Q>) -> impl Future<Output = Result<Vec<Result<A, StoreError>>, StoreError>> + Send;
+    fn serve(
+        &self,
+        asked: Vec<Q>,
+    ) -> impl Future<Output = Result<Vec<Result<A, StoreError>>, StoreError>> + Send;
 }
 
 /// Asks, and waits for the answer.
@@ -92,6 +95,6 @@ where
     A: Send + 'static,
 {
     let server = Arc::clone(server);
-    let served = tokio::spawn(async move { server.serve(asked).await }).await;
-    served.unwrap_or_else(|error| Err(StoreError::Internal(error.into())))
+    let joined = tokio::spawn(async move { server.serve(asked).await }).await;
+    joined.unwrap_or_else(|error| Err(StoreError::Internal(error.into())))
 }

@@ -100,8 +100,8 @@ impl PostgresStore {
     }
 
     fn over(pool: PgPool, commits: GroupCommit) -> Self {
-        let changer = |_| lanes::start(commits.waiting, commits.size, Changer::new(pool.clone()));
-        let changes = (0..commits.in_flight.max(1)).map(changer).collect();
+        let lane = |_| lanes::start(commits.waiting, commits.size, Changer::new(pool.clone()));
+        let changes = (0..commits.in_flight.max(1)).map(lane).collect();
         let lookups = lanes::start(LOOKUPS_WAITING, LOOKUPS_AT_ONCE, Finder(pool.clone()));
         Self { pool, changes, lookups, hasher: RandomState::new() }
     }

@@ -130,7 +130,11 @@ impl Plan {
         self.alerts.get(&(organization, id)).map(|version| version.after.clone())
     }
 
-    fn remember(&mut self, change: &AlertChange, changed: &Changed) -> Result<Option<Remembrance>, StoreError> {
+    fn remember(
+        &mut self,
+        change: &AlertChange,
+        changed: &Changed,
+    ) -> Result<Option<Remembrance>, StoreError> {
         let Some(idempotency) = change.context.idempotency.clone() else { return Ok(None) };
         let (organization_id, at) = (change.organization_id, change.context.at);
         let answer = answers::text_of(changed)?;

@@ -80,7 +80,8 @@ impl FromRow<'_, PgRow> for KnownRow {
 impl FromRow<'_, PgRow> for EventRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let position: i64 = row.try_get(1)?;
-        decode_event(row).map_err(|error| sqlx::Error::Decode(undecodable("alert_events", position, error).into()))
+        decode_event(row)
+            .map_err(|error| sqlx::Error::Decode(undecodable("alert_events", position, error).into()))
     }
 }
 

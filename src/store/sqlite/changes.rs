@@ -121,7 +121,11 @@ fn append(conn: &Connection, event: &AlertEvent) -> Result<(), StoreError> {
 }
 
 /// Reads one alert.
-pub fn select(conn: &Connection, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError> {
+pub fn select(
+    conn: &Connection,
+    organization: OrganizationId,
+    id: AnomalyId,
+) -> Result<Option<Alert>, StoreError> {
     let row = query::optional(conn, sql::SELECT_ALERT, params![organization.uuid(), id.uuid()], rows::alert)?;
     Ok(row.map(Alert::try_from).transpose()?)
 }
@@ -182,7 +186,11 @@ fn entities(alert: &Alert) -> Vec<&EntityId> {
 fn index<T: ToString>(conn: &Connection, sql: &str, alert: &Alert, values: &[T]) -> Result<(), StoreError> {
     for value in values {
         let at = alert.created_at.timestamp_micros();
-        query::execute(conn, sql, params![alert.organization_id.uuid(), value.to_string(), at, alert.id.uuid()])?;
+        query::execute(
+            conn,
+            sql,
+            params![alert.organization_id.uuid(), value.to_string(), at, alert.id.uuid()],
+        )?;
     }
     Ok(())
 }

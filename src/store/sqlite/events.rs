@@ -39,10 +39,9 @@ impl SqliteStore {
 
     pub(super) async fn select_head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
         self.look_up(move |conn| {
-            let found = query::optional(conn, sql::SELECT_HEAD, params![organization.uuid()], |row| {
+            query::optional(conn, sql::SELECT_HEAD, params![organization.uuid()], |row| {
                 read_head(organization, row.get(0)?, row.get(1)?)
-            });
-            found
+            })
         })
         .await
     }

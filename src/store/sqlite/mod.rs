@@ -84,7 +84,8 @@ impl SqliteStore {
             migrate(&connect, options.on_older).await?;
         }
         let reading = if in_memory { None } else { Some(Reading::open(&connect, options)?) };
-        let writer = Writer::start(conn, options.commits).map_err(|error| OpenError::Unreachable(error.to_string()))?;
+        let writer = Writer::start(conn, options.commits)
+            .map_err(|error| OpenError::Unreachable(error.to_string()))?;
         Ok(Self { writer, reading, file: (!in_memory).then(|| connect.get_filename().to_owned()) })
     }
 

@@ -94,7 +94,8 @@ impl SqliteStore {
         change: &ChangeContext,
     ) -> Result<Answer<()>, StoreError> {
         let wanted = key.clone();
-        let removed = self.once(organization, change, move |batch| delete(batch.conn, organization, &wanted)).await;
+        let removed =
+            self.once(organization, change, move |batch| delete(batch.conn, organization, &wanted)).await;
         match removed {
             Err(StoreError::InUse(_)) => Err(StoreError::InUse(self.uses(organization, key).await?)),
             other => other,

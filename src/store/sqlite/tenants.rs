@@ -97,7 +97,8 @@ fn bootstrap(
         return Ok(None);
     }
     let mut by_name = conn.prepare_cached(sql::SELECT_ORGANIZATION_BY_NAME)?;
-    let known: Option<Uuid> = by_name.query_row(params![organization.name.as_str()], |row| row.get(0)).optional()?;
+    let known: Option<Uuid> =
+        by_name.query_row(params![organization.name.as_str()], |row| row.get(0)).optional()?;
     if known.is_none() {
         insert_with_statuses(conn, organization)?;
     }

@@ -129,11 +129,10 @@ fn transact(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Undone> 
     begin(conn).map_err(|error| Undone::NotBegun(error.into()))?;
     let done = catch_unwind(AssertUnwindSafe(|| run_all(conn, jobs)));
     let outcome = done.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".into())));
-    // SQLite may have rolled back by itself, as when the disk is full.
-    if outcome.is_err() && !conn.is_autocommit() {
-        if let Err(error) = conn.execute_batch("ROLLBACK") {
-            tracing::error!(%error, "can't roll back");
-        }
+    if outcome.is_err()
+        && let Err(error) = undo(conn)
+    {
+        tracing::error!(%error, "can't roll back");
     }
     outcome.map_err(Undone::Torn)
 }
@@ -155,13 +154,17 @@ fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreErro
         let written = conn.total_changes();
         let is_sound = job.run(&batch) || conn.total_changes() == written;
         if conn.is_autocommit() || !is_sound {
-            return if is_alone { undo(conn) } else { Err(StoreError::Internal("a change failed midway".into())) };
+            return if is_alone {
+                undo(conn)
+            } else {
+                Err(StoreError::Internal("a change failed midway".into()))
+            };
         }
     }
     Ok(conn.prepare_cached("COMMIT")?.execute(()).map(drop)?)
 }
 
-/// Undoes what a job that was alone has written; the answer is its own.
+/// Undoes what was written, unless SQLite has done so by itself, as when the disk is full.
 fn undo(conn: &Connection) -> Result<(), StoreError> {
     if !conn.is_autocommit() {
         conn.execute_batch("ROLLBACK")?;
