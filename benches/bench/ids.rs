@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-/// Sebastiano Vigna's SplitMix64: one multiplication chain a number.
+/// Sebastiano Vigna's `SplitMix64`: one multiplication chain a number.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 

@@ -3,6 +3,8 @@
 mod callers;
 mod database;
 mod echo;
+mod goals;
+mod idle;
 mod ids;
 mod load;
 mod machine;
@@ -10,13 +12,16 @@ mod naive;
 mod options;
 mod pgbench;
 mod plan;
+mod plot;
 mod process;
+mod report;
 mod rest;
 mod results;
 mod rounds;
 mod seed;
 mod stub;
 mod subjects;
+mod table;
 
 use anyhow::{Context as _, bail};
 use clap::Parser as _;

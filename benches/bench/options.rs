@@ -10,7 +10,7 @@ pub struct Options {
     /// One short round of everything, to see that it works: asserts no ratio and writes no document
     #[arg(long)]
     pub quick: bool,
-    /// Only measures whose name holds this text, such as "SQLite FlagEntity"; writes no document
+    /// Only measures whose name holds this text, such as "gRPC echo"; writes no document
     #[arg(long, default_value = "", hide_default_value = true)]
     pub only: String,
     /// How many rounds that nobody else disturbed each measure needs
@@ -20,7 +20,7 @@ pub struct Options {
     #[arg(long, default_value = "3s", value_parser = humantime::parse_duration)]
     seconds: Duration,
     /// How long to wait before each measure for others on the machine to be quiet
-    #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     patience: Duration,
     /// What `cargo bench` says to every benchmark
     #[arg(long, hide = true)]

@@ -37,8 +37,11 @@ pub struct Key {
     pub in_flight: usize,
 }
 
+/// Calls, each with the numbers of them in flight.
+type Calls = &'static [(Call, &'static [usize])];
+
 /// Every measure of a round, in order.
-pub const PLAN: &[(Subject, &[(Call, &[usize])])] = &[
+pub const PLAN: &[(Subject, Calls)] = &[
     (Subject::Pgbench, &[(Call::Flag, &[1, 8, 32, 64]), (Call::Get, &[1, 8, 32, 64]), (Call::List, &[8])]),
     (Subject::Echo, &[(Call::Flag, &[1, 64]), (Call::Get, &[1, 64])]),
     (Subject::NaivePostgres, &[(Call::Flag, &[1, 64])]),
@@ -47,7 +50,7 @@ pub const PLAN: &[(Subject, &[(Call, &[usize])])] = &[
     (Subject::Sqlite, REDFLAG),
 ];
 
-const REDFLAG: &[(Call, &[usize])] = &[
+const REDFLAG: Calls = &[
     (Call::Flag, &[1, 8, 64, 256]),
     (Call::Get, &[1, 64]),
     (Call::List, &[8]),
@@ -56,7 +59,7 @@ const REDFLAG: &[(Call, &[usize])] = &[
 ];
 
 /// The measures of one subject.
-pub fn keys(subject: Subject, calls: &[(Call, &[usize])]) -> Vec<Key> {
+pub fn keys(subject: Subject, calls: Calls) -> Vec<Key> {
     let each = calls.iter().flat_map(|(call, counts)| counts.iter().map(move |count| (*call, *count)));
     each.map(|(call, in_flight)| Key { subject, call, in_flight }).collect()
 }

@@ -1,16 +1,24 @@
 //! Round after round of all measures, one after the other, so that a change of the machine meets them all.
 
+use std::path::Path;
+
 use crate::{
     database::{Files, Postgres},
+    idle,
     load::Times,
+    machine,
     machine::Machine,
     options::Options,
     pgbench::Pgbench,
     plan::{self, Key, PLAN, Subject},
+    report::Outcome,
     results::{Results, Sample},
     seed::Seed,
     subjects::{Ground, Running},
 };
+
+/// What the measures of an idle server are called, for `--only`.
+const IDLE: &str = "redflag on SQLite: idle";
 
 /// Runs everything and tells the outcome.
 pub async fn run(options: Options) -> anyhow::Result<()> {
@@ -23,12 +31,19 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             break;
         }
     }
-    Ok(())
+    let Rounds { ground, options, results, .. } = rounds;
+    let is_whole = options.only.is_empty() || IDLE.contains(&options.only);
+    let idle = if is_whole { Some(idle::measure(&ground, &options).await?) } else { None };
+    let mut machine = machine::describe(ground.files.folder())?;
+    machine.push(("PostgreSQL", ground.postgres.version));
+    Outcome { results, idle, machine, options }.tell()
 }
 
 async fn prepare(options: &Options) -> anyhow::Result<Ground> {
     let (postgres, files) = (Postgres::find().await?, Files::create()?);
-    crate::machine::file_system(files.folder())?;
+    for folder in [files.folder(), Path::new(&postgres.folder)] {
+        machine::file_system(folder)?;
+    }
     eprintln!("planting {} alerts in each database", options.seed());
     let seed = Seed::plant(&postgres, &files, options.seed()).await?;
     let pgbench = Pgbench::prepare(Postgres::find().await?, &seed.statements, options.seed()).await?;
