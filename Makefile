@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # The steps share one build folder, which cargo locks anyway.
 .NOTPARALLEL:
-.PHONY: run test lint lint-scripts proto fmt openapi cli-reference docs openapi-check cli-reference-check docs-check ci help
+.PHONY: run test bench lint lint-scripts proto fmt openapi cli-reference docs openapi-check cli-reference-check docs-check ci help
 
 run: ## start the service on the embedded store (more flags: ARGS="--listen 127.0.0.1:9090")
 	cargo run --release --locked -- serve $(ARGS)
@@ -11,6 +11,11 @@ run: ## start the service on the embedded store (more flags: ARGS="--listen 127.
 test: ## run every test on SQLite and PostgreSQL (some of them: TESTARGS="name")
 	@command -v python3 >/dev/null || scripts/apt-install python3
 	scripts/with-postgres cargo test --locked $(TESTARGS)
+
+bench: ## measure throughput and latency, write docs/performance.md (QUICK=1: one short round, writes nothing; ONLY="text")
+	cargo bench --locked --bench bench --no-run
+	REDFLAG_PG_DURABLE=1 scripts/with-postgres cargo bench --locked --bench bench -- \
+		$(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)") $(BENCHARGS)
 
 lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc comments
 	cargo fmt --check

@@ -1,0 +1,53 @@
+//! Measures redflag beside what it must be compared with: `make bench` (docs/performance.md).
+
+mod callers;
+mod database;
+mod echo;
+mod goals;
+mod idle;
+mod ids;
+mod load;
+mod machine;
+mod naive;
+mod options;
+mod pgbench;
+mod plan;
+mod plot;
+mod process;
+mod report;
+mod rest;
+mod results;
+mod rounds;
+mod seed;
+mod stub;
+mod subjects;
+mod table;
+
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use options::{Options, Role};
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    rlimit::increase_nofile_limit(u64::MAX).context("raising the limit of open files")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match &options.role {
+            Some(Role::Echo) => stub::serve(echo::Echo).await,
+            Some(Role::Naive { database_url }) => stub::serve(naive::Naive::open(database_url).await?).await,
+            None => measure(options).await,
+        }
+    })
+}
+
+/// Measures until done or told to stop; whatever was started ends with the future that holds it.
+async fn measure(options: Options) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        done = rounds::run(options) => done,
+        _ = terminate.recv() => bail!("told to stop"),
+        _ = interrupt.recv() => bail!("told to stop"),
+    }
+}
