@@ -1,11 +1,13 @@
 //! The history: immutable events, hash-chained into one feed for each organization.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Actor, AnomalyId, EventId, IdempotencyKey, Invalid, Note, OrganizationId, Timestamp, Weighed,
-    change::ChangeContext, clock::rfc3339, metadata, text::weight,
+    Actor, AnomalyId, Changes, EventId, FieldChange, IdempotencyKey, Note, OrganizationId, Person, Timestamp,
+    Weighed, change::ChangeContext, clock::rfc3339, metadata, text::weight,
 };
 
 /// A SHA-256 digest of the chain, written as 64 lower-case hexadecimal digits.
@@ -110,45 +112,6 @@ impl EventType {
     }
 }
 
-/// One field that an event changed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FieldChange {
-    /// The field's name in the contract.
-    pub field: String,
-    /// Its value before, as JSON carries it.
-    pub before: Value,
-    /// Its value after.
-    pub after: Value,
-}
-
-impl FieldChange {
-    /// The change as JSON carries it.
-    pub fn to_json(&self) -> Value {
-        json!({ "field": self.field, "before": self.before, "after": self.after })
-    }
-
-    /// Reads changes as they were stored.
-    ///
-    /// # Errors
-    /// When it is no list of changes.
-    pub fn parse_list(raw: &str) -> Result<Vec<Self>, Invalid> {
-        let invalid = |_| Invalid::new("must be a list of changes");
-        let list: Vec<Map<String, Value>> = serde_json::from_str(raw).map_err(invalid)?;
-        list.into_iter().map(Self::from_json).collect()
-    }
-
-    fn from_json(mut change: Map<String, Value>) -> Result<Self, Invalid> {
-        let mut take = |name: &str| {
-            change.remove(name).ok_or_else(|| Invalid::new(format!("must have {name} in each change")))
-        };
-        let (field, before, after) = (take("field")?, take("before")?, take("after")?);
-        match (field, change.is_empty()) {
-            (Value::String(field), true) => Ok(Self { field, before, after }),
-            _ => Err(Invalid::new("must have a field, before and after in each change, and nothing else")),
-        }
-    }
-}
-
 /// One immutable entry of an alert's history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlertEvent {
@@ -167,7 +130,7 @@ pub struct AlertEvent {
     /// Who did it.
     pub actor: Actor,
     /// What changed.
-    pub changes: Vec<FieldChange>,
+    pub changes: Changes,
     /// Why.
     pub note: Note,
     /// The call that did it.
@@ -197,7 +160,7 @@ impl AlertEvent {
             sequence,
             kind,
             actor: context.actor.clone(),
-            changes,
+            changes: Changes::new(changes),
             note: context.note.clone(),
             request_id: context.request_id.clone(),
             idempotency_key: context.idempotency.as_ref().map(|idempotency| idempotency.key.clone()),
@@ -219,7 +182,7 @@ impl AlertEvent {
     pub fn compute_hash(&self) -> ChainHash {
         let mut digest = Sha256::new();
         digest.update(self.previous_hash.0);
-        digest.update(canonical(&Value::Object(self.content())));
+        digest.update(self.canonical_content());
         ChainHash(digest.finalize().into())
     }
 
@@ -230,9 +193,42 @@ impl AlertEvent {
         json
     }
 
-    /// The changes as stores keep them, in canonical JSON.
-    pub fn changes_text(&self) -> String {
-        canonical(&self.changes.iter().map(FieldChange::to_json).collect())
+    /// [`Self::content`] in canonical JSON, written directly: its names are known, and so is their order. Every change of an
+    /// alert passes here, while nothing else that it commits with can go on.
+    fn canonical_content(&self) -> String {
+        let mut json = String::with_capacity(FIXED + self.changes.text().len() + self.note.as_str().len());
+        json.push_str("{\"actor\":{\"key_id\":\"");
+        push(&mut json, self.actor.key_id);
+        json.push_str("\",\"key_name\":");
+        push_text(&mut json, Some(self.actor.key_name.as_str()));
+        json.push_str(",\"on_behalf_of\":");
+        push_text(&mut json, self.actor.on_behalf_of.as_ref().map(Person::as_str));
+        json.push_str("},\"anomaly_id\":\"");
+        push(&mut json, self.anomaly_id);
+        json.push_str("\",\"changes\":");
+        json.push_str(self.changes.text());
+        json.push_str(",\"created_at\":\"");
+        json.push_str(&rfc3339(self.created_at));
+        json.push_str("\",\"event_id\":\"");
+        push(&mut json, self.id);
+        json.push_str("\",\"idempotency_key\":");
+        push_text(&mut json, self.idempotency_key.as_ref().map(IdempotencyKey::as_str));
+        json.push_str(",\"note\":");
+        push_text(&mut json, Some(self.note.as_str()));
+        json.push_str(",\"organization_id\":\"");
+        push(&mut json, self.organization_id);
+        json.push_str("\",\"position\":");
+        push(&mut json, self.position);
+        json.push_str(",\"previous_hash\":\"");
+        push(&mut json, self.previous_hash);
+        json.push_str("\",\"request_id\":");
+        push_text(&mut json, Some(&self.request_id));
+        json.push_str(",\"sequence\":");
+        push(&mut json, self.sequence);
+        json.push_str(",\"type\":\"");
+        json.push_str(self.kind.as_str());
+        json.push_str("\"}");
+        json
     }
 
     /// All that the hash covers.
@@ -290,6 +286,17 @@ pub struct Happened<'a> {
     pub context: &'a ChangeContext,
 }
 
+/// Appends what needs no escaping.
+fn push(json: &mut String, value: impl std::fmt::Display) {
+    // Writing to a string never fails.
+    let _ = write!(json, "{value}");
+}
+
+/// Appends text, or null.
+fn push_text(json: &mut String, text: Option<&str>) {
+    json.push_str(&canonical(&text.map_or(Value::Null, Value::from)));
+}
+
 /// Canonical JSON (RFC 8785).
 ///
 /// # Panics
@@ -297,4 +304,52 @@ pub struct Happened<'a> {
 pub fn canonical(value: &Value) -> String {
     // Proven by what a JSON value can hold.
     serde_json_canonicalizer::to_string(value).expect("a JSON value has a canonical form")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{KeyId, Text};
+
+    fn event(texts: [&str; 5], numbers: [i64; 2], key: Option<&str>, value: Value) -> AlertEvent {
+        let [name, person, note, request_id, field] = texts;
+        let id = Uuid::from_u128(numbers[0].unsigned_abs().into());
+        let change = FieldChange { field: field.to_owned(), before: Value::Null, after: value };
+        AlertEvent {
+            id: EventId::from_uuid(id),
+            organization_id: OrganizationId::from_uuid(id),
+            position: numbers[0],
+            anomaly_id: AnomalyId::from_uuid(id),
+            sequence: numbers[1],
+            kind: EventType::Flagged,
+            actor: Actor {
+                key_id: KeyId::from_uuid(id),
+                key_name: Text::parse(name).unwrap(),
+                on_behalf_of: Text::parse(person).ok(),
+            },
+            changes: Changes::new(vec![change]),
+            note: Text::parse(note).unwrap(),
+            request_id: request_id.to_owned(),
+            idempotency_key: key.map(|key| IdempotencyKey::parse(key).unwrap()),
+            created_at: Timestamp::from_timestamp_micros(numbers[1]).unwrap(),
+            previous_hash: ChainHash([0xa7; 32]),
+            hash: ChainHash::ZERO,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_hashed_is_the_canonical_form_of_what_is_shown(
+            texts in ["[^\\p{Cc}]{1,20}", "[^\\p{Cc}]{0,20}", "([^\\p{Cc}]|\n|\t){0,30}", "\\PC{0,20}", "\\PC{0,20}"],
+            numbers in [1..1_i64 << 53, 1..1_i64 << 50],
+            key in proptest::option::of("[!-~]{1,30}"),
+            value in prop_oneof![any::<f64>().prop_map(Value::from), ".*".prop_map(Value::from)],
+        ) {
+            let event = event(texts.each_ref().map(String::as_str), numbers, key.as_deref(), value);
+            prop_assert_eq!(event.canonical_content(), canonical(&Value::Object(event.content())));
+        }
+    }
 }

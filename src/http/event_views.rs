@@ -65,7 +65,7 @@ impl From<AlertEvent> for EventView {
             sequence: event.sequence,
             kind: event.kind.into(),
             actor: event.actor.into(),
-            changes: listed(event.changes, ChangeView::from),
+            changes: listed(event.changes.into_list(), ChangeView::from),
             note: event.note.into_string(),
             request_id: event.request_id,
             idempotency_key: event.idempotency_key.map(|key| key.as_str().to_owned()),

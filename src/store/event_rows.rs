@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Inconsistent, StoreError, rows::Cell};
 use crate::domain::{
-    Actor, AlertEvent, AnomalyId, ChainHash, EventId, EventType, FieldChange, Head, IdempotencyKey, Invalid,
+    Actor, AlertEvent, AnomalyId, ChainHash, Changes, EventId, EventType, Head, IdempotencyKey, Invalid,
     KeyId, OrganizationId, Text, Timestamp,
 };
 
@@ -51,7 +51,7 @@ impl TryFrom<EventRow> for AlertEvent {
             on_behalf_of: cell.read("on_behalf_of", row.on_behalf_of.as_deref().map(exact).transpose())?,
         };
         let key = row.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
-        let event = Self {
+        Ok(Self {
             id,
             organization_id: OrganizationId::from_uuid(row.organization_id),
             position: row.position,
@@ -59,16 +59,14 @@ impl TryFrom<EventRow> for AlertEvent {
             sequence: row.sequence,
             kind: cell.known("type", EventType::from_code(row.kind), row.kind)?,
             actor,
-            changes: cell.read("changes", FieldChange::parse_list(&row.changes))?,
+            changes: cell.read("changes", Changes::parse(&row.changes))?,
             note: cell.read("note", exact(&row.note))?,
             request_id: row.request_id,
             idempotency_key: cell.read("idempotency_key", key)?,
             created_at: row.created_at,
             previous_hash: cell.read("previous_hash", chain_hash(row.previous_hash))?,
             hash: cell.read("hash", chain_hash(row.hash))?,
-        };
-        let is_canonical = event.changes_text() == row.changes;
-        cell.read("changes", is_canonical.then_some(event).ok_or("is not canonical JSON"))
+        })
     }
 }
 

@@ -65,7 +65,7 @@ fn bind_events<'q>(save: Save<'q>, events: &[AlertEvent]) -> Save<'q> {
         .bind(column(events, |event| event.actor.key_id.uuid()))
         .bind(column(events, |event| event.actor.key_name.as_str().to_owned()))
         .bind(column(events, |event| event.actor.on_behalf_of.as_ref().map(Person::to_string)))
-        .bind(column(events, AlertEvent::changes_text))
+        .bind(column(events, |event| event.changes.text().to_owned()))
         .bind(column(events, |event| event.note.as_str().to_owned()))
         .bind(column(events, |event| event.request_id.clone()))
         .bind(column(events, key))

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ToSql, params};
 use super::{Batch, SqliteStore, memory, query, rows, rows::json_list, sql};
 use crate::{
     domain::{
-        Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, EntityId, Head,
+        Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, EntityId,
         IdempotencyKey, OrganizationId, Person, StatusKey, decide,
     },
     store::{REMEMBERED, StoreError, answers, failure::Failure, known::Reading, rows::AlertRow},
@@ -23,21 +23,22 @@ fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Answer<Changed>, Sto
     if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), memory)? {
         return Ok(answer);
     }
-    let head = known.head;
     let decision = decide(change, known)?;
-    save(batch, head, &decision)?;
+    save(batch, &decision)?;
     memory::remember(batch.conn, change.organization_id, &change.context, &decision.changed)?;
     Ok(Answer::fresh(decision.changed))
 }
 
 /// What the change is decided from: of a plain flag, no more than the head, which a change before it may have read.
 fn read(batch: &Batch<'_>, change: &AlertChange) -> Result<Reading, StoreError> {
-    let head = batch.heads.borrow().get(&change.organization_id).copied();
+    let head = batch.head(change.organization_id);
     if let Some(reading) = head.and_then(|head| Reading::of_plain_flag(change, head, 0)) {
         return Ok(reading);
     }
-    let reading = select_known(batch.conn, change)?;
-    batch.heads.borrow_mut().insert(change.organization_id, reading.known.head);
+    let mut reading = select_known(batch.conn, change)?;
+    batch.note_head(change.organization_id, reading.known.head);
+    // Where a change before has moved it.
+    reading.known.head = head.unwrap_or(reading.known.head);
     Ok(reading)
 }
 
@@ -55,7 +56,7 @@ fn select_known(conn: &Connection, change: &AlertChange) -> Result<Reading, Stor
     row.ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)
 }
 
-fn save(batch: &Batch<'_>, head: Head, decision: &Decision) -> Result<(), StoreError> {
+fn save(batch: &Batch<'_>, decision: &Decision) -> Result<(), StoreError> {
     let (conn, alert) = (batch.conn, &decision.changed.alert);
     match &decision.before {
         None => {
@@ -71,10 +72,7 @@ fn save(batch: &Batch<'_>, head: Head, decision: &Decision) -> Result<(), StoreE
     }
     if let Some(event) = &decision.event {
         append(conn, event)?;
-        let head = decision.head(head);
-        let params = params![head.position, head.hash.0, event.organization_id.uuid()];
-        query::execute(conn, sql::UPDATE_HEAD, params)?;
-        batch.heads.borrow_mut().insert(event.organization_id, head);
+        batch.move_head(event.organization_id, event.head());
     }
     Ok(())
 }
@@ -108,7 +106,7 @@ fn append(conn: &Connection, event: &AlertEvent) -> Result<(), StoreError> {
         event.actor.key_id.uuid(),
         event.actor.key_name.as_str(),
         event.actor.on_behalf_of.as_ref().map(Person::as_str),
-        event.changes_text(),
+        event.changes.text(),
         event.note.as_str(),
         event.request_id,
         event.idempotency_key.as_ref().map(IdempotencyKey::as_str),

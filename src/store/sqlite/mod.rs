@@ -39,6 +39,11 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a write waits for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// After how many pages (of 4 KiB) in the write-ahead log they are moved to the database: rarely enough that the pages which
+/// every commit touches are moved once for many commits.
+const CHECKPOINT_PAGES: i64 = 8_000;
+/// How much of the database the writer keeps in memory: the ends of all indexes, where new rows go.
+const WRITER_CACHE_KIB: i64 = 65_536;
 /// How many prepared statements a connection keeps: all that are fixed, and the lists asked for last.
 const STATEMENTS: usize = 128;
 
@@ -160,6 +165,8 @@ fn open_writing(connect: &SqliteConnectOptions, in_memory: bool) -> Result<Conne
     conn.pragma_update(None, "journal_mode", "WAL")?;
     // An acknowledged alert survives a power cut.
     conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     Ok(conn)
 }
 

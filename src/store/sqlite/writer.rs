@@ -9,8 +9,9 @@ use std::{
     thread,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
+use super::{query, sql};
 use crate::{
     domain::{Head, OrganizationId},
     store::{
@@ -23,8 +24,39 @@ use crate::{
 pub struct Batch<'c> {
     /// The writing connection.
     pub conn: &'c Connection,
-    /// Where the feeds end that were read or moved within the transaction.
-    pub heads: RefCell<HashMap<OrganizationId, Head>>,
+    heads: RefCell<HashMap<OrganizationId, Known>>,
+}
+
+/// Where a feed ends that was read or moved within the transaction.
+#[derive(Clone, Copy)]
+struct Known {
+    head: Head,
+    is_moved: bool,
+}
+
+impl Batch<'_> {
+    /// Where the feed ends, if a change before has read or moved it.
+    pub fn head(&self, organization: OrganizationId) -> Option<Head> {
+        self.heads.borrow().get(&organization).map(|known| known.head)
+    }
+
+    /// Notes where the feed ends, as it was read.
+    pub fn note_head(&self, organization: OrganizationId, head: Head) {
+        self.heads.borrow_mut().entry(organization).or_insert(Known { head, is_moved: false });
+    }
+
+    /// Moves the end of the feed; it is written once, at the end of the transaction.
+    pub fn move_head(&self, organization: OrganizationId, head: Head) {
+        self.heads.borrow_mut().insert(organization, Known { head, is_moved: true });
+    }
+
+    fn write_heads(&self) -> rusqlite::Result<()> {
+        for (organization, Known { head, .. }) in self.heads.borrow().iter().filter(|(_, known)| known.is_moved) {
+            let params = params![head.position, head.hash.0, organization.uuid()];
+            query::execute(self.conn, sql::UPDATE_HEAD, params)?;
+        }
+        Ok(())
+    }
 }
 
 /// The way to the writer.
@@ -138,7 +170,7 @@ fn transact(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Undone> 
 }
 
 fn begin(conn: &Connection) -> rusqlite::Result<()> {
-    conn.prepare_cached("BEGIN IMMEDIATE")?.execute(()).map(drop)
+    query::execute(conn, "BEGIN IMMEDIATE", ()).map(drop)
 }
 
 /// Runs all jobs and commits. A job that fails before it has written anything fails alone; one that fails afterwards
@@ -161,7 +193,8 @@ fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreErro
             };
         }
     }
-    Ok(conn.prepare_cached("COMMIT")?.execute(()).map(drop)?)
+    batch.write_heads()?;
+    Ok(query::execute(conn, "COMMIT", ()).map(drop)?)
 }
 
 /// Undoes what was written, unless SQLite has done so by itself, as when the disk is full.
