@@ -51,7 +51,9 @@ impl Batch<'_> {
     }
 
     fn write_heads(&self) -> rusqlite::Result<()> {
-        for (organization, Known { head, .. }) in self.heads.borrow().iter().filter(|(_, known)| known.is_moved) {
+        for (organization, Known { head, .. }) in
+            self.heads.borrow().iter().filter(|(_, known)| known.is_moved)
+        {
             let params = params![head.position, head.hash.0, organization.uuid()];
             query::execute(self.conn, sql::UPDATE_HEAD, params)?;
         }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use redflag::{
+    app::Config,
     error::Reason,
     grpc::pb::{
         Alert, CreateAlertStatusRequest, DeleteAlertStatusRequest, ErrorReason, FlagEntityRequest,
         GetAlertRequest, ListAlertsRequest,
     },
+    store::queue::GroupCommit,
 };
 use rstest::rstest;
 use tonic::{Code, Request, Status};
@@ -162,6 +164,24 @@ async fn flag_within(app: &TestApp, timeout: &str) -> Status {
 
 async fn count(app: &TestApp) -> usize {
     app.alerts().list_alerts(keyed(ListAlertsRequest::default())).await.unwrap().into_inner().alerts.len()
+}
+
+#[tokio::test]
+async fn what_finds_no_room_to_wait_is_to_be_tried_again() {
+    let crowded = |config: &mut Config| config.commits = GroupCommit { size: 1, waiting: 1, in_flight: 1 };
+    let app = TestApp::start_with(TestDatabase::create(DatabaseKind::Sqlite).await, crowded).await;
+    let held = outage::hold_writes(app.database().url()).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let mut client = app.alerts();
+        calls.spawn(async move { client.flag_entity(keyed(flag("bln_1"))).await });
+    }
+    let refused = calls.join_next().await.unwrap().unwrap().unwrap_err();
+    assert_eq!(code_and_reason(&refused), (Code::ResourceExhausted, "GEN_RATE_LIMITED".to_owned()));
+    let retry = refused.get_details_retry_info().expect("it says when to try again");
+    assert_eq!(retry.retry_delay, Some(Duration::from_secs(1)));
+    held.release().await;
+    calls.join_all().await;
 }
 
 #[tokio::test]

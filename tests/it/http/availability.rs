@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use redflag::app::Config;
+use redflag::{app::Config, store::queue::GroupCommit};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::{Answer, assert_discreet, post};
 use crate::support::{DatabaseKind, TestApp, TestDatabase, outage};
@@ -45,6 +46,35 @@ async fn a_call_that_takes_too_long_is_stopped(#[case] kind: DatabaseKind) {
     assert_eq!(refused.refusal(), (504, "GEN_DEADLINE_EXCEEDED"));
     assert_eq!(refused.text(), "the call took longer than its deadline of 100ms");
     held.release().await;
+}
+
+#[rstest]
+#[case::sqlite(DatabaseKind::Sqlite)]
+#[case::postgres(DatabaseKind::Postgres)]
+#[tokio::test]
+async fn what_finds_no_room_to_wait_is_to_be_tried_again(#[case] kind: DatabaseKind) {
+    let crowded = |config: &mut Config| config.commits = GroupCommit { size: 1, waiting: 1, in_flight: 1 };
+    let app = TestApp::start_with(TestDatabase::create(kind).await, crowded).await;
+    let held = outage::hold_writes(app.database().url()).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..8 {
+        let request = app.rest(Method::POST, "/alerts/flag/bln_1").json(&json!({ "description": "d" }));
+        calls.spawn(Answer::to(request));
+    }
+    // Refusals come while nothing can be written.
+    let refused = calls.join_next().await.unwrap().unwrap();
+    assert_eq!(refused.refusal(), (429, "GEN_RATE_LIMITED"));
+    assert_eq!(refused.text(), "too many changes are waiting to be written, try again");
+    assert_eq!(refused.header("retry-after"), "1");
+    held.release().await;
+    let statuses: Vec<_> = calls.join_all().await.iter().map(|answer| answer.status).collect();
+    assert!(
+        statuses.iter().all(|status| [201, 429].contains(status)) && statuses.contains(&201),
+        "{statuses:?}"
+    );
+    let listed = Answer::to(app.rest(Method::GET, "/alerts")).await;
+    let done = statuses.iter().filter(|status| **status == 201).count();
+    assert_eq!(listed.body["data"].as_array().unwrap().len(), done);
 }
 
 #[tokio::test]

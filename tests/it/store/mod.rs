@@ -5,6 +5,7 @@ mod world;
 mod abandoned;
 mod adoption;
 mod alerts;
+mod batches;
 mod bulk;
 mod concurrency;
 mod decisions;
