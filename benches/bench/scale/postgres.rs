@@ -11,6 +11,10 @@ use crate::{
     stub,
 };
 
+const MOVE_HEADS: &str = "UPDATE event_heads h SET (position, hash) = (SELECT e.position, e.hash \
+    FROM alert_events e WHERE e.organization_id = h.organization_id ORDER BY e.position DESC LIMIT 1) \
+    WHERE EXISTS (SELECT 1 FROM alert_events e WHERE e.organization_id = h.organization_id)";
+
 /// Fills the database `name`, which redflag has made, and tells the first organization.
 pub async fn fill(postgres: &Postgres, name: &str, shape: Shape) -> anyhow::Result<Uuid> {
     let mut connection = postgres.connect(name).await?;
@@ -25,17 +29,14 @@ pub async fn fill(postgres: &Postgres, name: &str, shape: Shape) -> anyhow::Resu
     let indexes = drop_indexes(&mut connection).await?;
     for (from, to) in shape.chunks() {
         run(&mut connection, &insert(shape, from, to)).await?;
+        // Where the next ones begin. Looked up among the events by their own statement, it would be looked for among all that
+        // the statement has written so far, for each of them.
+        run(&mut connection, MOVE_HEADS).await?;
         eprintln!("PostgreSQL: {to} of {} alerts", shape.alerts);
     }
     for index in indexes {
         run(&mut connection, &index).await?;
     }
-    run(
-        &mut connection,
-        "UPDATE event_heads h SET (position, hash) = (SELECT e.position, e.hash FROM alert_events e \
-        WHERE e.organization_id = h.organization_id ORDER BY e.position DESC LIMIT 1)",
-    )
-    .await?;
     run(&mut connection, "VACUUM ANALYZE").await?;
     run(&mut connection, "CHECKPOINT").await?;
     connection.close().await?;
@@ -113,11 +114,11 @@ fn insert(shape: Shape, from: u64, to: u64) -> String {
         INSERT INTO alert_events (organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, \
             changes, note, request_id, created_at, previous_hash, hash) \
             SELECT s.organization_id, \
-            (SELECT coalesce(max(e.position), 0) FROM alert_events e WHERE e.organization_id = s.organization_id) \
-                + row_number() OVER (PARTITION BY s.organization_id ORDER BY s.n), \
+            h.position + row_number() OVER (PARTITION BY s.organization_id ORDER BY s.n), \
             s.id, 1, gen_random_uuid(), 1, '{KEY}', 'bootstrap', repeat('x', {CHANGES}), '', gen_random_uuid()::text, \
             s.at, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), \
-            uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) FROM shaped s ORDER BY s.n",
+            uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) \
+            FROM shaped s JOIN event_heads h ON h.organization_id = s.organization_id ORDER BY s.n",
         KEY = Uuid::nil(),
         CLOSED_BY = super::CLOSED_BY,
         CHANGES = super::CHANGES,
