@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # The steps share one build folder, which cargo locks anyway.
 .NOTPARALLEL:
-.PHONY: run test bench lint lint-scripts proto fmt openapi cli-reference docs openapi-check cli-reference-check docs-check ci help
+.PHONY: run test bench bench-scale lint lint-scripts proto fmt openapi cli-reference docs openapi-check cli-reference-check docs-check ci help
 
 run: ## start the service on the embedded store (more flags: ARGS="--listen 127.0.0.1:9090")
 	cargo run --release --locked -- serve $(ARGS)
@@ -16,6 +16,11 @@ bench: ## measure throughput and latency, write docs/performance.md (QUICK=1: on
 	cargo bench --locked --bench bench --no-run
 	REDFLAG_PG_DURABLE=1 scripts/with-postgres cargo bench --locked --bench bench -- \
 		$(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)") $(BENCHARGS)
+
+bench-scale: ## measure databases that hold many alerts (ALERTS=1000000; WRITE=1 writes docs/performance/scale.md)
+	cargo bench --locked --bench bench --no-run
+	REDFLAG_PG_DURABLE=1 scripts/with-postgres cargo bench --locked --bench bench -- \
+		scale --alerts $(or $(ALERTS),1000000) $(if $(WRITE),--write)
 
 lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc comments
 	cargo fmt --check

@@ -18,6 +18,7 @@ mod report;
 mod rest;
 mod results;
 mod rounds;
+mod scale;
 mod seed;
 mod stub;
 mod subjects;
@@ -37,16 +38,17 @@ fn main() -> anyhow::Result<()> {
         match &options.role {
             Some(Role::Echo) => stub::serve(echo::Echo).await,
             Some(Role::Naive { database_url }) => stub::serve(naive::Naive::open(database_url).await?).await,
-            None => measure(options).await,
+            Some(Role::Scale(scale)) => until_told(scale::run(&options, *scale)).await,
+            None => until_told(rounds::run(options)).await,
         }
     })
 }
 
 /// Measures until done or told to stop; whatever was started ends with the future that holds it.
-async fn measure(options: Options) -> anyhow::Result<()> {
+async fn until_told(measuring: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        done = rounds::run(options) => done,
+        done = measuring => done,
         _ = terminate.recv() => bail!("told to stop"),
         _ = interrupt.recv() => bail!("told to stop"),
     }

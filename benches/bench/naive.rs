@@ -152,13 +152,16 @@ fn changes(alert: &Alert) -> String {
     let change =
         |field: &str, after: serde_json::Value| json!({ "after": after, "before": null, "field": field });
     json!([
-        change("affected_balances", json!(alert.affected_balances)),
-        change("assigned_to", json!(alert.assigned_to)),
-        change("description", json!(alert.description)),
-        change("severity", json!("high")),
-        change("status", json!(alert.status)),
-        change("title", json!(alert.title)),
         change("type", json!("Balance")),
+        change("title", json!(alert.title)),
+        change("description", json!(alert.description)),
+        change("status", json!(alert.status)),
+        change("status_class", json!("open")),
+        change("severity", json!("high")),
+        change("assigned_to", json!(alert.assigned_to)),
+        change("affected_balances", json!(alert.affected_balances)),
+        change("occurrence_count", json!(1)),
+        change("last_occurred_at", json!("2026-01-01T00:00:00.000000Z")),
     ])
     .to_string()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Measures redflag beside what it must be compared with.
 #[derive(Debug, Clone, Parser)]
@@ -23,23 +23,37 @@ pub struct Options {
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     patience: Duration,
     /// What `cargo bench` says to every benchmark
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, global = true)]
     bench: bool,
     #[command(subcommand)]
     pub role: Option<Role>,
 }
 
-/// What this program is, when it has started itself to be measured.
+/// What this program is instead: a measure of large databases, or one of the servers that it starts to be measured.
 #[derive(Debug, Clone, Subcommand)]
-#[command(hide = true)]
 pub enum Role {
+    /// Measure databases that hold many alerts
+    Scale(Scale),
     /// A server that answers without doing anything.
+    #[command(hide = true)]
     Echo,
     /// A server of one transaction a request.
+    #[command(hide = true)]
     Naive {
         /// Where it keeps alerts.
         database_url: String,
     },
+}
+
+/// How many alerts to measure with.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Scale {
+    /// How many alerts each database holds
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(50_000..))]
+    pub alerts: u64,
+    /// Write docs/performance/scale.md
+    #[arg(long)]
+    pub write: bool,
 }
 
 impl Options {
