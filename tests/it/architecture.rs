@@ -16,6 +16,7 @@ const RULES: &[Rule] = &[
         place: "src/domain",
         never: &[
             "sqlx",
+            "rusqlite",
             "tonic",
             "axum",
             "prost",
@@ -30,23 +31,45 @@ const RULES: &[Rule] = &[
     },
     Rule {
         place: "src/service",
-        never: &["sqlx", "tonic", "axum", "prost", "crate::grpc", "crate::http", "crate::app", "crate::cli"],
+        never: &[
+            "sqlx",
+            "rusqlite",
+            "tonic",
+            "axum",
+            "prost",
+            "crate::grpc",
+            "crate::http",
+            "crate::app",
+            "crate::cli",
+        ],
     },
     Rule {
         place: "src/store",
         never: &["tonic", "axum", "prost", "crate::service", "crate::grpc", "crate::http", "crate::auth"],
     },
     Rule { place: "src/store/sqlite", never: &["Postgres", "PgPool", "store::postgres"] },
-    Rule { place: "src/store/postgres", never: &["Sqlite", "store::sqlite"] },
-    Rule { place: "src/grpc", never: &["sqlx", "crate::store", "crate::http", "crate::app", "crate::cli"] },
+    Rule { place: "src/store/postgres", never: &["Sqlite", "rusqlite", "store::sqlite"] },
+    Rule {
+        place: "src/grpc",
+        never: &["sqlx", "rusqlite", "crate::store", "crate::http", "crate::app", "crate::cli"],
+    },
     Rule {
         place: "src/http",
-        never: &["sqlx", "tonic", "prost", "crate::store", "crate::grpc", "crate::app", "crate::cli"],
+        never: &[
+            "sqlx",
+            "rusqlite",
+            "tonic",
+            "prost",
+            "crate::store",
+            "crate::grpc",
+            "crate::app",
+            "crate::cli",
+        ],
     },
-    Rule { place: "src/auth.rs", never: &["sqlx", "tonic", "axum", "prost", "crate::service"] },
-    Rule { place: "src/error.rs", never: &["sqlx", "tonic", "axum", "prost", "http::"] },
-    Rule { place: "src/app", never: &["sqlx", "prost"] },
-    Rule { place: "src/cli", never: &["sqlx", "tonic", "axum", "prost"] },
+    Rule { place: "src/auth.rs", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "crate::service"] },
+    Rule { place: "src/error.rs", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "http::"] },
+    Rule { place: "src/app", never: &["sqlx", "rusqlite", "prost"] },
+    Rule { place: "src/cli", never: &["sqlx", "rusqlite", "tonic", "axum", "prost"] },
 ];
 
 fn sources(place: &Path) -> Vec<PathBuf> {
