@@ -78,6 +78,13 @@ impl Postgres {
         Ok(())
     }
 
+    /// Drops the database `name`, which may be large.
+    pub async fn discard(&self, name: &str) -> anyhow::Result<()> {
+        let statement = format!("DROP DATABASE {name} WITH (FORCE)");
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.connect("postgres").await?).await?;
+        Ok(())
+    }
+
     /// Waits until nobody is connected to the database any more, whose server may have been killed just now.
     async fn close(&self, connection: &mut PgConnection, name: &str) -> anyhow::Result<()> {
         const END: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1";

@@ -130,7 +130,7 @@ pub fn describe(folder: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
     let kib: f64 =
         field(&memory, "MemTotal").and_then(|kib| kib.split(' ').next()?.parse().ok()).unwrap_or(0.0);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let (median, slowest) = sync_times(folder)?;
+    let (median, slowest) = sync_times(folder, Duration::from_secs(1))?;
     Ok(vec![
         ("processor", format!("{cores} × {model}")),
         ("memory", format!("{:.0} GiB", kib / 1_048_576.0)),
@@ -160,11 +160,16 @@ fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     line.split_once(':').map(|(_, value)| value.trim())
 }
 
+/// How long a small append takes until it is on disk just now, in milliseconds: others may use the disk, too.
+pub fn sync_now(folder: &Path) -> anyhow::Result<f64> {
+    Ok(sync_times(folder, Duration::from_millis(30))?.0)
+}
+
 /// How long a small append takes until it is on disk, in milliseconds: the median and the 99th percentile.
-fn sync_times(folder: &Path) -> anyhow::Result<(f64, f64)> {
+fn sync_times(folder: &Path, span: Duration) -> anyhow::Result<(f64, f64)> {
     let mut file = tempfile::tempfile_in(folder)?;
     let mut histogram = crate::load::histogram();
-    let until = Instant::now() + Duration::from_secs(1);
+    let until = Instant::now() + span;
     while Instant::now() < until {
         let begun = Instant::now();
         file.write_all(&[7; 4_096])?;

@@ -24,17 +24,21 @@ const IDLE: &str = "redflag on SQLite: idle";
 pub async fn run(options: Options) -> anyhow::Result<()> {
     let postgres = Postgres::find().await?;
     let machine = Machine::new(postgres.pid);
-    let mut rounds =
-        Rounds { ground: prepare(&options).await?, machine, options, results: Results::default() };
+    let (ground, results) = (prepare(&options).await?, Results::default());
+    let mut rounds = Rounds { ground, machine, options, results, syncs: Vec::new() };
     for round in 1..=rounds.options.most_rounds() {
         if !rounds.run(round).await? {
             break;
         }
     }
-    let Rounds { ground, options, results, .. } = rounds;
+    let Rounds { ground, options, results, mut syncs, .. } = rounds;
     let is_whole = options.only.is_empty() || IDLE.contains(&options.only);
     let idle = if is_whole { Some(idle::measure(&ground, &options).await?) } else { None };
     let mut machine = machine::describe(ground.files.folder())?;
+    syncs.sort_by(f64::total_cmp);
+    if let [quickest, .., slowest] = syncs[..] {
+        machine.push(("the same just before each measure", format!("{quickest:.2} to {slowest:.2} ms")));
+    }
     machine.push(("PostgreSQL", ground.postgres.version));
     Outcome { results, idle, machine, options }.tell()
 }
@@ -55,6 +59,8 @@ struct Rounds {
     machine: Machine,
     options: Options,
     results: Results,
+    /// How long the disk took before each measure.
+    syncs: Vec<f64>,
 }
 
 impl Rounds {
@@ -79,11 +85,14 @@ impl Rounds {
     async fn run_subject(&mut self, round: usize, subject: Subject, keys: Vec<Key>) -> anyhow::Result<()> {
         let mut running = self.ground.start(subject).await?;
         for key in keys {
+            self.machine.wait_for_quiet(self.options.patience()).await?;
+            let sync = machine::sync_now(self.ground.files.folder())?;
+            self.syncs.push(sync);
             let sample = measure(&self.machine, &self.options, &mut running, key).await?;
             let others = 100.0 * sample.others;
             let note = if sample.is_clean() { "" } else { ", too many" };
             eprintln!(
-                "round {round}  {key:70}{:>10.0}/s  (others {others:.0} %{note})",
+                "round {round}  {key:70}{:>10.0}/s  (others {others:.0} %{note}; sync {sync:.1} ms)",
                 sample.load.per_second
             );
             self.results.add(key, sample);
@@ -98,7 +107,6 @@ async fn measure(
     running: &mut Running<'_>,
     key: Key,
 ) -> anyhow::Result<Sample> {
-    machine.wait_for_quiet(options.patience()).await?;
     let before = machine.read()?;
     let times = Times { warm_up: options.warm_up(), span: options.span() };
     let load = running.measure(key, times).await?;

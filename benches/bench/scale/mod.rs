@@ -82,7 +82,10 @@ async fn measure_postgres(postgres: &Postgres, shape: Shape, options: &Options) 
     connection.close().await?;
     let filled =
         Filled { store: "PostgreSQL", url: postgres.url(NAME), ids, bytes: bytes.cast_unsigned(), seconds };
-    filled.measure(options).await
+    let outcome = filled.measure(options).await?;
+    // Both databases together may be more than the disk holds.
+    postgres.discard(NAME).await?;
+    Ok(outcome)
 }
 
 async fn measure_sqlite(files: &Files, shape: Shape, options: &Options) -> anyhow::Result<Outcome> {
