@@ -145,14 +145,14 @@ const TOUCH_EVERY: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 pub struct Authenticator {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    verified: Cache<KeyDigest, Arc<ApiKey>>,
+    verified: Arc<Cache<KeyDigest, Arc<ApiKey>>>,
 }
 
 impl Authenticator {
     /// An authenticator for the keys in `store`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let verified = Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED).build();
-        Self { store, clock, verified }
+        Self { store, clock, verified: Arc::new(verified) }
     }
 
     /// Verifies who calls.

@@ -1,6 +1,10 @@
 //! What both faces do with every call: its tracing id, its credentials, its deadline.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -29,18 +33,42 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// The most characters that a caller's tracing id may have; a longer one is replaced.
 const MAX_REQUEST_ID: usize = 128;
 
-tokio::task_local! {
-    static CURRENT: Arc<str>;
+/// What the log tells of a call.
+#[derive(Debug)]
+pub struct Traced {
+    request_id: Arc<str>,
+    key_id: OnceLock<String>,
 }
 
-/// Runs `call` under its tracing id.
-pub async fn traced<T>(id: Arc<str>, call: impl Future<Output = T>) -> T {
-    CURRENT.scope(id, call).await
+impl Traced {
+    /// A call with that tracing id, whose key is not known yet.
+    pub const fn new(request_id: Arc<str>) -> Self {
+        Self { request_id, key_id: OnceLock::new() }
+    }
+
+    /// The tracing id.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// The id of the key, once it is known.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.get().map(String::as_str)
+    }
+}
+
+tokio::task_local! {
+    static CURRENT: Arc<Traced>;
+}
+
+/// Serves a call so that it can be traced.
+pub async fn traced<T>(traced: Arc<Traced>, call: impl Future<Output = T>) -> T {
+    CURRENT.scope(traced, call).await
 }
 
 /// The tracing id of the call that is being served; empty outside of one.
 pub fn request_id() -> Arc<str> {
-    CURRENT.try_with(Arc::clone).unwrap_or_default()
+    CURRENT.try_with(|traced| Arc::clone(&traced.request_id)).unwrap_or_default()
 }
 
 /// The tracing id that the caller sent, or a fresh one when there is none, or one that is no visible ASCII.
@@ -82,7 +110,8 @@ async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) -> Res
         request_id: &request_id,
     };
     let caller = authenticator.authenticate(presented).await?;
-    tracing::Span::current().record("key_id", caller.key_id());
+    // Known once, if at all: outside of a call nobody asks.
+    let _ = CURRENT.try_with(|traced| traced.key_id.set(caller.key_id()));
     Ok(caller)
 }
 

@@ -74,8 +74,8 @@ impl Statements {
         let client = Client::connect(&server.url).await?;
         let random = Random::new()?;
         Get { client: client.clone(), random, alerts: Arc::clone(alerts) }.call().await?;
-        let get = "SELECT%FROM alerts a WHERE%organization_id = $1%anomaly_id = $2%";
-        let get = postgres.latest_statement(SEED, get).await.context("how redflag reads an alert")?;
+        let get = postgres.latest_statement(SEED, "SELECT%FROM unnest(%JOIN alerts a ON%").await;
+        let get = of_one(&get.context("how redflag reads alerts")?)?;
         List { client }.call().await?;
         let list = "%FROM alerts d%LIMIT 51%JOIN alerts a%";
         let list = postgres.latest_statement(SEED, list).await.context("how redflag reads a page")?;
@@ -85,4 +85,10 @@ impl Statements {
         let [title, description] = [TITLE, DESCRIPTION].map(str::to_owned);
         Ok(Self { organization, key, get, list, title, description, changes })
     }
+}
+
+/// The statement that reads one alert, where redflag's own reads as many as are asked for at the same time.
+fn of_one(get: &str) -> anyhow::Result<String> {
+    let (columns, _) = get.split_once(" FROM unnest(").context("where the columns end")?;
+    Ok(format!("{columns} FROM alerts a WHERE a.organization_id = $1 AND a.anomaly_id = $2"))
 }

@@ -114,9 +114,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&without_secret(error)),
     };
-    if let Err(error) = telemetry::init(&cli.log.log, cli.log.log_format) {
-        return fail(USAGE, &format!("invalid value for --log: {error}"));
-    }
+    let _log = match telemetry::init(&cli.log.log, cli.log.log_format) {
+        Ok(guard) => guard,
+        Err(error) => return fail(USAGE, &format!("invalid value for --log: {error}")),
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("can't start: {error}")),

@@ -4,6 +4,7 @@
 //! because in sqlx every row and every statement crosses a channel (`docs/decisions/0003-group-commit.md`).
 
 mod changes;
+mod checkpoints;
 mod events;
 mod lists;
 mod memory;
@@ -16,7 +17,7 @@ mod store;
 mod tenants;
 mod writer;
 
-use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use sqlx::{
@@ -26,6 +27,7 @@ use sqlx::{
 };
 
 use self::{
+    checkpoints::Checkpoints,
     readers::Readers,
     writer::{Batch, Writer},
 };
@@ -39,8 +41,8 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a write waits for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// After how many pages (of 4 KiB) in the write-ahead log they are moved to the database: rarely enough that the pages which
-/// every commit touches are moved once for many commits.
+/// After how many pages (of 4 KiB) in the write-ahead log the writer itself moves what is left in it, so that it begins anew:
+/// while commits follow each other, `checkpoints.rs` never sees the end of it.
 const CHECKPOINT_PAGES: i64 = 8_000;
 /// How much of the database the writer keeps in memory: the ends of all indexes, where new rows go.
 const WRITER_CACHE_KIB: i64 = 65_536;
@@ -88,9 +90,14 @@ impl SqliteStore {
         if schema_version(&conn)?.needs_migration(options.on_older)? {
             migrate(&connect, options.on_older).await?;
         }
-        let reading = if in_memory { None } else { Some(Reading::open(&connect, options)?) };
-        let writer = Writer::start(conn, options.commits)
-            .map_err(|error| OpenError::Unreachable(error.to_string()))?;
+        let no_thread = |error: io::Error| OpenError::Unreachable(error.to_string());
+        let (mut reading, mut checkpoints) = (None, None);
+        if !in_memory {
+            reading = Some(Reading::open(&connect, options)?);
+            let conn = open_connection(&connect, OpenFlags::empty())?;
+            checkpoints = Some(Checkpoints::start(conn).map_err(no_thread)?);
+        }
+        let writer = Writer::start(conn, checkpoints, options.commits).map_err(no_thread)?;
         Ok(Self { writer, reading, file: (!in_memory).then(|| connect.get_filename().to_owned()) })
     }
 

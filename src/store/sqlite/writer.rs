@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::{Connection, params};
 
-use super::{query, sql};
+use super::{checkpoints::Checkpoints, query, sql};
 use crate::{
     domain::{Head, OrganizationId},
     store::{
@@ -67,10 +67,23 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on its connection.
-    pub fn start(conn: Connection, commits: GroupCommit) -> io::Result<Self> {
-        let (queue, batches) = queue(commits.waiting, commits.size);
-        thread::Builder::new().name("redflag-writer".to_owned()).spawn(move || serve(batches, &conn))?;
+    /// Starts the writer on its connection; `checkpoints` learn of its commits.
+    pub fn start(
+        conn: Connection,
+        checkpoints: Option<Checkpoints>,
+        commits: GroupCommit,
+    ) -> io::Result<Self> {
+        let (queue, mut batches) = queue(commits.waiting, commits.size);
+        let write = move || {
+            serve(&mut batches, &conn, checkpoints.as_ref());
+            if let Some(checkpoints) = checkpoints {
+                checkpoints.end();
+            }
+            // Before the end of the batches, which tells that all is done.
+            drop(conn);
+            drop(batches);
+        };
+        thread::Builder::new().name("redflag-writer".to_owned()).spawn(write)?;
         Ok(Self { queue })
     }
 
@@ -133,11 +146,14 @@ enum Undone {
     Torn(StoreError),
 }
 
-fn serve(mut batches: Batches<Box<dyn Job>>, conn: &Connection) {
+fn serve(batches: &mut Batches<Box<dyn Job>>, conn: &Connection, checkpoints: Option<&Checkpoints>) {
     while let Some(mut jobs) = batches.next_blocking() {
         match transact(conn, &mut jobs) {
             Err(Undone::Torn(_)) if jobs.len() > 1 => jobs.into_iter().for_each(|job| serve_alone(conn, job)),
             outcome => answer(jobs, outcome),
+        }
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.note_commit();
         }
     }
 }
