@@ -206,7 +206,8 @@ async fn who_goes_away_takes_nothing_along(world: &World) {
     let mut calls: Vec<_> = changes.iter().map(|change| world.store.change_alert(change)).collect();
     poll_fn(|context| {
         let pending = calls.iter_mut().all(|call| call.as_mut().poll(context).is_pending());
-        Poll::Ready(assert!(pending))
+        assert!(pending);
+        Poll::Ready(())
     })
     .await;
     let mut index = 0;
