@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde_json::{Map, Value, json};
 
-use super::{Invalid, event::canonical};
+use super::{Invalid, canonical::canonical};
 
 /// One field that an event changed.
 #[derive(Debug, Clone, PartialEq)]

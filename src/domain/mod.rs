@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod api_key;
+pub mod canonical;
 pub mod change;
 pub mod clock;
 pub mod dedup;

@@ -8,7 +8,7 @@ use crate::{
     auth::Caller,
     domain::{
         AlertChange, Answer, ChangeContext, Changed, Command, Idempotency, IdempotencyKey, Note,
-        OrganizationId, Refusal, event,
+        OrganizationId, Refusal, canonical,
     },
     error::{Error, Reason},
     store::StoreError,
@@ -86,7 +86,7 @@ impl Service {
         asked: &Value,
     ) -> ChangeContext {
         let at = self.clock.now();
-        let fingerprint = || Sha256::digest(event::canonical(asked)).into();
+        let fingerprint = || Sha256::digest(canonical::canonical(asked)).into();
         ChangeContext {
             actor: caller.actor(),
             at,

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use redflag::domain::{ChainHash, event::canonical};
+use redflag::domain::{ChainHash, canonical::canonical};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! The hash chain, as a reader of the history recomputes it from nothing but JSON.
 
-use redflag::domain::{ChainHash, event::canonical};
+use redflag::domain::{ChainHash, canonical::canonical};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
