@@ -30,12 +30,14 @@ pub enum LogFormat {
     Json,
 }
 
+/// How many lines of the log may wait to be written; room for them is kept from the start.
+const LINES_WAITING: usize = 8_192;
 /// How many bytes of the log are written at once, where so much of it has gathered.
 const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// Writes the log to standard error from now on: what passes `filter`, in `format`. A thread of its own writes, all that has
-/// gathered at once, so that no call waits for the system to take its line; only where hundreds of thousands of lines
-/// are not taken do calls wait. What is not written yet is written when the guard is dropped.
+/// gathered at once, so that no call waits for the system to take its line; only where thousands of lines are not
+/// taken do calls wait. What is not written yet is written when the guard is dropped.
 ///
 /// # Errors
 /// When `filter` is malformed, or something else writes the log already.
@@ -47,8 +49,11 @@ pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<WorkerGuard> {
         LogFormat::Json => false,
     };
     let stderr = BufWriter::with_capacity(WRITTEN_AT_ONCE, std::io::stderr());
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(false).thread_name("redflag-log").finish(stderr);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(false)
+        .buffered_lines_limit(LINES_WAITING)
+        .thread_name("redflag-log")
+        .finish(stderr);
     let registry = tracing_subscriber::registry().with(filter);
     if pretty {
         let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

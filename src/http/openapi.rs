@@ -140,6 +140,7 @@ failures! {
     400 => "The call breaks a rule: `GEN_VALIDATION_ERROR` lists every field at fault; `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_INVALID_PAGE_TOKEN`, `GEN_MALFORMED_REQUEST`.",
     401 => "`AUTH_MISSING_API_KEY`, `AUTH_INVALID_API_KEY` (also for a revoked one), `AUTH_EXPIRED_API_KEY`.",
     403 => "`AUTH_INSUFFICIENT_PERMISSIONS`: the key lacks a scope, which `details.missing_scope` names.",
+    429 => "`GEN_RATE_LIMITED`: too many changes are waiting to be written; nothing was done, try again.",
     500 => "`GEN_INTERNAL`: something unexpected; the log has it under `details.request_id`.",
     503 => "`GEN_UNAVAILABLE`: the database is away or the server is shutting down; try again.",
     504 => "`GEN_DEADLINE_EXCEEDED`: the call took too long, and work on it has stopped.",
@@ -204,7 +205,9 @@ fn failure((status, description): (u16, &str)) -> (String, RefOr<Response>) {
     let response = ResponseBuilder::new().description(description).content("application/json", content);
     let response = match status {
         401 => response.header("WWW-Authenticate", text_header("`Bearer`.")),
-        503 => response.header("Retry-After", header(Type::Integer, "After how many seconds to try again.")),
+        429 | 503 => {
+            response.header("Retry-After", header(Type::Integer, "After how many seconds to try again."))
+        }
         _ => response,
     };
     (status.to_string(), RefOr::T(response.build()))
