@@ -31,13 +31,14 @@ pub struct Serve {
     #[arg(long, env = "REDFLAG_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     database_connections: Option<u32>,
     /// How many changes share one commit at most; 1 gives each its own
-    #[arg(long, env = "REDFLAG_CHANGES_PER_COMMIT", default_value_t = GroupCommit::DEFAULT.size, value_name = "N", value_parser = parse_count)]
+    #[arg(long, env = "REDFLAG_CHANGES_PER_COMMIT", default_value_t = GroupCommit::DEFAULT.size, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     changes_per_commit: usize,
     /// How many changes may wait for the next commit; further ones are refused with 429, over gRPC `RESOURCE_EXHAUSTED`
-    #[arg(long, env = "REDFLAG_WAITING_CHANGES", default_value_t = GroupCommit::DEFAULT.waiting, value_name = "N", value_parser = parse_count)]
+    #[arg(long, env = "REDFLAG_WAITING_CHANGES", default_value_t = GroupCommit::DEFAULT.waiting, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     waiting_changes: usize,
-    /// How many commits PostgreSQL works on at once, each for other organizations; SQLite has one writer
-    #[arg(long, env = "REDFLAG_COMMITS_IN_FLIGHT", default_value_t = GroupCommit::DEFAULT.in_flight, value_name = "N", value_parser = parse_count)]
+    /// How many commits PostgreSQL works on at once, each for other organizations, and fewer than there are connections;
+    /// SQLite has one writer
+    #[arg(long, env = "REDFLAG_COMMITS_IN_FLIGHT", default_value_t = GroupCommit::DEFAULT.in_flight, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     commits_in_flight: usize,
     /// Refuse to start on an older schema instead of migrating it
     #[arg(long, env = "REDFLAG_NO_MIGRATE", value_parser = BoolishValueParser::new())]
@@ -114,15 +115,6 @@ fn default_connections() -> u32 {
 
 fn parse_secret(raw: &str) -> Result<Secret, Invalid> {
     Secret::parse(raw)
-}
-
-/// A number of changes or commits.
-fn parse_count(raw: &str) -> Result<usize, String> {
-    match raw.parse() {
-        Ok(count @ 1..=100_000) => Ok(count),
-        Ok(_) => Err("must be 1 to 100000".to_owned()),
-        Err(error) => Err(format!("must be a number of 1 to 100000: {error}")),
-    }
 }
 
 /// An address as `HOST:PORT`; whether the host is there shows when it is bound.

@@ -27,7 +27,7 @@ pub fn push(json: &mut String, value: &Value) {
             None => push_any(json, value),
         },
         Value::Array(list) => push_all(json, ['[', ']'], list.iter(), push),
-        Value::Object(map) if are_ascii(map) => {
+        Value::Object(map) if are_in_order(map) => {
             push_all(json, ['{', '}'], map.iter(), |json, (name, value)| {
                 push_text(json, name);
                 json.push(':');
@@ -39,6 +39,9 @@ pub fn push(json: &mut String, value: &Value) {
 }
 
 /// Appends text between quotes.
+///
+/// # Panics
+/// Never: all text has a JSON form.
 pub fn push_text(json: &mut String, text: &str) {
     let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     if text.bytes().any(needs_escape) {
@@ -77,9 +80,9 @@ const fn is_exact(whole: i64) -> bool {
     whole.unsigned_abs() < 1 << 53
 }
 
-/// Whether the names are in the order of RFC 8785 already, which is that of UTF-16: a map keeps them in that of UTF-8.
-fn are_ascii(map: &Map<String, Value>) -> bool {
-    map.keys().all(|name| name.is_ascii())
+/// Whether the names are in the order of RFC 8785 already, which is that of UTF-16; for ASCII that of the bytes.
+fn are_in_order(map: &Map<String, Value>) -> bool {
+    map.keys().all(|name| name.is_ascii()) && map.keys().is_sorted()
 }
 
 #[cfg(test)]

@@ -87,7 +87,9 @@ const fn is_passing_result(code: i32) -> bool {
 /// Whether the same call may well succeed a moment later.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_)
+        // What arrived made no sense, so what was asked may or may not have happened.
+        sqlx::Error::Protocol(_)
+        | sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed

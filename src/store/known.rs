@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use super::{StoreError, answers::Memory, event_rows::read_head, rows::AlertRow};
-use crate::domain::{
-    Alert, AlertChange, AnomalyId, Command, Head, Known, NewAlert, OrganizationId, StatusClass,
-};
+use crate::domain::{Alert, AlertChange, AnomalyId, Command, Head, Known, OrganizationId, StatusClass};
 
 /// The statement that reads what changes are decided from. It takes the source of the questions `q`, with the columns
 /// `organization_id`, `anomaly_id`, `dedup_key`, `status`, `idempotency_key` and `since`, since when changes are remembered;
@@ -88,11 +86,9 @@ impl KnownRow {
 }
 
 impl Reading {
-    /// All that a plain flag is decided from, where the head is known: it makes an alert in a built-in status that is not
-    /// closed, which neither repeats anything nor depends on what the organization demands. `None` for other changes.
+    /// All that a plain flag is decided from, where the head is known. `None` for other changes.
     pub fn of_plain_flag(change: &AlertChange, head: Head, revision: i64) -> Option<Self> {
-        let Command::Flag(flag) = &change.command else { return None };
-        let class = plain_class(flag).filter(|_| change.context.idempotency.is_none())?;
+        let class = plain_class(change)?;
         let known = Known {
             head,
             requires_disposition: false,
@@ -105,7 +101,14 @@ impl Reading {
     }
 }
 
-fn plain_class(flag: &NewAlert) -> Option<StatusClass> {
-    let class = flag.status.builtin_class().filter(|class| *class != StatusClass::Closed);
-    class.filter(|_| flag.dedup_key.is_none())
+/// Whether a change is a plain flag: it makes an alert in a built-in status that is not closed, which neither repeats anything
+/// nor depends on what the organization demands.
+pub fn is_plain_flag(change: &AlertChange) -> bool {
+    plain_class(change).is_some()
+}
+
+fn plain_class(change: &AlertChange) -> Option<StatusClass> {
+    let Command::Flag(flag) = &change.command else { return None };
+    let is_alone = flag.dedup_key.is_none() && change.context.idempotency.is_none();
+    flag.status.builtin_class().filter(|class| is_alone && *class != StatusClass::Closed)
 }

@@ -9,14 +9,16 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use sqlx::{PgExecutor, PgPool};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     PostgresStore, begin,
     heads::Heads,
-    lanes::{self, Serve},
+    lanes::{self, Serve, Served},
     memory,
     plan::Plan,
     save::save,
@@ -27,7 +29,7 @@ use crate::{
     store::{
         REMEMBERED, StoreError,
         failure::Failure,
-        known::{KnownRow, Reading},
+        known::{KnownRow, Reading, is_plain_flag},
     },
 };
 
@@ -41,34 +43,69 @@ impl PostgresStore {
 }
 
 /// Changes alerts, a batch at a time.
+#[derive(Clone)]
 pub struct Changer {
     pool: PgPool,
-    heads: Heads,
+    heads: Arc<Heads>,
+    /// Held by who waits for another instance: what else is to be done must find a connection.
+    waiting: Arc<Semaphore>,
+    /// How long that may take.
+    limit: Duration,
 }
 
 impl Serve<Change, Answer<Changed>> for Changer {
-    async fn serve(&self, changes: Vec<Change>) -> Result<Vec<Outcome>, StoreError> {
-        let mut outcomes = match self.attempt(&changes).await {
+    async fn serve(&self, changes: Vec<Change>) -> Result<Vec<Served<Answer<Changed>>>, StoreError> {
+        let outcomes = match self.attempt(&changes).await {
             Ok(outcomes) => outcomes,
             // The status is gone, or the idempotency key is there, perhaps an old one.
             Err(Failure::ForeignKey | Failure::Unique) if changes.len() == 1 => vec![None],
             Err(failure) => return Err(failure.unexpected()),
         };
+        let mut later = HashMap::new();
         for (organization, places) in overtaken(&changes, &outcomes) {
-            let again: Vec<_> = places.iter().map(|&place| Arc::clone(&changes[place])).collect();
-            for (place, outcome) in places.into_iter().zip(self.change_again(organization, &again).await) {
-                outcomes[place] = Some(outcome);
-            }
+            let again = places.iter().map(|&place| Arc::clone(&changes[place])).collect();
+            later.extend(places.into_iter().zip(self.change_aside(organization, again)));
         }
-        let lost = || Err(StoreError::Internal("a change was left out".into()));
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect())
+        let lost = || Served::Now(Err(StoreError::Internal("a change was left out".into())));
+        let served = |(place, outcome): (usize, Option<Outcome>)| match outcome {
+            Some(outcome) => Served::Now(outcome),
+            None => later.remove(&place).map_or_else(lost, Served::Later),
+        };
+        Ok(outcomes.into_iter().enumerate().map(served).collect())
     }
 }
 
 impl Changer {
-    /// Changes through `pool`.
-    pub fn new(pool: PgPool) -> Self {
-        Self { pool, heads: Heads::default() }
+    /// Changes through `pool`; who waits for another instance does so for at most `limit`.
+    pub fn new(pool: PgPool, limit: Duration) -> Self {
+        Self { pool, heads: Arc::default(), waiting: Arc::new(Semaphore::new(1)), limit }
+    }
+
+    /// Does the changes of one organization in which another instance came in between, while the next batch begins: others
+    /// must not wait for the other instance. Answers where their outcomes will come.
+    fn change_aside(
+        &self,
+        organization: OrganizationId,
+        changes: Vec<Change>,
+    ) -> Vec<oneshot::Receiver<Outcome>> {
+        let (answering, answers): (Vec<_>, Vec<_>) = changes.iter().map(|_| oneshot::channel()).unzip();
+        let own = self.clone();
+        tokio::spawn(async move {
+            let again = async {
+                // Never closed.
+                let _permit = own.waiting.acquire().await;
+                own.change_again(organization, &changes).await
+            };
+            let late =
+                |_| StoreError::Unavailable("another instance held the organization for too long".into());
+            let outcomes = tokio::time::timeout(own.limit, again).await;
+            let outcomes = outcomes.map_err(late).unwrap_or_else(|error| error.for_each(changes.len()));
+            for (answering, outcome) in answering.into_iter().zip(outcomes) {
+                // Where the caller is gone, nobody wants to know.
+                let _ = answering.send(outcome);
+            }
+        });
+        answers
     }
 
     /// Does all changes; `None` for those of an organization in which another instance came in between.
@@ -125,9 +162,8 @@ impl Changer {
         let readings = read(&mut *transaction, changes.iter()).await?;
         let outcomes =
             changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
-        for change in changes {
-            memory::forget_expired(&mut transaction, organization, &change.context).await?;
-        }
+        let contexts = changes.iter().map(|change| &change.context);
+        memory::forget_expired(&mut transaction, organization, contexts).await?;
         let saved = save(&mut *transaction, &plan).await?;
         if saved.len() < plan.heads.len() {
             return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));
@@ -137,37 +173,42 @@ impl Changer {
     }
 
     /// Reads what the changes are decided from; of plain flags only the head, once for all that are of one organization, and
-    /// not even that where it is remembered.
+    /// not even that where it is remembered and nothing else of the organization is read.
     async fn read_or_recall(&self, changes: &[Change]) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
-        let is_told = |change: &&Change| Reading::of_plain_flag(change, Head::EMPTY, 0).is_none();
-        let told = changes.iter().filter(is_told).map(|change| change.organization_id);
-        let mut heads: HashMap<_, Option<(Head, i64)>> =
-            told.map(|organization| (organization, None)).collect();
+        let mut heads = self.recall_heads(changes);
+        let mut seen: HashSet<_> = heads.keys().copied().collect();
         let mut asked = Vec::new();
-        for (index, change) in changes.iter().enumerate() {
-            let recall = |organization: &OrganizationId| self.heads.take(*organization);
-            let is_first = !heads.contains_key(&change.organization_id);
-            let head = heads.entry(change.organization_id).or_insert_with_key(recall);
-            if is_told(&change) || (is_first && head.is_none()) {
-                asked.push(index);
+        for (place, change) in changes.iter().enumerate() {
+            if !is_plain_flag(change) || seen.insert(change.organization_id) {
+                asked.push((place, change));
             }
         }
-        let mut readings: HashMap<_, _> = HashMap::new();
-        for (index, reading) in
-            asked.iter().zip(read(&self.pool, asked.iter().map(|&index| &changes[index])).await?)
-        {
+        let read = read(&self.pool, asked.iter().map(|(_, change)| *change)).await?;
+        let mut readings = HashMap::with_capacity(read.len());
+        for ((place, change), reading) in asked.into_iter().zip(read) {
             if let Ok(reading) = &reading {
-                heads.insert(changes[*index].organization_id, Some((reading.known.head, reading.revision)));
+                heads.insert(change.organization_id, (reading.known.head, reading.revision));
             }
-            readings.insert(*index, reading);
+            readings.insert(place, reading);
         }
-        let plain = |change: &Change| {
-            let head = heads.get(&change.organization_id).copied().flatten();
-            let reading = head.and_then(|(head, revision)| Reading::of_plain_flag(change, head, revision));
-            reading.ok_or_else(|| StoreError::no_organization(change))
+        let of_head = |change: &Change| {
+            let head = heads.get(&change.organization_id);
+            let reading = head.and_then(|(head, revision)| Reading::of_plain_flag(change, *head, *revision));
+            reading.ok_or_else(|| StoreError::Internal("the head of the organization can't be read".into()))
         };
-        let read = |(index, change)| readings.remove(&index).unwrap_or_else(|| plain(change));
-        Ok(changes.iter().enumerate().map(read).collect())
+        let reading = |(place, change)| readings.remove(&place).unwrap_or_else(|| of_head(change));
+        Ok(changes.iter().enumerate().map(reading).collect())
+    }
+
+    /// The heads that are remembered of organizations of which nothing else is read.
+    fn recall_heads(&self, changes: &[Change]) -> HashMap<OrganizationId, (Head, i64)> {
+        let organizations = |is_plain: bool| {
+            let of_kind = changes.iter().filter(move |change| is_plain_flag(change) == is_plain);
+            of_kind.map(|change| change.organization_id).collect::<HashSet<_>>()
+        };
+        let read = organizations(false);
+        let plain = organizations(true).into_iter().filter(|organization| !read.contains(organization));
+        plain.filter_map(|organization| Some((organization, self.heads.take(organization)?))).collect()
     }
 }
 

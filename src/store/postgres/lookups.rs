@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use sqlx::PgPool;
 
-use super::{PostgresStore, lanes, lanes::Serve, sql};
+use super::{
+    PostgresStore,
+    lanes::{self, Serve, Served},
+    sql,
+};
 use crate::{
     domain::{Alert, AnomalyId, OrganizationId},
     store::{StoreError, rows::AlertRow},
@@ -18,7 +22,10 @@ impl PostgresStore {
         organization: OrganizationId,
         id: AnomalyId,
     ) -> Result<Option<Alert>, StoreError> {
-        lanes::ask(&self.lookups, (organization, id)).await
+        match lanes::ask(&self.lookups, (organization, id)).await {
+            Err(error @ StoreError::Busy) => Err(StoreError::Unavailable(error.into())),
+            found => found,
+        }
     }
 }
 
@@ -26,7 +33,7 @@ impl PostgresStore {
 pub struct Finder(pub PgPool);
 
 impl Serve<Key, Option<Alert>> for Finder {
-    async fn serve(&self, asked: Vec<Key>) -> Result<Vec<Result<Option<Alert>, StoreError>>, StoreError> {
+    async fn serve(&self, asked: Vec<Key>) -> Result<Vec<Served<Option<Alert>>>, StoreError> {
         let organizations: Vec<_> = asked.iter().map(|(organization, _)| organization.uuid()).collect();
         let ids: Vec<_> = asked.iter().map(|(_, id)| id.uuid()).collect();
         let query = sqlx::query_as(sql::SELECT_ALERTS).bind(organizations).bind(ids);
@@ -37,6 +44,6 @@ impl Serve<Key, Option<Alert>> for Finder {
             found.insert((alert.organization_id, alert.id), alert);
         }
         // Several may ask for the same alert.
-        Ok(asked.iter().map(|key| Ok(found.get(key).cloned())).collect())
+        Ok(asked.iter().map(|key| Served::Now(Ok(found.get(key).cloned()))).collect())
     }
 }

@@ -56,7 +56,7 @@ pub async fn finish<T: Remembered>(
     value: T,
 ) -> Result<Answer<T>, StoreError> {
     if let Some(idempotency) = &context.idempotency {
-        forget_expired(&mut transaction, organization, context).await?;
+        forget_expired(&mut transaction, organization, std::iter::once(context)).await?;
         sqlx::query(sql::REMEMBER)
             .bind(organization.uuid())
             .bind(idempotency.key.as_str())
@@ -76,18 +76,18 @@ pub async fn lock_head(conn: &mut PgConnection, organization: OrganizationId) ->
     Ok(())
 }
 
-/// Forgets what the idempotency key named so long ago that it is free again.
+/// Forgets what the idempotency keys named so long ago that they are free again.
 pub async fn forget_expired(
     conn: &mut PgConnection,
     organization: OrganizationId,
-    context: &ChangeContext,
+    contexts: impl Iterator<Item = &ChangeContext>,
 ) -> Result<(), StoreError> {
-    let Some(idempotency) = &context.idempotency else { return Ok(()) };
-    sqlx::query(sql::DELETE_OLD_MEMORY)
-        .bind(organization.uuid())
-        .bind(idempotency.key.as_str())
-        .bind(context.at - REMEMBERED)
-        .execute(conn)
-        .await?;
+    let named = contexts.filter_map(|context| Some((&context.idempotency.as_ref()?.key, context.at)));
+    let (keys, since): (Vec<_>, Vec<_>) = named.map(|(key, at)| (key.as_str(), at - REMEMBERED)).unzip();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organization.uuid()).bind(keys).bind(since);
+    query.execute(conn).await?;
     Ok(())
 }

@@ -32,7 +32,6 @@ use self::{changes::Changer, lanes::Lane, lookups::Finder};
 use super::{
     StoreError,
     connect::Options,
-    queue::GroupCommit,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
 use crate::domain::{Alert, AlertChange, AnomalyId, Answer, Changed, OrganizationId};
@@ -47,6 +46,8 @@ const SILENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long unused a connection is tested before it is used: the database may have been restarted.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
+/// How much longer than a statement may run a batch is waited for.
+const GRACE: Duration = Duration::from_secs(1);
 /// How many look-ups by key may wait for the next statement.
 const LOOKUPS_WAITING: usize = 65_536;
 /// How many look-ups by key share a statement at most.
@@ -96,13 +97,19 @@ impl PostgresStore {
             })
             .connect_with(connect_options(url)?)
             .await?;
-        Ok(Self::over(pool, options.commits))
+        Ok(Self::over(pool, options))
     }
 
-    fn over(pool: PgPool, commits: GroupCommit) -> Self {
-        let lane = |_| lanes::start(commits.waiting, commits.size, Changer::new(pool.clone()));
-        let changes = (0..commits.in_flight.max(1)).map(lane).collect();
-        let lookups = lanes::start(LOOKUPS_WAITING, LOOKUPS_AT_ONCE, Finder(pool.clone()));
+    fn over(pool: PgPool, options: Options) -> Self {
+        let Options { commits, connections, statement_timeout, .. } = options;
+        let limit = statement_timeout + GRACE;
+        // Each lane holds a connection while it works, and reads need one too.
+        let most = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
+        let lanes = commits.in_flight.clamp(1, most);
+        let waiting = commits.waiting.div_ceil(lanes);
+        let lane = |_| lanes::start(waiting, commits.size, limit, Changer::new(pool.clone(), limit));
+        let changes = (0..lanes).map(lane).collect();
+        let lookups = lanes::start(LOOKUPS_WAITING, LOOKUPS_AT_ONCE, limit, Finder(pool.clone()));
         Self { pool, changes, lookups, hasher: RandomState::new() }
     }
 

@@ -6,14 +6,13 @@ use crate::store::{
 
 /// What every batch saves: moves the heads that still are where its changes were decided from, appends the events, remembers
 /// the answers, and adds the alerts that are made and what finds alerts. All else hangs on `head`: of an organization whose
-/// head has moved, nothing is saved. The heads are locked in the order of their organizations, lest two instances wait for
-/// each other.
+/// head has moved, nothing is saved. Nor where another instance holds the head: nobody waits for it here.
 macro_rules! save_new {
     () => {
         "WITH moved AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[]) AS \
             m(organization_id, position, hash, revision, previous_hash)), \
         locked AS MATERIALIZED (SELECT h.organization_id FROM event_heads h JOIN moved USING (organization_id) \
-            ORDER BY h.organization_id FOR NO KEY UPDATE OF h), \
+            ORDER BY h.organization_id FOR NO KEY UPDATE OF h SKIP LOCKED), \
         head AS (UPDATE event_heads h SET position = moved.position, hash = moved.hash, revision = h.revision + \
             1 FROM moved JOIN locked USING (organization_id) WHERE h.organization_id = moved.organization_id AND \
             h.revision = moved.revision AND h.hash = moved.previous_hash RETURNING h.organization_id), \
@@ -96,7 +95,8 @@ statements! {
         VALUES ($1, $2, $3, $4, $5)";
     SELECT_MEMORY = "SELECT fingerprint, answer FROM idempotency_keys \
         WHERE organization_id = $1 AND key = $2 AND created_at > $3";
-    DELETE_OLD_MEMORY = "DELETE FROM idempotency_keys WHERE organization_id = $1 AND key = $2 AND created_at <= $3";
+    DELETE_EXPIRED_MEMORIES = "DELETE FROM idempotency_keys i USING unnest($2::text[], $3::timestamptz[]) AS k(key, since) \
+        WHERE i.organization_id = $1 AND i.key = k.key AND i.created_at <= k.since";
     /// Skips what another instance is deleting.
     DELETE_OLD_MEMORIES = "DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
         SELECT organization_id, key FROM idempotency_keys WHERE created_at <= $1 ORDER BY created_at LIMIT 500 \

@@ -1,7 +1,7 @@
 //! The embedded store: SQLite with one writer, several readers, and an fsync before every answer.
 //!
-//! The URL is read and the schema migrated by sqlx, as on PostgreSQL; all else goes through rusqlite, on threads of our own,
-//! because in sqlx every row and every statement crosses a channel (`docs/decisions/0003-group-commit.md`).
+//! The URL is read and the schema migrated by sqlx, as on PostgreSQL; all else goes through rusqlite, because in sqlx every
+//! row and every statement crosses a channel (`docs/decisions/0003-group-commit.md`).
 
 mod changes;
 mod checkpoints;

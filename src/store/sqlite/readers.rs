@@ -95,8 +95,10 @@ impl Lent<'_> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
+        let mut connections = self.readers.connections();
+        // Asked under the lock: what comes back later would never be closed.
         if !self.readers.free.is_closed() {
-            self.readers.connections().extend(self.conn.take());
+            connections.extend(self.conn.take());
         }
     }
 }

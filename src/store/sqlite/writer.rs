@@ -149,7 +149,12 @@ enum Undone {
 fn serve(batches: &mut Batches<Box<dyn Job>>, conn: &Connection, checkpoints: Option<&Checkpoints>) {
     while let Some(mut jobs) = batches.next_blocking() {
         match transact(conn, &mut jobs) {
-            Err(Undone::Torn(_)) if jobs.len() > 1 => jobs.into_iter().for_each(|job| serve_alone(conn, job)),
+            Err(Undone::Torn(error)) if jobs.len() > 1 => {
+                tracing::warn!(%error, changes = jobs.len(), "a batch was undone, its changes are done one by one");
+                for job in jobs {
+                    serve_alone(conn, job);
+                }
+            }
             outcome => answer(jobs, outcome),
         }
         if let Some(checkpoints) = checkpoints {
@@ -176,7 +181,8 @@ fn transact(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Undone> 
     if jobs.is_empty() {
         return Ok(());
     }
-    begin(conn).map_err(|error| Undone::NotBegun(error.into()))?;
+    // Where a transaction could not be undone before, it is now, or nothing ever could be written again.
+    undo(conn).and_then(|()| Ok(begin(conn)?)).map_err(Undone::NotBegun)?;
     let done = catch_unwind(AssertUnwindSafe(|| run_all(conn, jobs)));
     let outcome = done.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".into())));
     if outcome.is_err()
@@ -202,9 +208,10 @@ fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreErro
             continue;
         }
         let written = conn.total_changes();
-        let is_sound = job.run(&batch) || conn.total_changes() == written;
+        let has_succeeded = job.run(&batch);
+        let is_sound = has_succeeded || conn.total_changes() == written;
         if conn.is_autocommit() || !is_sound {
-            return if is_alone {
+            return if is_alone && !has_succeeded {
                 undo(conn)
             } else {
                 Err(StoreError::Internal("a change failed midway".into()))

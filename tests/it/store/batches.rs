@@ -19,6 +19,7 @@ use crate::support::outage;
 
 on_every_store!(
     one_that_fails_leaves_its_neighbours_alone,
+    a_damaged_alert_holds_up_no_other,
     changes_of_one_alert_follow_each_other,
     repeats_fold_into_what_stands_after_the_changes_before_them,
     an_intended_change_happens_once_however_often_it_is_in_a_batch,
@@ -106,6 +107,20 @@ async fn one_that_fails_leaves_its_neighbours_alone(world: &World) {
     }
     assert_eq!(world.store.head(world.organization).await.unwrap().unwrap().position, 4);
     world.assert_sound().await;
+}
+
+async fn a_damaged_alert_holds_up_no_other(world: &World) {
+    let damaged = world.flag(world.alert()).await;
+    world.database.execute("UPDATE alerts SET description = ''").await;
+    let change = || world.to_update(damaged.id, titled("one"));
+    let changes = [change(), world.to_flag(world.alert()), change(), world.to_flag(world.alert())];
+    // From another instance, which remembers no head.
+    let outcomes = together(world, &world.database.open().await, &changes).await;
+    for [refused, done] in [[0, 1], [2, 3]] {
+        assert!(matches!(&outcomes[refused], Err(StoreError::Inconsistent(_))), "{:?}", outcomes[refused]);
+        let answered = alert(&outcomes[done]);
+        assert_eq!(world.read(answered.id).await.as_ref(), Some(answered));
+    }
 }
 
 async fn changes_of_one_alert_follow_each_other(world: &World) {
