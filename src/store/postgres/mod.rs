@@ -142,8 +142,8 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreErr
 }
 
 /// What every connection is told, whatever the server's defaults: no statement runs for ever, no transaction is left lying,
-/// transactions see what
-/// others have committed (the store takes the locks it needs), and an answer comes after the commit is on disk.
+/// transactions see what others have committed (the store takes the locks it needs), and an answer comes after the commit
+/// is on disk.
 fn session(options: Options) -> String {
     format!(
         "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed'; \

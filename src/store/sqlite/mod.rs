@@ -116,7 +116,7 @@ impl SqliteStore {
         version
     }
 
-    /// Writes in the next transaction, which nothing else shares but other such work.
+    /// Writes in the next transaction, with all else that waits for it.
     async fn write<T: Send + 'static>(
         &self,
         work: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,

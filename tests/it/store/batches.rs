@@ -206,12 +206,18 @@ async fn organizations_share_commits_and_nothing_else(world: &World) {
         let alert = NewAlert { organization_id, ..world.alert() };
         AlertChange { organization_id, ..world.to_flag(alert) }
     };
-    let changes: Vec<_> = organizations.iter().cycle().take(40).map(flag).collect();
-    let outcomes = together(world, &world.store, &changes).await;
-    assert!(outcomes.iter().all(Result::is_ok));
-    for organization in organizations {
-        let verified = world.verify_of(organization, 1).await.unwrap();
-        assert_eq!((verified.events, verified.head.position), (10, 10));
+    // Where several commits may be in flight, each organization still has its changes follow each other.
+    let commits = GroupCommit { in_flight: 3, ..GroupCommit::DEFAULT };
+    let options = Options { commits, connections: 4, ..Options::aside(OnOlderSchema::Refuse) };
+    let several = connect::open(world.database.url(), options).await.unwrap();
+    for (store, events) in [(&world.store, 10), (&several, 20)] {
+        let changes: Vec<_> = organizations.iter().cycle().take(40).map(flag).collect();
+        let outcomes = together(world, store, &changes).await;
+        assert!(outcomes.iter().all(Result::is_ok));
+        for &organization in &organizations {
+            let verified = world.verify_of(organization, 1).await.unwrap();
+            assert_eq!((verified.events, verified.head.position), (events, events));
+        }
     }
 }
 
