@@ -26,14 +26,17 @@ mod table;
 
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 
 use options::{Options, Role};
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     rlimit::increase_nofile_limit(u64::MAX).context("raising the limit of open files")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = runtime(&options)?;
     runtime.block_on(async {
         match &options.role {
             Some(Role::Echo) => stub::serve(echo::Echo).await,
@@ -42,6 +45,16 @@ fn main() -> anyhow::Result<()> {
             None => until_told(rounds::run(options)).await,
         }
     })
+}
+
+/// A server gets both processors, as redflag does. Who calls gets one: with more, its threads would take turns with the
+/// server's on both, and most of what is measured would be that.
+fn runtime(options: &Options) -> std::io::Result<Runtime> {
+    let mut builder = match options.role {
+        Some(Role::Echo | Role::Naive { .. }) => Builder::new_multi_thread(),
+        Some(Role::Scale(_)) | None => Builder::new_current_thread(),
+    };
+    builder.enable_all().build()
 }
 
 /// Measures until done or told to stop; whatever was started ends with the future that holds it.

@@ -64,8 +64,9 @@ impl Service {
         circumstances: ReadCircumstances,
     ) -> Result<Answer<Changed>, Error> {
         let ReadCircumstances { note, request_id, expected_versions } = circumstances;
-        let asked = json!([asked(&command), note.as_str(), expected_versions]);
-        let context = self.context(caller, note, request_id, &asked);
+        let asked = || json!([asked(&command), note.as_str(), expected_versions]);
+        let idempotency = request_id.map(|key| idempotency(key, &asked()));
+        let context = self.context(caller, note, idempotency);
         let organization_id = caller.organization_id();
         let change = AlertChange { organization_id, command, expected_versions, context };
         match (self.store.change_alert(&change).await, &change.command) {
@@ -77,23 +78,21 @@ impl Service {
         }
     }
 
-    /// The circumstances of a change that asks for `asked`.
+    /// The circumstances of a change.
     pub(super) fn context(
         &self,
         caller: &Caller,
         note: Note,
-        request_id: Option<IdempotencyKey>,
-        asked: &Value,
+        idempotency: Option<Idempotency>,
     ) -> ChangeContext {
         let at = self.clock.now();
-        let fingerprint = || Sha256::digest(canonical::canonical(asked)).into();
         ChangeContext {
             actor: caller.actor(),
             at,
             request_id: caller.request_id().to_owned(),
             note,
             event_id: self.ids.next(at),
-            idempotency: request_id.map(|key| Idempotency { key, fingerprint: fingerprint() }),
+            idempotency,
         }
     }
 
@@ -122,6 +121,11 @@ impl Service {
             other => other.into(),
         }
     }
+}
+
+/// The intended change that a caller has named `key`, which asks for `asked`.
+pub fn idempotency(key: IdempotencyKey, asked: &Value) -> Idempotency {
+    Idempotency { key, fingerprint: Sha256::digest(canonical::canonical(asked)).into() }
 }
 
 /// What a command asks for, as its fingerprint is taken of.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Given, Service, changes::read_request_id, fields::Fields, page_token};
+use super::{Given, Service, changes::{idempotency, read_request_id}, fields::Fields, page_token};
 use crate::{
     auth::Caller,
     domain::{
@@ -173,7 +173,8 @@ impl Service {
         operation: &str,
         asked: &[Option<&str>],
     ) -> ChangeContext {
-        self.context(caller, Note::default(), request_id, &json!([operation, asked]))
+        let idempotency = request_id.map(|key| idempotency(key, &json!([operation, asked])));
+        self.context(caller, Note::default(), idempotency)
     }
 }
 
