@@ -173,8 +173,10 @@ pub async fn count_postgres(connection: &mut PgConnection) -> anyhow::Result<Row
     Ok(Rows { alerts: row.try_get(0)?, events: row.try_get(1)? })
 }
 
-/// Counts the rows of a file.
-pub async fn count_sqlite(connection: &mut SqliteConnection) -> anyhow::Result<Rows> {
-    let row = sqlx::query(COUNT).fetch_one(connection).await?;
+/// Counts the rows of a file. Closes the connection: the last one empties and removes the write-ahead log, be it another
+/// database's that has the name by then.
+pub async fn count_sqlite(mut connection: SqliteConnection) -> anyhow::Result<Rows> {
+    let row = sqlx::query(COUNT).fetch_one(&mut connection).await?;
+    connection.close().await?;
     Ok(Rows { alerts: row.try_get(0)?, events: row.try_get(1)? })
 }

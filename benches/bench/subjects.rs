@@ -148,7 +148,7 @@ impl Running<'_> {
             Keeps::Postgres(name) => {
                 Some(count_postgres(&mut self.ground.postgres.connect(name).await?).await?)
             }
-            Keeps::Sqlite => Some(count_sqlite(&mut self.ground.files.connect(MEASURED).await?).await?),
+            Keeps::Sqlite => Some(count_sqlite(self.ground.files.connect(MEASURED).await?).await?),
         })
     }
 }

@@ -41,9 +41,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a write waits for another process that writes to the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// After how many pages (of 4 KiB) in the write-ahead log the writer itself moves what is left in it, so that it begins anew:
-/// while commits follow each other, `checkpoints.rs` never sees the end of it.
-const CHECKPOINT_PAGES: i64 = 8_000;
+/// After how many pages (of 4 KiB) in the write-ahead log every commit moves what it can by itself, should `checkpoints.rs` not
+/// keep up.
+const CHECKPOINT_PAGES: i64 = 64_000;
 /// How much of the database the writer keeps in memory: the ends of all indexes, where new rows go.
 const WRITER_CACHE_KIB: i64 = 65_536;
 /// How many prepared statements a connection keeps: all that are fixed, and the lists asked for last.

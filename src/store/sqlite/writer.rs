@@ -158,7 +158,7 @@ fn serve(batches: &mut Batches<Box<dyn Job>>, conn: &Connection, checkpoints: Op
             outcome => answer(jobs, outcome),
         }
         if let Some(checkpoints) = checkpoints {
-            checkpoints.note_commit();
+            checkpoints.note_commit(conn);
         }
     }
 }
