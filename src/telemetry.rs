@@ -9,7 +9,6 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request},
-    middleware::Next,
     response::Response,
 };
 use http::{HeaderMap, HeaderValue, Method};
@@ -17,7 +16,7 @@ use tracing::Instrument;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use crate::call;
+use crate::{call, grpc};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,15 +69,18 @@ pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<WorkerGuard> {
     Ok(guard)
 }
 
-/// Traces a call of either face: gives it its id, logs how it went, and answers the id.
-pub async fn trace(request: Request, next: Next) -> Response {
+/// Traces a call of either face, which `serve` answers: gives it its id, logs how it went, and answers the id.
+pub async fn trace<F: Future<Output = Response>>(
+    request: Request,
+    serve: impl FnOnce(Request) -> F,
+) -> Response {
     let started = Instant::now();
     let call = Arc::new(call::Traced::new(call::choose_request_id(request.headers())));
     let span = tracing::info_span!("call", request_id = call.request_id());
     let (method, path) = (request.method().clone(), path(&request));
     // Outside of the span, whose fields it has itself.
     let mut line = Line { method, path, started, call: Arc::clone(&call), is_answered: false };
-    let mut response = call::traced(Arc::clone(&call), next.run(request)).instrument(span).await;
+    let mut response = call::traced(Arc::clone(&call), serve(request)).instrument(span).await;
     line.write(&response);
     if let Ok(id) = HeaderValue::from_str(call.request_id()) {
         response.headers_mut().insert(call::REQUEST_ID, id);
@@ -130,7 +132,7 @@ const MAX_PATH: usize = 100;
 /// repeated: anything may stand in it.
 fn path(request: &Request) -> String {
     match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
-        Some(route) if route.ends_with("/{*rest}") => request.uri().path().chars().take(MAX_PATH).collect(),
+        Some(_) if grpc::is_route(request) => request.uri().path().chars().take(MAX_PATH).collect(),
         Some(route) => route.to_owned(),
         None => "(no route)".to_owned(),
     }

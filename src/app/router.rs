@@ -48,16 +48,25 @@ pub fn build(
     let rest = rest::router(service.clone(), authenticator.clone(), settings, readiness);
     let rest = rest.layer(CatchPanicLayer::custom(rest::panicked));
     let grpc = grpc::router(service, authenticator, request_timeout, health)?
-        .layer(CatchPanicLayer::custom(grpc::panicked))
-        .layer(middleware::from_fn(only_grpc));
+        .layer(CatchPanicLayer::custom(grpc::panicked));
     let both = grpc.merge(rest).fallback(fallback);
-    let both = if allow_origins.is_empty() { both } else { both.layer(cors(allow_origins)) };
-    Ok(both.layer(middleware::from_fn(telemetry::trace)))
+    let both = both.layer(middleware::from_fn(enter));
+    // Before all else: what a browser asks in advance is no call.
+    Ok(if allow_origins.is_empty() { both } else { both.layer(cors(allow_origins)) })
+}
+
+/// What every call passes first. One layer for all of it: each is copied for every call.
+async fn enter(request: Request, next: Next) -> Response {
+    telemetry::trace(request, |request| only_grpc(request, next)).await
 }
 
 /// Keeps what is no gRPC away from gRPC's paths, where it would get an answer without a word.
 async fn only_grpc(request: Request, next: Next) -> Response {
-    if is_grpc(&request) { next.run(request).await } else { rest::not_found(request.uri().path()) }
+    if !is_grpc(&request) && grpc::is_route(&request) {
+        rest::not_found(request.uri().path())
+    } else {
+        next.run(request).await
+    }
 }
 
 fn is_grpc(request: &Request) -> bool {

@@ -39,9 +39,10 @@ impl Guard {
     }
 }
 
-/// Lets a call pass to its method, with its `Caller` among the extensions.
+/// Lets a call pass to its method, with its `Caller` among the extensions, and names the errors of the codec before it.
 pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    guard.pass(request, next).await.unwrap_or_else(|error| status::status(&error).into_http())
+    let answer = guard.pass(request, next).await;
+    answer.map_or_else(|error| status::status(&error).into_http(), status::name_codec_errors)
 }
 
 /// How long the caller waits: at most eight digits and a unit.

@@ -11,7 +11,7 @@ mod statuses;
 
 use std::{any::Any, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{Router, extract::MatchedPath, middleware};
 use tonic::{Request, Response, Status, body::Body, metadata::MetadataValue, service::Routes};
 use tonic_web::GrpcWebLayer;
 
@@ -53,7 +53,6 @@ pub fn router(
         .add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
         .reset_fallback()
-        .layer(middleware::map_response(status::name_codec_errors))
         .layer(middleware::from_fn_with_state(guard, guard::guard));
     let open = Routes::new(health.service().max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES))
@@ -63,6 +62,13 @@ pub fn router(
         .layer(middleware::map_response(without_end));
     // Only here: the layer answers plain HTTP/1.1 with an error, REST must not pass it.
     Ok(guarded.merge(open).layer(GrpcWebLayer::new()))
+}
+
+/// Whether the route that was taken is one of gRPC's, which are whole services, each named with its package.
+pub fn is_route(request: &axum::extract::Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>();
+    let service = route.and_then(|route| route.as_str().strip_suffix("/{*rest}"));
+    service.is_some_and(|service| service.contains('.'))
 }
 
 /// Marks an answer that may have no end: of whoever watches health, or keeps reflection open.

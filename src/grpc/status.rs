@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use axum::response::Response;
-use http::HeaderMap;
 use serde_json::Value;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -78,19 +77,21 @@ fn text(value: &Value) -> String {
 
 /// Gives errors of the codec, which come without our details, their reason: bytes that are no message of the call's
 /// type, or too many of them, are the caller's mistake.
-pub async fn name_codec_errors(response: Response) -> Response {
-    if Status::from_header_map(response.headers()).is_some_and(|status| status.code() == Code::Unimplemented)
-    {
+pub fn name_codec_errors(response: Response) -> Response {
+    let failed = Status::from_header_map(response.headers());
+    if failed.as_ref().is_some_and(|status| status.code() == Code::Unimplemented) {
         return super::unimplemented().map(axum::body::Body::new);
     }
-    match codec_error(response.headers()) {
+    match failed.and_then(|failed| codec_error(&failed)) {
         Some(error) => status(&error).into_http(),
         None => response,
     }
 }
 
-fn codec_error(headers: &HeaderMap) -> Option<Error> {
-    let failed = Status::from_header_map(headers).filter(|status| status.details().is_empty())?;
+fn codec_error(failed: &Status) -> Option<Error> {
+    if !failed.details().is_empty() {
+        return None;
+    }
     match failed.code() {
         Code::OutOfRange => Some(Error::new(Reason::PayloadTooLarge, failed.message())),
         Code::Internal | Code::Unknown => Some(Error::new(Reason::MalformedRequest, failed.message())),

@@ -2,7 +2,12 @@
 
 use serde_json::json;
 
-use super::{Given, Service, changes::{idempotency, read_request_id}, fields::Fields, page_token};
+use super::{
+    Given, Service,
+    changes::{idempotency, read_request_id},
+    fields::Fields,
+    page_token,
+};
 use crate::{
     auth::Caller,
     domain::{
