@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # The steps share one build folder, which cargo locks anyway.
 .NOTPARALLEL:
-.PHONY: run test bench bench-scale lint lint-scripts proto fmt openapi cli-reference docs openapi-check cli-reference-check docs-check bench-check ci help
+.PHONY: run test bench bench-scale lint lint-scripts proto fmt proto-release openapi cli-reference api-reference docs openapi-check cli-reference-check api-reference-check docs-check bench-check ci help
 
 run: ## start the service on the embedded store (more flags: ARGS="--listen 127.0.0.1:9090")
 	cargo run --release --locked -- serve $(ARGS)
@@ -30,10 +30,16 @@ lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc c
 lint-scripts:
 	for script in scripts/* .ci/run; do bash -n $$script || exit 1; done
 
+# The contract as clients have it; replaced with every release, never in between.
+released := proto/released.binpb
+
 proto: ## check the protobuf contract: lint, format, nothing released is broken
 	scripts/buf lint
 	scripts/buf format --diff --exit-code
-	scripts/buf-breaking
+	scripts/buf breaking --against $(released)
+
+proto-release: proto ## make the contract as it is now the one that is never broken: with every release
+	scripts/buf build --exclude-source-info -o $(released)
 
 fmt: ## format the Rust code and the protobuf files
 	cargo fmt
@@ -42,22 +48,24 @@ fmt: ## format the Rust code and the protobuf files
 # Files that the binary writes itself: the standard output of the verb that the target is named after.
 document.openapi := docs/openapi.json
 document.cli-reference := docs/cli.md
+document.api-reference := docs/api.md
 
 openapi: ## regenerate docs/openapi.json
 cli-reference: ## regenerate docs/cli.md
-openapi cli-reference:
+api-reference: ## regenerate docs/api.md
+openapi cli-reference api-reference:
 	@mkdir -p target/generated docs
 	cargo run --locked --quiet -- $@ > target/generated/$@
 	mv target/generated/$@ $(document.$@)
 
-openapi-check cli-reference-check: %-check:
+openapi-check cli-reference-check api-reference-check: %-check:
 	@mkdir -p target/generated
 	cargo run --locked --quiet -- $* > target/generated/$*
 	@diff -u $(document.$*) target/generated/$* || { echo "$(document.$*) is out of date: run 'make $*'" >&2; exit 1; }
 
-docs: openapi cli-reference ## regenerate both
+docs: openapi cli-reference api-reference ## regenerate all of them
 
-docs-check: openapi-check cli-reference-check ## check that both are up to date
+docs-check: openapi-check cli-reference-check api-reference-check ## check that all are up to date
 
 bench-check: ## see that the benchmark works; no figure is judged
 	$(MAKE) bench QUICK=1

@@ -1,5 +1,6 @@
 //! The command line: `serve`, `migrate`, `org …`, `key …`, `audit …`, `openapi`.
 
+mod api_reference;
 mod audit;
 mod key;
 mod migrate;
@@ -74,6 +75,9 @@ enum Verb {
     Audit(audit::Audit),
     /// Print the OpenAPI document of the REST face
     Openapi,
+    /// Print the reference of the gRPC contract as Markdown
+    #[command(hide = true)]
+    ApiReference,
     /// Print this reference as Markdown
     #[command(hide = true)]
     CliReference,
@@ -141,6 +145,7 @@ impl Verb {
             Self::Key(key) => key.run().await,
             Self::Audit(audit) => audit.run().await,
             Self::Openapi => openapi::run(),
+            Self::ApiReference => api_reference::run(),
             Self::CliReference => reference::run(Cli::command()),
         }
     }

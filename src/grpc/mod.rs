@@ -6,6 +6,7 @@ mod convert;
 mod guard;
 mod health;
 pub mod pb;
+pub mod reference;
 mod status;
 mod statuses;
 

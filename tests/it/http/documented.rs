@@ -9,8 +9,10 @@ use crate::support::{DatabaseKind, TestApp, app::KEY};
 
 /// One documented call, and what is documented to come of it.
 struct Call {
-    /// Method and path; `{alert_id}` is the alert that the first call made.
+    /// Method and path, as documented.
     line: &'static str,
+    /// What stands for the braces in it; nothing for `{alert_id}`, which is the alert that the first call made.
+    named: &'static str,
     /// The body, or nothing.
     body: &'static str,
     status: u16,
@@ -92,34 +94,39 @@ const STATUSES: Shape = &[
 
 const CALLS: [Call; 8] = [
     Call {
-        line: "POST /alerts/flag/bln_20f02af6-3728-4d37-9b5a-c7ed080f09df",
+        line: "POST /alerts/flag/{id}",
+        named: "bln_20f02af6-3728-4d37-9b5a-c7ed080f09df",
         body: r#"{"title": "Balance threshold exceeded", "description": "Account balance has exceeded the maximum allowed limit."}"#,
         status: 201,
         answer: &[ALERT, FOLDING],
     },
     Call {
         line: "PUT /alerts/flag/{alert_id}",
+        named: "",
         body: r#"{"title": "Threshold", "description": "Looked into.", "status": "INVESTIGATING"}"#,
         status: 200,
         answer: &[ALERT],
     },
-    Call { line: "GET /alerts/{alert_id}", body: "", status: 200, answer: &[ALERT] },
-    Call { line: "GET /alerts", body: "", status: 200, answer: &[ALERTS] },
+    Call { line: "GET /alerts/{alert_id}", named: "", body: "", status: 200, answer: &[ALERT] },
+    Call { line: "GET /alerts", named: "", body: "", status: 200, answer: &[ALERTS] },
     Call {
         line: "POST /alerts/statuses",
+        named: "",
         body: r##"{"name": "Pending Review", "colour": "#3B82F6"}"##,
         status: 201,
         answer: &[STATUS],
     },
-    Call { line: "GET /alerts/statuses", body: "", status: 200, answer: &[STATUSES] },
+    Call { line: "GET /alerts/statuses", named: "", body: "", status: 200, answer: &[STATUSES] },
     Call {
-        line: "PUT /alerts/statuses/PENDING_REVIEW",
+        line: "PUT /alerts/statuses/{key}",
+        named: "PENDING_REVIEW",
         body: r##"{"name": "Second look", "colour": "#F59E0B"}"##,
         status: 200,
         answer: &[STATUS],
     },
     Call {
-        line: "DELETE /alerts/statuses/PENDING_REVIEW",
+        line: "DELETE /alerts/statuses/{key}",
+        named: "pending_review",
         body: "",
         status: 200,
         answer: &[&[("message", Is::Text)]],
@@ -183,7 +190,9 @@ async fn every_documented_call_gets_its_documented_answer(
     let mut alert_id = String::new();
     for documented in CALLS {
         let (method, path) = documented.line.split_once(' ').unwrap();
-        let path = format!("{base}{}", path.replace("{alert_id}", &alert_id));
+        let path = path.replace("{alert_id}", &alert_id);
+        let path =
+            format!("{base}{}", path.replace("{id}", documented.named).replace("{key}", documented.named));
         let mut request =
             app.rest_without_key(method.parse().unwrap(), &path).header(header, format!("{scheme}{KEY}"));
         if !documented.body.is_empty() {
@@ -199,4 +208,17 @@ async fn every_documented_call_gets_its_documented_answer(
             assert_eq!(answer.header("location"), format!("{base}/alerts/{alert_id}"));
         }
     }
+}
+
+#[test]
+fn the_guide_to_moving_lists_the_same_calls() {
+    let guide = include_str!("../../../docs/moving-from-blnk-cloud.md");
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed: Vec<_> = rows
+        .filter_map(|row| {
+            let (call, rest) = row.split_once("` | ")?;
+            Some((call.to_owned(), rest.split_once(',')?.0.parse::<u16>().ok()?))
+        })
+        .collect();
+    assert_eq!(listed, CALLS.map(|call| (call.line.to_owned(), call.status)));
 }
