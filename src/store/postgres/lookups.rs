@@ -1,6 +1,6 @@
 //! Reading alerts by key: look-ups that arrive while others are on their way share the next statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgPool;
 
@@ -43,7 +43,9 @@ impl Serve<Key, Option<Alert>> for Finder {
             let alert = Alert::try_from(row)?;
             found.insert((alert.organization_id, alert.id), alert);
         }
-        // Several may ask for the same alert.
-        Ok(asked.iter().map(|key| Served::Now(Ok(found.get(key).cloned()))).collect())
+        // Where several ask for the same alert, each needs its own.
+        let are_distinct = asked.iter().collect::<HashSet<_>>().len() == asked.len();
+        let mut take = |key| if are_distinct { found.remove(key) } else { found.get(key).cloned() };
+        Ok(asked.iter().map(|key| Served::Now(Ok(take(key)))).collect())
     }
 }

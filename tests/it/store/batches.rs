@@ -16,6 +16,7 @@ use redflag::store::{
 use super::on_every_store;
 use super::world::{World, alert_change, entities, key, text};
 use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
 
 use crate::support::{DatabaseKind, outage};
 
@@ -29,6 +30,7 @@ on_every_store!(
     who_goes_away_takes_nothing_along,
     what_waits_at_the_end_is_done,
     one_too_many_is_refused_and_not_done,
+    look_ups_that_meet_get_each_their_own,
 );
 
 type Outcome = Result<Answer<Changed>, StoreError>;
@@ -310,4 +312,20 @@ async fn an_organization_that_another_instance_holds_keeps_no_other_waiting() {
     lock.rollback().await.unwrap();
     waits.await.unwrap();
     world.assert_sound().await;
+}
+
+async fn look_ups_that_meet_get_each_their_own(world: &World) {
+    let (one, two) = (world.flag(world.alert()).await, world.flag(world.alert()).await);
+    let unknown = AnomalyId::from_uuid(uuid::Uuid::from_u128(1));
+    for asked in [vec![one.id, two.id, unknown], vec![one.id, one.id, two.id, unknown, unknown]] {
+        let mut tasks = JoinSet::new();
+        for id in asked.iter().cycle().take(60).copied() {
+            let (store, organization) = (Arc::clone(&world.store), world.organization);
+            tasks.spawn(async move { (id, store.alert(organization, id).await.unwrap()) });
+        }
+        for (id, found) in tasks.join_all().await {
+            let expected = [&one, &two].into_iter().find(|alert| alert.id == id);
+            assert_eq!(found.as_ref(), expected);
+        }
+    }
 }
