@@ -17,7 +17,7 @@ use std::{
 use rusqlite::Connection;
 
 /// For how long commits gather before they are moved: the pages that every commit touches are moved once for all of them.
-const GATHERED: Duration = Duration::from_millis(50);
+const GATHERED: Duration = Duration::from_millis(10);
 /// How many pages (of 4 KiB) make the log long.
 const LONG_LOG: i64 = 8_000;
 
