@@ -211,11 +211,13 @@ fn presented_secret(presented: &Presented<'_>) -> Result<Secret, Error> {
         Error::new(Reason::MissingApiKey, message)
     };
     let invalid = || Error::new(Reason::InvalidApiKey, "the API key is not valid");
-    let raw = match (presented.authorization, presented.blnk_key) {
-        (Some(authorization), _) => bearer(authorization).ok_or_else(|| {
-            Error::new(Reason::InvalidApiKey, "the `Authorization` header must read `Bearer <key>`")
-        })?,
-        (None, Some(key)) => key,
+    let raw = match (presented.authorization.map(bearer), presented.blnk_key) {
+        // Another scheme may be a proxy's, before which the key has its own header.
+        (Some(Some(key)), _) | (_, Some(key)) => key,
+        (Some(None), None) => {
+            let message = "the `Authorization` header must read `Bearer <key>`";
+            return Err(Error::new(Reason::InvalidApiKey, message));
+        }
         (None, None) => return Err(missing()),
     };
     let raw = std::str::from_utf8(raw).map_err(|_| invalid())?.trim();

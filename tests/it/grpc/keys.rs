@@ -61,6 +61,15 @@ async fn the_ledgers_own_header_is_accepted_too() {
     let mut request = Request::new(ListAlertsRequest::default());
     request.metadata_mut().insert("x-blnk-key", crate::support::app::KEY.parse().unwrap());
     app.alerts().list_alerts(request).await.unwrap();
+    // Also beside what a proxy wants to know; but two keys are not tried one after the other.
+    for (other, is_accepted) in
+        [("Basic YTpi", true), ("Bearer rf_0123456789012345678901234567890123456789", false)]
+    {
+        let mut request = Request::new(ListAlertsRequest::default());
+        request.metadata_mut().insert("x-blnk-key", crate::support::app::KEY.parse().unwrap());
+        request.metadata_mut().insert("authorization", other.parse().unwrap());
+        assert_eq!(app.alerts().list_alerts(request).await.is_ok(), is_accepted, "{other}");
+    }
 }
 
 #[rstest]

@@ -180,6 +180,13 @@ async fn a_call_without_a_valid_key_is_refused_with_a_challenge() {
 }
 
 #[tokio::test]
+async fn the_key_may_stand_beside_what_a_proxy_wants_to_know() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let request = app.rest_without_key(Method::GET, "/alerts").header("authorization", "Basic YTpi");
+    assert_eq!(Answer::to(request.header("x-blnk-key", KEY)).await.status, 200);
+}
+
+#[tokio::test]
 async fn each_call_needs_its_scope_and_no_other() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let service = beside(&app).await;
