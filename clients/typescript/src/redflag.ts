@@ -3,9 +3,10 @@
  * where that is safe. `node.ts` and `web.ts` join it with a transport.
  */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Client, type Interceptor, type Transport } from "@connectrpc/connect";
 
-import { BadRequestSchema, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { AlertService } from "../gen/redflag/v1/alert_service_pb.js";
 import { AlertStatusService } from "../gen/redflag/v1/alert_status_service_pb.js";
 
@@ -73,10 +74,16 @@ const tryAgain: Interceptor = (next) => async (request) => {
     } catch (error) {
       if (request.stream || tries === TRIES || !AWAY.includes(ConnectError.from(error).code)) throw error;
       // Several clients that were refused at once must not come back at once.
-      await sleep(100 * 2 ** tries * Math.random(), request.signal);
+      await sleep(toldWait(error) + 100 * 2 ** tries * Math.random(), request.signal);
     }
   }
 };
+
+/** How many milliseconds the server told us to wait. */
+function toldWait(error: unknown): number {
+  const delay = detail(ConnectError.from(error), RetryInfoSchema)?.retryDelay;
+  return delay ? durationMs(delay) : 0;
+}
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,7 +1,9 @@
 /** What the client must be able to do with a live server, from Node and from a page. */
 import { equals, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type CallOptions, type Interceptor } from "@connectrpc/connect";
 
+import { RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { Health, HealthCheckResponse_ServingStatus } from "../gen/health/v1/health_pb.js";
 import { FlagEntityRequestSchema, FlagEntityResponseSchema } from "../gen/redflag/v1/alert_service_pb.js";
 import {
@@ -209,15 +211,18 @@ class Scenario {
 
     // The client does the same by itself when an answer is lost.
     let lost = 0;
+    const waitABit = { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(300) } };
+    const began = performance.now();
     const loseFirst: Interceptor = (next) => async (request) => {
       const answer = await next(request);
-      if (lost++ === 0) throw new ConnectError("lost", Code.Unavailable);
+      if (lost++ === 0) throw new ConnectError("lost", Code.Unavailable, undefined, [waitABit]);
       return answer;
     };
     const lossy = this.#connect({ ...this.#keys, interceptors: [loseFirst] });
     const entityId = `txn_${crypto.randomUUID()}`;
     await lossy.alerts.flagEntity({ entityId, description: "Its first answer is lost" }, options);
     same([lost, replayed], [2, "true"], "a lost answer is asked for again");
+    check(performance.now() - began >= 300, "not before the time that it was told");
     same((await alerts.listAlerts({ entityIds: [entityId] })).alerts.length, 1, "and makes no second alert");
   }
 
