@@ -40,6 +40,8 @@ CONFIG = {
                 {"service": "redflag.v1.AuditService"},
             ],
             "timeout": "10s",
+            # A server that restarts is waited for.
+            "waitForReady": True,
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",

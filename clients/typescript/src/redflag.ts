@@ -63,7 +63,7 @@ const nameChanges: Interceptor = (next) => (request) => {
   return next(request);
 };
 
-const TRIES = 4;
+const TRIES = 5;
 const AWAY = [Code.Unavailable, Code.ResourceExhausted];
 
 /** Sends a call again, as it was, when the server was away or busy. */
@@ -74,7 +74,7 @@ const tryAgain: Interceptor = (next) => async (request) => {
     } catch (error) {
       if (request.stream || tries === TRIES || !AWAY.includes(ConnectError.from(error).code)) throw error;
       // Several clients that were refused at once must not come back at once.
-      await sleep(toldWait(error) + 100 * 2 ** tries * Math.random(), request.signal);
+      await sleep(toldWait(error) + 100 * 2 ** tries * (0.5 + Math.random() / 2), request.signal);
     }
   }
 };
