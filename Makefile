@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # The steps share one build folder, which cargo locks anyway.
 .NOTPARALLEL:
-.PHONY: run test bench bench-scale lint lint-scripts proto fmt proto-release openapi cli-reference api-reference docs openapi-check cli-reference-check api-reference-check docs-check bench-check ci help
+.PHONY: run test test-clients bench bench-scale lint lint-scripts proto fmt proto-release openapi cli-reference api-reference docs openapi-check cli-reference-check api-reference-check docs-check bench-check ci help
 
 run: ## start the service on the embedded store (more flags: ARGS="--listen 127.0.0.1:9090")
 	cargo run --release --locked -- serve $(ARGS)
@@ -11,6 +11,9 @@ run: ## start the service on the embedded store (more flags: ARGS="--listen 127.
 test: ## run every test on SQLite and PostgreSQL (some of them: TESTARGS="name")
 	@command -v python3 >/dev/null || scripts/apt-install python3
 	scripts/with-postgres cargo test --locked $(TESTARGS)
+
+test-clients: ## run every client in clients/ against live servers on both stores (some of them: CLIENTS="python browser")
+	scripts/test-clients $(CLIENTS)
 
 bench: ## measure throughput and latency, write docs/performance.md (QUICK=1: one short round, writes nothing; ONLY="text")
 	cargo bench --locked --bench bench --no-run
@@ -28,7 +31,7 @@ lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc c
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 lint-scripts:
-	for script in scripts/* .ci/run; do bash -n $$script || exit 1; done
+	for script in scripts/* .ci/run $$(grep -l '^#!.*bash' clients/*/setup clients/*/smoke); do bash -n $$script || exit 1; done
 
 # The contract as clients have it; replaced with every release, never in between.
 released := proto/released.binpb
