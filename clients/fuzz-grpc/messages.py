@@ -10,6 +10,9 @@ from google.protobuf.descriptor import FieldDescriptor as Field
 
 ALPHABET = "abcXYZ019 -_.:/äß漢😀"
 ODD_CHARACTERS = "\0\x01\x08\x0b\x0c\r\x1b\x1f\x7f\x80\x9f\u2028\ufeff\ufffe\U0010ffff‮é"
+ODD_TEXTS = [
+    "ano_", "ano_1", "bln_", "bln_" + "a" * 64, "bln_" + "a" * 65, "xxx_1", "null", "\\", "'; --", "%s", "../..", "ｆ",
+]  # fmt: skip
 LENGTHS = [0, 1, 2, 63, 64, 65, 127, 128, 129, 199, 200, 201, 202]
 LONG_LENGTHS = [9_999, 10_000, 10_001, 16_383, 16_384, 16_385, 70_000]
 COUNTS = [49, 50, 51, 99, 100, 101, 102]
@@ -24,6 +27,9 @@ PATHS = [
     "affected_identities", "affected_transactions", "disposition", "disposition_reason", "name", "colour",
     "anomaly_id", "version", "metadata.a", "alert.title", "*", "", ".", "title.", "Title", "a" * 500, "\0", "tïtle",
 ]  # fmt: skip
+
+# Fields without which a call is refused at once; they are nearly always there.
+REQUIRED = {"entity_id", "anomaly_id", "description", "alert", "alert_status", "name", "colour", "to", "key"}
 
 
 class Known:
@@ -82,8 +88,7 @@ class Maker:
                 self._fill_field(message, field, depth)
 
     def _fill_field(self, message, field, depth):
-        # An id of what a call is about is nearly always there.
-        likely = 0.9 if field.name in ("entity_id", "anomaly_id", "description", "alert", "alert_status", "name", "colour", "to", "key") else 0.35
+        likely = 0.9 if field.name in REQUIRED else 0.35
         if self.rng.random() > likely:
             return
         if field.is_repeated:
@@ -157,11 +162,12 @@ class Maker:
             return "".join(text)
         if kind == 2:
             text = self._plain(name)
-            return rng.choice([text.upper(), text.lower(), text + " ", text * 2, text[:-1], text[::-1], text + "'", "%" + text])
+            alike = [text.upper(), text.lower(), text + " ", text * 2, text[:-1], text[::-1], text + "'", "%" + text]
+            return rng.choice(alike)
         if kind == 3:
-            odd = ["ano_", "ano_1", "bln_", "bln_" + "a" * 64, "bln_" + "a" * 65, "xxx_1", "null", "\\", "'; --", "%s", "../..", "ｆ"]
-            return rng.choice(odd)
-        return "".join(chr(rng.choice([rng.randrange(0x20), rng.randrange(0x80), rng.randrange(0xD800)])) for _ in range(rng.randrange(30)))
+            return rng.choice(ODD_TEXTS)
+        limits = rng.choices([0x20, 0x80, 0xD800], k=rng.randrange(30))
+        return "".join(chr(rng.randrange(limit)) for limit in limits)
 
     def _plain(self, name):
         oddity, self.oddity = self.oddity, 0.0

@@ -1,7 +1,7 @@
 """What schemathesis takes for a fault of the server and is none, and what it can't make calls from.
 
-Most of it are rules that JSON Schema can't state. Every rule stands here with the answer that it is known by, and only that answer passes: another refusal of a well-formed
-request is a failure, and so is whatever any other check finds.
+Most of it are rules that JSON Schema can't state. Every rule stands here with the answer that it is known by, and only that
+answer passes: another refusal of a well-formed request is a failure, and so is whatever any other check finds.
 """
 
 import copy
