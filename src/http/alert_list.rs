@@ -16,21 +16,22 @@ use crate::{
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only describes the parameters")]
 pub struct AlertListParameters {
-    /// Only alerts in one of these statuses (keys, in any case): repeated or separated by commas, at most 100. One that
-    /// the organization does not have is an error.
+    /// Only alerts in one of these statuses (keys, in any case): repeated or separated by commas, at most 100. Duplicates
+    /// collapse, and empty values are left out, as in every list here. A key that the organization does not have is an
+    /// error.
     #[param(style = Form, explode, max_items = 100, required = false)]
     status: Vec<StatusKeyText>,
     /// Only alerts whose status is of one of these classes: repeated or separated by commas.
-    #[param(style = Form, explode, max_items = 100, required = false)]
+    #[param(style = Form, explode, required = false)]
     status_class: Vec<StatusClassWord>,
     /// Only alerts that were raised for one of these kinds of entity: repeated or separated by commas.
-    #[param(rename = "type", style = Form, explode, max_items = 100, required = false)]
+    #[param(rename = "type", style = Form, explode, required = false)]
     kind: Vec<EntityTypeWord>,
     /// Only alerts of one of these severities: repeated or separated by commas.
-    #[param(style = Form, explode, max_items = 100, required = false)]
+    #[param(style = Form, explode, required = false)]
     severity: Vec<SeverityWord>,
     /// Only alerts that were taken to one of these decisions: repeated or separated by commas.
-    #[param(style = Form, explode, max_items = 100, required = false)]
+    #[param(style = Form, explode, required = false)]
     disposition: Vec<DispositionWord>,
     /// Only alerts assigned to exactly this person. Present but empty: only alerts assigned to nobody.
     #[param(nullable = false, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]

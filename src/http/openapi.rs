@@ -6,6 +6,7 @@ use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
     openapi::{
         Components, ContentBuilder, Header, Object, Ref, RefOr, Response, ResponseBuilder, Server,
+        link::Link,
         path::{Operation, Parameter, PathItem},
         schema::Type,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -26,7 +27,7 @@ pub const IF_MATCH: &str = "Only if the alert still has one of these `ETag`s; `*
 #[openapi(
     info(
         description = "The self-hosted alerts service for ledgers: flag a balance, a transaction or an identity, and take the resulting alert to a recorded decision.\n\n\
-            Every call but health needs an API key, `Authorization: Bearer <key>` (or `X-Blnk-Key: <key>`), and sees only that key's organization. `X-Redflag-Actor: <name>` (at most 200 characters) says on whose behalf a call is made. Every answer carries `X-Request-Id`, the caller's own or a new one, by which the log tells the call.\n\n\
+            Every call but health needs an API key, `Authorization: Bearer <key>` (or `X-Blnk-Key: <key>`), and sees only that key's organization. `X-Redflag-Actor: <name>` (1 to 200 characters) says on whose behalf a call is made. Every answer carries `X-Request-Id`, the caller's own or a new one, by which the log tells the call.\n\n\
             Failures answer `{\"error\": …, \"error_detail\": {\"code\": …}}`; the code is stable. A body holds at most 1 MiB. A path that there is not answers 404 (`GEN_NOT_FOUND`), a method that a path does not take 405 (`GEN_METHOD_NOT_ALLOWED`, with `Allow`).\n\n\
             The same service speaks gRPC (`redflag.v1`) on the same port.",
     ),
@@ -75,6 +76,7 @@ pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::Open
         for operation in operations(item) {
             trace_answers(operation);
             tell_replays(operation);
+            link_what_was_made(operation);
         }
     }
     document
@@ -106,6 +108,33 @@ fn tell_replays(operation: &mut Operation) {
             let header =
                 text_header("`true` when this is the answer that was given first, and nothing changed now.");
             response.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(header));
+        }
+    }
+}
+
+/// The calls that take the id of an alert, and the parameter that takes it.
+const ON_ALERTS: [(&str, &str); 4] = [
+    ("get_alert", "alert_id"),
+    ("update_alert", "id"),
+    ("escalate_alert", "alert_id"),
+    ("list_alert_events", "alert_id"),
+];
+/// The calls that take the key of a status, likewise.
+const ON_STATUSES: [(&str, &str); 2] = [("update_status", "key"), ("delete_status", "key")];
+
+/// Says which calls take what was made, so that tools can follow an alert or a status from its beginning.
+fn link_what_was_made(operation: &mut Operation) {
+    let (calls, id) = match operation.operation_id.as_deref() {
+        Some("flag_entity") => (&ON_ALERTS[..], "$response.body#/anomaly_id"),
+        Some("create_status") => (&ON_STATUSES[..], "$response.body#/key"),
+        _ => return,
+    };
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, RefOr::T(response)) = (status.starts_with('2'), response) {
+            for (call, parameter) in calls {
+                let link = Link::builder().operation_id(*call).parameter(*parameter, id).build();
+                response.links.insert((*call).to_owned(), RefOr::T(link));
+            }
         }
     }
 }

@@ -77,6 +77,43 @@ async fn the_openapi_document_hangs_together() {
     assert_eq!(ids.len(), 14);
 }
 
+/// Every operation of the document.
+fn operations(document: &Value) -> impl Iterator<Item = &Value> {
+    let items = document["paths"].as_object().unwrap().values();
+    items.flat_map(|item| ["get", "put", "post", "delete"].into_iter().filter_map(|method| item.get(method)))
+}
+
+#[tokio::test]
+async fn what_a_call_makes_is_linked_to_the_calls_that_take_it() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let document: Value = open(&app, "/openapi.json").await.json().await.unwrap();
+    let takes = |call: &str, parameter: &str| {
+        let called = operations(&document).find(|operation| operation["operationId"] == call);
+        let mut parameters = called.unwrap()["parameters"].as_array().unwrap().iter();
+        parameters.any(|taken| taken["in"] == "path" && taken["name"] == parameter)
+    };
+    for (path, statuses, id, linked) in [
+        (
+            "/alerts/flag/{id}",
+            &["200", "201"][..],
+            "$response.body#/anomaly_id",
+            &["escalate_alert", "get_alert", "list_alert_events", "update_alert"][..],
+        ),
+        ("/alerts/statuses", &["201"], "$response.body#/key", &["delete_status", "update_status"]),
+    ] {
+        for status in statuses {
+            let links = &document["paths"][path]["post"]["responses"][status]["links"];
+            let links = links.as_object().unwrap();
+            assert_eq!(links.keys().collect::<Vec<_>>(), linked, "{path} {status}");
+            for (call, link) in links {
+                assert_eq!(link["operationId"], *call);
+                let parameters = link["parameters"].as_object().unwrap();
+                assert!(parameters.iter().all(|(name, value)| *value == id && takes(call, name)), "{call}");
+            }
+        }
+    }
+}
+
 fn each_reference(value: &Value, check: &mut impl FnMut(&str)) {
     match value {
         Value::Object(map) => {

@@ -250,3 +250,22 @@ async fn a_bad_value_names_its_parameter() {
     assert_eq!(refused.fields(), ["other", "severity", "order", "page_size"]);
     assert_eq!(get(&app, "/alerts?status=NOWHERE").await.refusal(), (400, "ALERT_UNKNOWN_STATUS"));
 }
+
+#[tokio::test]
+async fn repeated_and_empty_values_of_a_list_count_for_nothing() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let made = [flag(&app, "bln_1", json!({})).await];
+    for (name, value) in
+        [("status", "FLAGGED"), ("status_class", "open"), ("type", "Balance"), ("entity_id", "bln_1")]
+    {
+        let query = format!("{name}=&{}", format!("{name}={value},&").repeat(101));
+        assert_eq!(numbers(&get(&app, &format!("/alerts?{query}")).await, &made), [1], "{name}");
+    }
+    // The document states a limit only where there are so many different values.
+    let document = get(&app, "/openapi.json").await.body;
+    let parameters = document["paths"]["/alerts"]["get"]["parameters"].as_array().unwrap();
+    let limited: Vec<_> =
+        parameters.iter().filter(|parameter| parameter["schema"]["maxItems"] == 100).collect();
+    let names: Vec<_> = limited.iter().map(|parameter| &parameter["name"]).collect();
+    assert_eq!(names, ["status", "entity_id"]);
+}
