@@ -73,7 +73,7 @@ docs-check: openapi-check cli-reference-check api-reference-check ## check that 
 bench-check: ## see that the benchmark works; no figure is judged
 	$(MAKE) bench QUICK=1
 
-ci: lint docs-check test bench-check ## all of the above checks, the quickest first
+ci: lint docs-check test test-clients bench-check ## all of the above checks, the quickest first
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
