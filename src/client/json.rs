@@ -60,6 +60,11 @@ pub fn metadata(object: &Map<String, Value>) -> Struct {
     grpc::struct_from_json(object)
 }
 
+/// Metadata as JSON, in one line.
+pub fn object_text(metadata: &Struct) -> String {
+    Value::Object(object_of(metadata)).to_string()
+}
+
 /// A JSON value as people write it in a line: text without quotes, all else as JSON.
 pub fn in_words(value: Option<&prost_types::Value>) -> String {
     match value.map_or(Value::Null, value_of) {

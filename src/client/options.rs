@@ -83,6 +83,15 @@ impl Options {
         Ok(Self { server, api_key, ..Self::default() })
     }
 
+    /// Whether a client can be made with these options; connects nowhere.
+    ///
+    /// # Errors
+    /// Those of [`Client::new`](super::Client::new).
+    pub fn check(&self) -> Result<(), InvalidOption> {
+        self.endpoint()?;
+        self.metadata().map(drop)
+    }
+
     /// Where to connect, and how.
     pub(super) fn endpoint(&self) -> Result<Endpoint, InvalidOption> {
         let uri: Uri = self.server.parse().map_err(|_| InvalidOption::Server)?;
