@@ -47,13 +47,12 @@ Examples:
   redflag serve --database-url postgres://user@host/alerts  on PostgreSQL
   redflag key create --name payments --owner ops --scope alerts:read --scope alerts:write
   redflag audit verify                                      that nothing was tampered with
-  redflag flag bln_1 --description 'Limit exceeded'         at the server REDFLAG_SERVER, with the key REDFLAG_API_KEY
+  redflag flag bln_1 --description 'Limit exceeded'         at REDFLAG_SERVER, with REDFLAG_API_KEY
   redflag list --status-class open --severity high,critical
   source <(redflag completions bash)
 
-Exit codes: 0 done, 1 failed, 2 called wrongly. Commands that call a server also: 3 not found, 4 refused by the server (an
-invalid value, a conflict, a precondition), 5 not allowed (no key, a wrong one, or one that may not), 6 server unavailable,
-overloaded or too late.";
+Exit codes: 0 done, 1 failed, 2 called wrongly. Commands that call a server also: 3 not found,
+4 refused, 5 not allowed, 6 server unavailable (see `redflag get --help`).";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Log")]
@@ -83,7 +82,7 @@ enum Verb {
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(flatten)]
-    Client(client::Verb),
+    Client(Box<client::Verb>),
     /// Print a script that completes commands and flags in a shell
     Completions(completions::Completions),
     /// Print the OpenAPI document of the REST face

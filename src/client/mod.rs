@@ -33,7 +33,7 @@ mod statuses;
 use std::{fmt, time::Instant};
 
 use tonic::{
-    Request, Response, Status,
+    Extensions, Request, Response, Status,
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
@@ -89,7 +89,8 @@ impl Client {
         let mut attempt = 1;
         loop {
             let left = self.retry.timeout.saturating_sub(started.elapsed());
-            let mut request = Request::from_parts(self.metadata.clone(), Default::default(), message.clone());
+            let mut request =
+                Request::from_parts(self.metadata.clone(), Extensions::default(), message.clone());
             request.set_timeout(left);
             let answer = tokio::time::timeout(left, send(self.channel.clone(), request)).await;
             let answered = answer.map(|answer| answer.map_err(|status| Error::from_status(&status)));

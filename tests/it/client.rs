@@ -1,8 +1,15 @@
 //! The client for Rust, through real connections.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use redflag::client::{Client, Code, FieldMask, Options, ServingStatus, json, pb};
+use redflag::{
+    app::Config,
+    client::{Client, Code, FieldMask, Options, ServingStatus, json, pb},
+    store::queue::GroupCommit,
+};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -11,7 +18,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::support::{DatabaseKind, TestApp, app::KEY, outage};
+use crate::support::{DatabaseKind, TestApp, TestDatabase, app::KEY, outage};
 
 fn options(address: SocketAddr) -> Options {
     let server = format!("http://{address}");
@@ -26,8 +33,8 @@ fn flag() -> pb::FlagEntityRequest {
     pb::FlagEntityRequest { entity_id: "bln_1".to_owned(), description: "d".to_owned(), ..Default::default() }
 }
 
-fn mask(path: &str) -> Option<FieldMask> {
-    Some(FieldMask { paths: vec![path.to_owned()] })
+fn mask(path: &str) -> FieldMask {
+    FieldMask { paths: vec![path.to_owned()] }
 }
 
 async fn count(app: &TestApp) -> Value {
@@ -45,8 +52,11 @@ async fn every_call_of_alerts_is_there(#[case] kind: DatabaseKind) {
     let alert = client.flag_entity(flag()).await.unwrap().alert.unwrap();
     let id = alert.anomaly_id.clone();
     let change = pb::Alert { anomaly_id: id.clone(), status: "RESOLVED".to_owned(), ..Default::default() };
-    let request =
-        pb::UpdateAlertRequest { alert: Some(change), update_mask: mask("status"), ..Default::default() };
+    let request = pb::UpdateAlertRequest {
+        alert: Some(change),
+        update_mask: Some(mask("status")),
+        ..Default::default()
+    };
     assert_eq!(client.update_alert(request).await.unwrap().alert.unwrap().version, 2);
     let request =
         pb::EscalateAlertRequest { anomaly_id: id.clone(), to: vec!["bob".to_owned()], ..Default::default() };
@@ -79,7 +89,7 @@ async fn every_call_of_statuses_is_there(#[case] kind: DatabaseKind) {
     let change = pb::AlertStatus { key: made.key.clone(), name: "Pending".to_owned(), ..Default::default() };
     let request = pb::UpdateAlertStatusRequest {
         alert_status: Some(change),
-        update_mask: mask("name"),
+        update_mask: Some(mask("name")),
         ..Default::default()
     };
     let changed = client.update_alert_status(request).await.unwrap().alert_status.unwrap();
@@ -110,7 +120,7 @@ async fn errors_tell_all_that_the_server_does(#[case] kind: DatabaseKind) {
     let alert = client.flag_entity(flag()).await.unwrap().alert.unwrap();
     let request = pb::UpdateAlertRequest {
         alert: Some(pb::Alert { title: "t".to_owned(), ..alert }),
-        update_mask: mask("title"),
+        update_mask: Some(mask("title")),
         expected_version: 7,
         ..Default::default()
     };
@@ -249,6 +259,33 @@ async fn a_server_that_is_held_up_is_told_the_deadline(#[case] kind: DatabaseKin
     let error = client.flag_entity(flag()).await.unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
     held.release().await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_too_much_to_do_is_left_alone_as_long_as_it_wants() {
+    let database = TestDatabase::create(DatabaseKind::Sqlite).await;
+    let crowded = |config: &mut Config| config.commits = GroupCommit { size: 1, waiting: 1, in_flight: 1 };
+    let app = TestApp::start_with(database, crowded).await;
+    let held = outage::hold_writes(app.database().url()).await;
+    let (once, patient) = (Options { attempts: 1, ..options(app.address()) }, client(&app));
+    let once = Client::new(&once).unwrap();
+    let crowd = (0..4).map(|_| {
+        let once = once.clone();
+        tokio::spawn(async move { once.flag_entity(flag()).await })
+    });
+    let crowd: Vec<_> = crowd.collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let started = Instant::now();
+    let late = tokio::spawn(async move { patient.flag_entity(flag()).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    held.release().await;
+    late.await.unwrap().unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(1), "the server has asked for a second");
+    let mut codes = Vec::new();
+    for call in crowd {
+        codes.push(call.await.unwrap().map_or_else(|error| error.code(), |_| Code::Ok));
+    }
+    assert!(codes.contains(&Code::ResourceExhausted), "{codes:?}");
 }
 
 #[tokio::test]

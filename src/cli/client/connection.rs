@@ -19,7 +19,7 @@ use crate::{
 pub struct Connection {
     #[command(flatten)]
     server: Server,
-    /// A file that holds the API key; without it the key is the variable REDFLAG_API_KEY. No flag takes the key itself: others
+    /// A file that holds the API key; without it the key is the variable `REDFLAG_API_KEY`. No flag takes the key itself: others
     /// on the machine could see it
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,

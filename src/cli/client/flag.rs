@@ -9,7 +9,7 @@ use crate::{
     client::{json, pb},
 };
 
-/// Flag a ledger entity at a server: make an alert, or fold into the one that has the same --dedup-key.
+/// What to flag, and what to say about it.
 #[derive(Debug, Args)]
 pub struct Flag {
     /// The entity: bln_…, bal_…, txn_… or idt_…

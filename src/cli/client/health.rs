@@ -9,7 +9,7 @@ use crate::{
     client::{Client, Options, ServingStatus},
 };
 
-/// Tell whether a server serves, as load balancers ask (grpc.health.v1): exit 0 only when it does, 1 otherwise. Needs no key.
+/// Which server and service.
 #[derive(Debug, Args)]
 pub struct Health {
     /// One service, such as redflag.v1.AlertService [default: the whole server]

@@ -16,13 +16,10 @@ use crate::{
 /// The most alerts that one page holds.
 const LARGEST_PAGE: i32 = 1_000;
 
-/// List alerts, newest first. Filters are combined with AND, the values of one filter with OR; a filter of several values is
-/// given several times or with commas.
+/// Which alerts, and how many of them.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("how_many").args(["limit", "all"]))]
 pub struct List {
-    #[command(flatten)]
-    filter: Filter,
     /// Oldest first
     #[arg(long)]
     oldest_first: bool,
@@ -32,7 +29,7 @@ pub struct List {
     /// All alerts that match, however many; they are kept in memory until the last has come
     #[arg(long)]
     all: bool,
-    /// Continue where a list with the same filters ended: its next_page_token
+    /// Continue where a list with the same filters ended: its `next_page_token`
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TOKEN")]
     page_token: String,
     /// Count all alerts that match
@@ -40,6 +37,8 @@ pub struct List {
     include_total: bool,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     connection: Connection,
 }
@@ -60,7 +59,7 @@ struct Filter {
     /// Of this severity: low, medium, high or critical
     #[arg(long = "severity", value_delimiter = ',', value_name = "SEVERITY", value_parser = words::severity)]
     severities: Vec<i32>,
-    /// Decided as this: TRUE_POSITIVE, FALSE_POSITIVE, BENIGN, DUPLICATE or INCONCLUSIVE
+    /// Decided as this: `TRUE_POSITIVE`, `FALSE_POSITIVE`, `BENIGN`, `DUPLICATE` or `INCONCLUSIVE`
     #[arg(long = "disposition", value_delimiter = ',', value_name = "DISPOSITION", value_parser = words::disposition)]
     dispositions: Vec<i32>,
     /// Assigned to exactly this person; empty for nobody

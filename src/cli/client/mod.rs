@@ -25,23 +25,44 @@ pub use exit::code as exit_code;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Flag a ledger entity at a server: make an alert
+    ///
+    /// Where --dedup-key is that of an alert that is not closed, the flag folds into it instead.
+    #[command(after_help = EXIT_CODES)]
     Flag(flag::Flag),
     /// Show one alert
+    #[command(after_help = EXIT_CODES)]
     Get(get::Get),
     /// List alerts, newest first
+    ///
+    /// Filters are combined with AND, the values of one filter with OR. Several values are given with commas, or the flag
+    /// several times.
+    #[command(after_help = EXIT_CODES)]
     List(list::List),
     /// Change fields of an alert
+    ///
+    /// What is not given stays. Lists and metadata are replaced whole. With nothing but a note, it is written into the history.
+    #[command(after_help = EXIT_CODES)]
     Update(update::Update),
-    /// Escalate an alert to people
+    /// Escalate an alert to people, and assign it to the first of them
+    #[command(after_help = EXIT_CODES)]
     Escalate(escalate::Escalate),
     /// Show the history of an alert, oldest first
+    #[command(after_help = EXIT_CODES)]
     Events(events::Events),
     /// List, make, change and delete the statuses of the key's organization
-    #[command(subcommand)]
+    #[command(subcommand, after_help = EXIT_CODES)]
     Status(status::Status),
-    /// Tell whether a server serves: exit 0 only when it does, 1 otherwise; needs no key
+    /// Tell whether a server serves: exit 0 only when it does, 1 otherwise
+    ///
+    /// Asks as load balancers do (grpc.health.v1), once and without a key: for probes of containers that have no shell.
     Health(health::Health),
 }
+
+/// What client verbs exit with, for their help.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 called wrongly, 3 not found, 4 refused by the server (an invalid
+value, a conflict, a precondition), 5 not allowed (no key, a wrong one, or one that may not),
+6 server unavailable, overloaded or too late; 130 interrupted, as shells tell it.";
 
 impl Verb {
     /// Does what was asked for.

@@ -9,8 +9,7 @@ use crate::{
     client::{FieldMask, json, pb},
 };
 
-/// Change fields of an alert; what is not given stays. Lists and metadata are replaced whole. With nothing but a note, it is
-/// written into the history.
+/// Which alert, and what becomes of it.
 #[derive(Debug, Args)]
 pub struct Update {
     /// The alert's id, ano_…
@@ -60,7 +59,7 @@ struct Fields {
     /// What to keep beside it: a JSON object
     #[arg(long, value_name = "JSON", value_parser = words::object)]
     metadata: Option<Map<String, Value>>,
-    /// What it turned out to be: TRUE_POSITIVE, FALSE_POSITIVE, BENIGN, DUPLICATE or INCONCLUSIVE
+    /// What it turned out to be: `TRUE_POSITIVE`, `FALSE_POSITIVE`, `BENIGN`, `DUPLICATE` or `INCONCLUSIVE`
     #[arg(long, value_parser = words::disposition)]
     disposition: Option<i32>,
     /// Why that was decided

@@ -164,7 +164,7 @@ async fn an_update_changes_what_is_given(#[case] kind: DatabaseKind) {
     let named = ["update", &id, "--status", "RESOLVED", "--request-id", "mine"];
     assert_eq!(place.json(&named), place.json(&named));
     let events = place.json(&["events", &id]);
-    assert_eq!(events["data"][3]["idempotency_key"], "mine");
+    assert_eq!(events["data"][4]["idempotency_key"], "mine");
     assert_eq!(events["data"].as_array().unwrap().len(), 5);
 }
 

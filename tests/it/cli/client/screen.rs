@@ -37,12 +37,12 @@ async fn a_terminal_gets_colours_and_relative_times_that_fit() {
         let widest = plain.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= usize::from(columns).max(50), "{columns}: {widest}");
         assert!(plain.contains(&id), "{plain}");
-        assert_eq!(plain.contains("ASSIGNED_TO"), columns == 200, "{plain}");
+        assert_eq!(plain.contains("ASSIGNED_TO"), columns >= 100, "{plain}");
     }
     let told = without_colours(&on_terminal(&place, 120, &[], "list"));
     assert!(told.contains("just now") || told.contains(" s ago"), "{told}");
     let told = on_terminal(&place, 120, &[("NO_COLOR", "1")], &format!("get {id}"));
-    assert!(!told.contains('\u{1b}') && told.contains(&format!("anomaly_id       {id}")), "{told}");
+    assert!(!told.contains('\u{1b}') && told.contains(&id), "{told}");
 }
 
 #[tokio::test]

@@ -1,15 +1,11 @@
-//! Messages as the JSON that REST writes for the same, field by field.
+//! The resources as JSON.
 
-use chrono::DateTime;
 use serde::Serialize;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Struct, Timestamp, pb};
-use crate::{
-    domain::{
-        Disposition, EntityType, EventType, Severity, StatusClass, clock::rfc3339, metadata::whole_number,
-    },
-    grpc,
+use super::{
+    super::pb,
+    words::{disposition, entity_type, event_type, instant, object_of, severity, status_class, value_of},
 };
 
 /// An alert, as REST writes it.
@@ -53,61 +49,6 @@ pub fn statuses(list: &pb::ListAlertStatusesResponse) -> impl Serialize {
 /// What REST answers when a status was deleted.
 pub fn deleted() -> impl Serialize {
     json!({ "message": "Status deleted" })
-}
-
-/// A JSON object as metadata. Numbers become doubles.
-pub fn metadata(object: &Map<String, Value>) -> Struct {
-    grpc::struct_from_json(object)
-}
-
-/// Metadata as JSON, in one line.
-pub fn object_text(metadata: &Struct) -> String {
-    Value::Object(object_of(metadata)).to_string()
-}
-
-/// A JSON value as people write it in a line: text without quotes, all else as JSON.
-pub fn in_words(value: Option<&prost_types::Value>) -> String {
-    match value.map_or(Value::Null, value_of) {
-        Value::String(text) => text,
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// The instant that a message tells, as text: RFC 3339 in UTC with microseconds. None where it tells no time.
-pub fn instant(at: Option<&Timestamp>) -> Option<String> {
-    let at = at?;
-    let nanos = u32::try_from(at.nanos).unwrap_or_default();
-    DateTime::from_timestamp(at.seconds, nanos).map(rfc3339)
-}
-
-/// The word for an [`EntityType`](pb::EntityType); empty for none that this version knows.
-pub fn entity_type(code: i32) -> &'static str {
-    small(code).and_then(EntityType::from_code).map(EntityType::as_str).unwrap_or_default()
-}
-
-/// The word for a [`StatusClass`](pb::StatusClass); empty for none that this version knows.
-pub fn status_class(code: i32) -> &'static str {
-    small(code).and_then(StatusClass::from_code).map(StatusClass::as_str).unwrap_or_default()
-}
-
-/// The word for a [`Severity`](pb::Severity), where there is one.
-pub fn severity(code: i32) -> Option<&'static str> {
-    small(code).and_then(Severity::from_code).and_then(Severity::word)
-}
-
-/// The word for a [`Disposition`](pb::Disposition), where there is one.
-pub fn disposition(code: i32) -> Option<&'static str> {
-    small(code).and_then(Disposition::from_code).and_then(Disposition::word)
-}
-
-/// The word for an [`AlertEventType`](pb::AlertEventType); empty for none that this version knows.
-pub fn event_type(code: i32) -> &'static str {
-    small(code).and_then(EventType::from_code).map(EventType::as_str).unwrap_or_default()
-}
-
-fn small(code: i32) -> Option<i16> {
-    code.try_into().ok()
 }
 
 #[derive(Serialize)]
@@ -292,26 +233,4 @@ fn views<'a, T, V: From<&'a T>>(list: &'a [T]) -> Vec<V> {
 
 fn given(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-fn object_of(metadata: &Struct) -> Map<String, Value> {
-    metadata.fields.iter().map(|(name, value)| (name.clone(), value_of(value))).collect()
-}
-
-fn value_of(value: &prost_types::Value) -> Value {
-    use prost_types::value::Kind;
-    match &value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(bool)) => Value::Bool(*bool),
-        Some(Kind::StringValue(text)) => Value::String(text.clone()),
-        Some(Kind::NumberValue(number)) => number_of(*number),
-        Some(Kind::ListValue(list)) => list.values.iter().map(value_of).collect(),
-        Some(Kind::StructValue(map)) => Value::Object(object_of(map)),
-    }
-}
-
-/// A whole number without a fraction, as the server keeps it.
-fn number_of(number: f64) -> Value {
-    let whole = Some(number).filter(|number| number.fract() == 0.0).and_then(whole_number);
-    whole.map(Number::from).or_else(|| Number::from_f64(number)).map_or(Value::Null, Value::Number)
 }
