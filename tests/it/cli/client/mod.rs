@@ -4,6 +4,7 @@ mod answers;
 mod failures;
 mod health;
 mod screen;
+mod tls;
 
 use std::{
     io::Write,
