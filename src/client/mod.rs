@@ -30,7 +30,10 @@ mod options;
 mod retry;
 mod statuses;
 
-use std::{fmt, time::Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use tonic::{
     Extensions, Request, Response, Status,
@@ -42,7 +45,8 @@ pub use crate::grpc::pb;
 pub use error::{Error, FieldViolation};
 pub use health::ServingStatus;
 pub use options::{InvalidOption, Options};
-pub use prost_types::{FieldMask, Struct, Timestamp};
+pub use prost_types::{FieldMask, Struct, Timestamp, Value};
+pub use secrecy::SecretString;
 pub use tonic::Code;
 
 use retry::Retry;
@@ -86,26 +90,41 @@ impl Client {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let started = Instant::now();
+        let left = || self.retry.timeout.saturating_sub(started.elapsed());
         let mut attempt = 1;
         loop {
-            let left = self.retry.timeout.saturating_sub(started.elapsed());
-            let mut request =
-                Request::from_parts(self.metadata.clone(), Extensions::default(), message.clone());
-            request.set_timeout(left);
-            let answer = tokio::time::timeout(left, send(self.channel.clone(), request)).await;
-            let answered = answer.map(|answer| answer.map_err(|status| Error::from_status(&status)));
-            let left = self.retry.timeout.saturating_sub(started.elapsed());
-            let error = match answered {
-                Ok(Ok(response)) => return Ok(response.into_inner()),
-                // What happens on this side once time is up happens because it is.
-                Ok(Err(error)) if !left.is_zero() || error.is_told() => error,
-                _ => Error::deadline_exceeded(self.retry.timeout),
-            };
-            let Some(pause) = self.retry.pause(attempt, &error).filter(|pause| *pause < left) else {
+            let answer = self.attempt(message.clone(), &send, left()).await;
+            let Err(error) = answer else { return answer };
+            let Some(pause) = self.retry.pause(attempt, &error).filter(|pause| *pause < left()) else {
                 return Err(error);
             };
             tokio::time::sleep(pause).await;
             attempt += 1;
+        }
+    }
+
+    /// Makes a call once, for as long as is `left`, which the server is told.
+    async fn attempt<M, A, F>(
+        &self,
+        message: M,
+        send: &impl Fn(Channel, Request<M>) -> F,
+        left: Duration,
+    ) -> Result<A, Error>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let started = Instant::now();
+        let mut request = Request::from_parts(self.metadata.clone(), Extensions::default(), message);
+        request.set_timeout(left);
+        let Ok(answer) = tokio::time::timeout(left, send(self.channel.clone(), request)).await else {
+            return Err(Error::deadline_exceeded(self.retry.timeout));
+        };
+        match answer.map_err(|status| Error::from_status(&status)) {
+            // What happens on this side once time is up happens because it is.
+            Err(error) if started.elapsed() >= left && !error.is_told() => {
+                Err(Error::deadline_exceeded(self.retry.timeout))
+            }
+            answer => answer.map(Response::into_inner),
         }
     }
 }

@@ -11,7 +11,7 @@ mod health;
 mod list;
 mod screen;
 mod status;
-mod text;
+mod times;
 mod update;
 mod words;
 

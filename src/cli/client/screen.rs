@@ -9,7 +9,7 @@ use chrono::DateTime;
 use comfy_table::{Cell, Color, Column, ColumnConstraint, ContentArrangement, Row, Table, presets};
 use serde::Serialize;
 
-use super::text::ago;
+use super::times::ago;
 use crate::{
     cli::output,
     client::{Timestamp, json},
