@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod call;
 pub mod cli;
+pub mod client;
 pub mod domain;
 pub mod error;
 pub mod grpc;

@@ -105,7 +105,8 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         .expose_headers(
             answered
                 .into_iter()
-                .chain([call::REQUEST_ID, call::IDEMPOTENCY_REPLAYED, header::ETAG, header::LOCATION])
+                .chain([call::REQUEST_ID, call::IDEMPOTENCY_REPLAYED])
+                .chain([header::ETAG, header::LOCATION, header::RETRY_AFTER])
                 .collect::<Vec<_>>(),
         )
         .max_age(Duration::from_hours(1))

@@ -1,7 +1,10 @@
-//! The command line: `serve`, `migrate`, `org …`, `key …`, `audit …`, `openapi`.
+//! The command line: what works on a database (`serve`, `migrate`, `org …`, `key …`, `audit …`), what calls a server
+//! (`client/`), and what prints about redflag itself (`openapi`, `completions`).
 
 mod api_reference;
 mod audit;
+mod client;
+mod completions;
 mod key;
 mod migrate;
 mod openapi;
@@ -16,6 +19,7 @@ use clap::{
     Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand,
     builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
 };
 
 use crate::{
@@ -44,13 +48,18 @@ Examples:
   redflag serve --database-url postgres://user@host/alerts  on PostgreSQL
   redflag key create --name payments --owner ops --scope alerts:read --scope alerts:write
   redflag audit verify                                      that nothing was tampered with
+  redflag flag bln_1 --description 'Limit exceeded'         at REDFLAG_SERVER, with REDFLAG_API_KEY
+  redflag list --status-class open --severity high,critical
+  source <(redflag completions bash)
 
-Exit codes: 0 done, 1 failed, 2 called wrongly.";
+Exit codes: 0 done, 1 failed, 2 called wrongly. Commands that call a server also: 3 not found,
+4 refused, 5 not allowed, 6 server unavailable (see `redflag get --help`).";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Log")]
 struct Log {
-    /// What to log: a level (error, warn, info, debug, trace) or targets with levels, such as `info,sqlx=warn`
+    /// What to log: a level (error, warn, info, debug, trace) or targets with levels, such as `info,sqlx=warn`; commands that
+    /// call a server log only when this flag is given
     #[arg(long, env = "REDFLAG_LOG", default_value = "info", global = true, value_name = "FILTER")]
     log: String,
     /// How to write log lines, which go to standard error; `auto` is pretty on a terminal and JSON elsewhere
@@ -73,6 +82,10 @@ enum Verb {
     /// Prove that the history is complete and unchanged, or export it
     #[command(subcommand)]
     Audit(audit::Audit),
+    #[command(flatten)]
+    Client(Box<client::Verb>),
+    /// Print a script that completes commands and flags in a shell
+    Completions(completions::Completions),
     /// Print the OpenAPI document of the REST face
     Openapi,
     /// Print the reference of the gRPC contract as Markdown
@@ -113,12 +126,18 @@ impl Database {
 /// Runs the command that `args` say, and tells what to exit with.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = without_empty_variables(Cli::command());
-    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
-        Ok(cli) => cli,
+    let parsed = command.try_get_matches_from(args).and_then(|matches| {
+        let is_log_asked_for = matches.value_source("log") == Some(ValueSource::CommandLine);
+        Ok((Cli::from_arg_matches(&matches)?, is_log_asked_for))
+    });
+    let (cli, is_log_asked_for) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refuse(&without_secret(error)),
     };
-    let _log = match telemetry::init(&cli.log.log, cli.log.log_format) {
+    // Who calls a server reads answers, not logs: those are for the server, whose variables may be set here too.
+    let is_logged = is_log_asked_for || !matches!(cli.verb, Verb::Client(_));
+    let log = is_logged.then(|| telemetry::init(&cli.log.log, cli.log.log_format)).transpose();
+    let _log = match log {
         Ok(guard) => guard,
         Err(error) => return fail(USAGE, &format!("invalid value for --log: {error}")),
     };
@@ -132,7 +151,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if matches!(error.downcast_ref(), Some(OpenError::Url(_))) => {
             fail(USAGE, &format!("invalid value for --database-url: {error:#}"))
         }
-        Err(error) => fail(1, &format!("{error:#}")),
+        Err(error) => fail(client::exit_code(&error).unwrap_or(1), &format!("{error:#}")),
     }
 }
 
@@ -144,6 +163,8 @@ impl Verb {
             Self::Org(org) => org.run().await,
             Self::Key(key) => key.run().await,
             Self::Audit(audit) => audit.run().await,
+            Self::Client(verb) => verb.run().await,
+            Self::Completions(completions) => completions.run(Cli::command()),
             Self::Openapi => openapi::run(),
             Self::ApiReference => api_reference::run(),
             Self::CliReference => reference::run(Cli::command()),

@@ -28,12 +28,30 @@ pub fn print_json(value: &Value) -> anyhow::Result<()> {
 /// Writes what went wrong to standard error, in one line.
 pub fn complain(told: &str) {
     // Where not even this can be written, nobody listens.
-    let _ = writeln!(io::stderr(), "redflag: {}", told.replace('\n', " "));
+    let _ = writeln!(io::stderr(), "redflag: {}", printable(told));
 }
 
 /// Writes a note to standard error.
 pub fn note(told: &str) {
     let _ = writeln!(io::stderr(), "{told}");
+}
+
+/// Text for one line of a terminal, which it can neither steer nor reorder: line feeds and other control characters become
+/// spaces.
+pub fn printable(text: &str) -> String {
+    text.replace(is_steering, " ")
+}
+
+/// The same for text of several lines.
+pub fn printable_text(text: &str) -> String {
+    text.replace(|c| c != '\n' && is_steering(c), " ")
+}
+
+/// Whether a character moves the cursor, changes what a terminal does, or turns the direction of other text around.
+fn is_steering(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
 }
 
 /// Writes rows under their headings to standard output, in columns.
@@ -47,8 +65,7 @@ pub fn print_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) ->
     };
     let widths: Vec<_> = (0..N).map(width).collect();
     let line = |cells: [&str; N]| {
-        // A name may hold line feeds and tabs, which would break the columns.
-        let cells = cells.map(|cell| cell.replace(char::is_control, " "));
+        let cells = cells.map(printable);
         let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
@@ -59,4 +76,15 @@ pub fn print_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) ->
 /// Whether an error only says that nobody reads the output any more.
 pub fn is_closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_steers_no_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\tb\nc\u{9b}d\u{202e}e é"), "a [2J b c d e é");
+        assert_eq!(printable_text("a\nb\r\u{7f}"), "a\nb  ");
+    }
 }

@@ -138,7 +138,7 @@ fn exact(number: &Number) -> Result<Number, Invalid> {
 }
 
 /// The integer that a double without a fraction stands for, when it is small enough to be exact.
-fn whole_number(double: f64) -> Option<i64> {
+pub fn whole_number(double: f64) -> Option<i64> {
     // Prints without exponent or fraction, so that no lossy cast is needed; at most 2^53 − 1 either way.
     format!("{double:.0}").parse().ok().filter(|whole: &i64| whole.unsigned_abs() <= MAX_EXACT.unsigned_abs())
 }

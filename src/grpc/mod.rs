@@ -24,6 +24,7 @@ use crate::{
     service::Service,
 };
 
+pub use convert::metadata::from_json as struct_from_json;
 pub use health::Health;
 pub use status::status;
 

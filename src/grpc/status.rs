@@ -79,7 +79,8 @@ fn text(value: &Value) -> String {
 /// type, or too many of them, are the caller's mistake.
 pub fn name_codec_errors(response: Response) -> Response {
     let failed = Status::from_header_map(response.headers());
-    if failed.as_ref().is_some_and(|status| status.code() == Code::Unimplemented) {
+    // With a text, it is about the encoding of the call.
+    if failed.as_ref().is_some_and(|it| it.code() == Code::Unimplemented && it.message().is_empty()) {
         return super::unimplemented().map(axum::body::Body::new);
     }
     match failed.and_then(|failed| codec_error(&failed)) {

@@ -69,7 +69,26 @@ const RULES: &[Rule] = &[
     Rule { place: "src/auth.rs", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "crate::service"] },
     Rule { place: "src/error.rs", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "http::"] },
     Rule { place: "src/app", never: &["sqlx", "rusqlite", "prost"] },
-    Rule { place: "src/cli", never: &["sqlx", "rusqlite", "tonic", "axum", "prost"] },
+    Rule { place: "src/cli", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "prost_types"] },
+    Rule {
+        place: "src/cli/client",
+        never: &["crate::app", "crate::auth", "crate::service", "crate::store", "crate::http", "crate::grpc"],
+    },
+    Rule {
+        place: "src/client",
+        never: &[
+            "sqlx",
+            "rusqlite",
+            "axum",
+            "crate::app",
+            "crate::auth",
+            "crate::cli",
+            "crate::error",
+            "crate::http",
+            "crate::service",
+            "crate::store",
+        ],
+    },
 ];
 
 fn sources(place: &Path) -> Vec<PathBuf> {

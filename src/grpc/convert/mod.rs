@@ -1,7 +1,7 @@
 //! Between the messages of the protos and what the service speaks.
 
 mod mask;
-mod metadata;
+pub mod metadata;
 mod resources;
 
 pub use mask::{status_update_input, update_input};

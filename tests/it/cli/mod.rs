@@ -1,6 +1,7 @@
 //! The command line, as the real binary.
 
 mod audit;
+mod client;
 mod keys;
 mod mistakes;
 mod secrets;

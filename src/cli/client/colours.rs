@@ -1,0 +1,60 @@
+//! The colours that statuses are shown in.
+
+use std::collections::BTreeMap;
+
+use super::screen::{Colour, Piece, Screen};
+use crate::client::{Client, json, pb};
+
+/// The organization's colours by the keys of its statuses.
+#[derive(Debug, Default)]
+pub struct StatusColours(BTreeMap<String, Colour>);
+
+impl StatusColours {
+    /// Asks for them where colours show. Without them, statuses have the colours of their classes.
+    pub async fn of(client: &Client, screen: Screen) -> Self {
+        if !screen.is_coloured() {
+            return Self::default();
+        }
+        let answer = client.list_alert_statuses(pb::ListAlertStatusesRequest::default()).await;
+        answer.map(|list| Self::listed(&list)).unwrap_or_default()
+    }
+
+    /// The colours of a list of statuses.
+    pub fn listed(list: &pb::ListAlertStatusesResponse) -> Self {
+        let all = list.builtin.iter().chain(&list.alert_statuses);
+        Self(all.filter_map(|status| Some((status.key.clone(), parse(&status.colour)?))).collect())
+    }
+
+    /// A status in its colour.
+    pub fn piece(&self, status: &str, class: i32) -> Piece {
+        let colour = self.0.get(status).copied().or_else(|| of_class(class));
+        Piece::from(status).coloured(colour)
+    }
+}
+
+fn of_class(class: i32) -> Option<Colour> {
+    match json::status_class(class) {
+        "open" => Some((220, 38, 38)),
+        "in_progress" => Some((217, 119, 6)),
+        "closed" => Some((22, 163, 74)),
+        _ => None,
+    }
+}
+
+/// A colour such as `#3B82F6`.
+fn parse(raw: &str) -> Option<Colour> {
+    let number = raw.strip_prefix('#').filter(|digits| digits.len() == 6)?;
+    let [_, r, g, b] = u32::from_str_radix(number, 16).ok()?.to_be_bytes();
+    Some((r, g, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_read_or_left_out() {
+        assert_eq!(parse("#3B82F6"), Some((0x3b, 0x82, 0xf6)));
+        assert_eq!(["3B82F6", "#3B82F", "#3B82F61", "red", ""].map(parse), [None; 5]);
+    }
+}

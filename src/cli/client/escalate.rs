@@ -1,0 +1,46 @@
+//! `redflag escalate`.
+
+use clap::Args;
+
+use super::{Change, Connection, Expected, Output, screen, update::now};
+use crate::{
+    cli::output,
+    client::{json, pb},
+};
+
+/// Escalate an alert to people, and assign it to the first of them.
+#[derive(Debug, Args)]
+pub struct Escalate {
+    /// The alert's id, ano_…
+    anomaly_id: String,
+    /// Whom to escalate it to; may be given several times
+    #[arg(long, required = true, value_name = "PERSON")]
+    to: Vec<String>,
+    #[command(flatten)]
+    change: Change,
+    #[command(flatten)]
+    expected: Expected,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Escalate {
+    /// Escalates, and tells how the alert is now.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let client = self.connection.client()?;
+        let request = pb::EscalateAlertRequest {
+            anomaly_id: self.anomaly_id,
+            to: self.to,
+            note: self.change.note,
+            expected_version: self.expected.expected_version.unwrap_or_default(),
+            request_id: self.change.request_id,
+        };
+        let alert = client.escalate_alert(request).await?.alert.unwrap_or_default();
+        if self.output.json {
+            return screen::print_json(&json::alert(&alert));
+        }
+        output::print(&now(&alert))
+    }
+}

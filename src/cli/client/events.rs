@@ -1,0 +1,78 @@
+//! `redflag events`.
+
+use clap::Args;
+
+use super::{
+    Connection, Output,
+    get::who,
+    screen::{self, Fit, Piece, Screen},
+};
+use crate::{
+    cli::output,
+    client::{Client, json, pb},
+};
+
+/// The most events that one page holds.
+const LARGEST_PAGE: i32 = 1_000;
+
+/// Show the whole history of an alert, oldest first.
+#[derive(Debug, Args)]
+pub struct Events {
+    /// The alert's id, ano_…
+    anomaly_id: String,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Events {
+    /// Reads the history and prints it.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let list = read(&self.connection.client()?, self.anomaly_id).await?;
+        if self.output.json {
+            return screen::print_json(&json::events(&list));
+        }
+        let screen = Screen::of_output();
+        let rows = list.events.iter().map(|event| row(event, screen)).collect();
+        screen.table(["SEQUENCE", "TYPE", "CREATED_AT", "ACTOR", "CHANGES", "NOTE"], rows, Fit::default())
+    }
+}
+
+/// All events of an alert, as one list.
+async fn read(client: &Client, anomaly_id: String) -> anyhow::Result<pb::ListAlertEventsResponse> {
+    let mut list = pb::ListAlertEventsResponse::default();
+    let mut request =
+        pb::ListAlertEventsRequest { anomaly_id, page_size: LARGEST_PAGE, ..Default::default() };
+    loop {
+        let page = client.list_alert_events(request.clone()).await?;
+        list.events.extend(page.events);
+        if page.next_page_token.is_empty() {
+            return Ok(list);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+fn row(event: &pb::AlertEvent, screen: Screen) -> [Piece; 6] {
+    [
+        event.sequence.to_string().into(),
+        json::event_type(event.r#type).into(),
+        screen.time(event.created_at.as_ref()).into(),
+        event.actor.as_ref().map(who).unwrap_or_default().into(),
+        changes(event).into(),
+        output::printable(&event.note).into(),
+    ]
+}
+
+/// What changed, in a line; of a new alert, which has only new values, nothing.
+fn changes(event: &pb::AlertEvent) -> String {
+    if event.sequence == 1 {
+        return "-".to_owned();
+    }
+    let change = |change: &pb::FieldChange| {
+        let [before, after] = [&change.before, &change.after].map(|value| json::in_words(value.as_ref()));
+        output::printable(&format!("{}: {before} → {after}", change.field))
+    };
+    event.changes.iter().map(change).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,89 @@
+//! `redflag flag`.
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{Change, Connection, Output, screen, words};
+use crate::{
+    cli::output,
+    client::{json, pb},
+};
+
+/// What to flag, and what to say about it.
+#[derive(Debug, Args)]
+pub struct Flag {
+    /// The entity: bln_…, bal_…, txn_… or idt_…
+    entity_id: String,
+    /// What happened, in a line: at most 200 characters
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    title: String,
+    /// What happened, in full: 1 to 10,000 characters; - reads standard input
+    #[arg(long, value_name = "TEXT|-")]
+    description: String,
+    /// A further entity that the alert is about; may be given several times
+    #[arg(long = "entity", value_name = "ENTITY_ID")]
+    additional_entity_ids: Vec<String>,
+    /// The status to start in [default: FLAGGED]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "KEY")]
+    status: String,
+    /// How bad it is: low, medium, high or critical
+    #[arg(long, value_parser = words::severity)]
+    severity: Option<i32>,
+    /// Who works on it; empty for nobody [default: the owner of the key]
+    #[arg(long, value_name = "PERSON")]
+    assigned_to: Option<String>,
+    /// Whom to escalate it to at once; may be given several times
+    #[arg(long, value_name = "PERSON")]
+    escalated_to: Vec<String>,
+    /// What to keep beside the alert: a JSON object
+    #[arg(long, value_name = "JSON", value_parser = words::object)]
+    metadata: Option<Map<String, Value>>,
+    /// What repeats have in common: while an alert with that key is not closed, further flags fold into it
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "KEY")]
+    dedup_key: String,
+    #[command(flatten)]
+    change: Change,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Flag {
+    /// Flags, and tells the alert.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let (client, is_json) = (self.connection.client()?, self.output.json);
+        let flagged = client.flag_entity(self.request()?).await?;
+        if is_json {
+            return screen::print_json(&json::flagged(&flagged));
+        }
+        output::print(&told(&flagged))
+    }
+
+    fn request(self) -> anyhow::Result<pb::FlagEntityRequest> {
+        Ok(pb::FlagEntityRequest {
+            entity_id: self.entity_id,
+            title: self.title,
+            description: words::text_or_input(self.description)?,
+            additional_entity_ids: self.additional_entity_ids,
+            status: self.status,
+            severity: self.severity.unwrap_or_default(),
+            assigned_to: self.assigned_to,
+            escalated_to: self.escalated_to,
+            metadata: self.metadata.as_ref().map(json::metadata),
+            dedup_key: self.dedup_key,
+            note: self.change.note,
+            request_id: self.change.request_id,
+        })
+    }
+}
+
+fn told(flagged: &pb::FlagEntityResponse) -> String {
+    let Some(alert) = &flagged.alert else { return String::new() };
+    let (id, status) = (output::printable(&alert.anomaly_id), output::printable(&alert.status));
+    if flagged.deduplicated {
+        format!("folded into {id} ({status}), flagged {} times", alert.occurrence_count)
+    } else {
+        format!("made {id} ({status})")
+    }
+}

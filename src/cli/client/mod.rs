@@ -1,0 +1,109 @@
+//! The verbs that call a server, as any client does: with a key, over the network.
+
+mod colours;
+mod connection;
+mod escalate;
+mod events;
+mod exit;
+mod flag;
+mod get;
+mod health;
+mod list;
+mod screen;
+mod status;
+mod times;
+mod update;
+mod words;
+
+use clap::{Args, Subcommand};
+
+use connection::Connection;
+
+pub use exit::code as exit_code;
+
+/// What calls a server.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Flag a ledger entity at a server: make an alert
+    ///
+    /// Where --dedup-key is that of an alert that is not closed, the flag folds into it instead.
+    #[command(after_help = EXIT_CODES)]
+    Flag(flag::Flag),
+    /// Show one alert
+    #[command(after_help = EXIT_CODES)]
+    Get(get::Get),
+    /// List alerts, newest first
+    ///
+    /// Filters are combined with AND, the values of one filter with OR. Several values are given with commas, or the flag
+    /// several times.
+    #[command(after_help = EXIT_CODES)]
+    List(list::List),
+    /// Change fields of an alert
+    ///
+    /// What is not given stays. Lists and metadata are replaced whole. With nothing but a note, it is written into the history.
+    #[command(after_help = EXIT_CODES)]
+    Update(update::Update),
+    /// Escalate an alert to people, and assign it to the first of them
+    #[command(after_help = EXIT_CODES)]
+    Escalate(escalate::Escalate),
+    /// Show the history of an alert, oldest first
+    #[command(after_help = EXIT_CODES)]
+    Events(events::Events),
+    /// List, make, change and delete the statuses of the key's organization
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Status(status::Status),
+    /// Tell whether a server serves: exit 0 only when it does, 1 otherwise
+    ///
+    /// Asks as load balancers do (grpc.health.v1), once and without a key: for probes of containers that have no shell.
+    Health(health::Health),
+}
+
+/// What client verbs exit with, for their help.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 called wrongly, 3 not found, 4 refused by the server (an invalid
+value, a conflict, a precondition), 5 not allowed (no key, a wrong one, or one that may not),
+6 server unavailable, overloaded or too late; 130 interrupted, as shells tell it.";
+
+impl Verb {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Flag(flag) => flag.run().await,
+            Self::Get(get) => get.run().await,
+            Self::List(list) => list.run().await,
+            Self::Update(update) => update.run().await,
+            Self::Escalate(escalate) => escalate.run().await,
+            Self::Events(events) => events.run().await,
+            Self::Status(status) => status.run().await,
+            Self::Health(health) => health.run().await,
+        }
+    }
+}
+
+/// How a change of an alert is named and explained.
+#[derive(Debug, Args)]
+struct Change {
+    /// Why, for the history
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    note: String,
+    /// Names this intended change: given again within 24 hours, it changes nothing and answers the same [default: a new name
+    /// for each command]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    request_id: String,
+}
+
+/// The version that an alert must still have.
+#[derive(Debug, Args)]
+struct Expected {
+    /// Refuse when the alert no longer has this version [default: whatever it has]
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(i64).range(1..))]
+    expected_version: Option<i64>,
+}
+
+/// How to print.
+#[derive(Debug, Args)]
+struct Output {
+    /// Print the same JSON as REST answers
+    #[arg(long)]
+    json: bool,
+}

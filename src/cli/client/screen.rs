@@ -1,0 +1,183 @@
+//! What verbs print on: a terminal, with a table that fits it, or anything else, with plain columns for scripts.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
+
+use chrono::DateTime;
+use comfy_table::{Cell, Color, Column, ColumnConstraint, ContentArrangement, Row, Table, presets};
+use serde::Serialize;
+
+use super::times::ago;
+use crate::{
+    cli::output,
+    client::{Timestamp, json},
+    domain::{Clock, SystemClock},
+};
+
+/// Where standard output goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    is_terminal: bool,
+    is_coloured: bool,
+}
+
+/// A piece of a table.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    text: String,
+    colour: Option<Colour>,
+}
+
+/// How a table is made to fit a terminal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fit {
+    /// The columns that are left out where there is no room for all, these first.
+    pub optional: &'static [usize],
+    /// How many lines a row has at most; what is longer is cut off.
+    pub lines: Option<usize>,
+}
+
+/// How wide a terminal is taken for that doesn't say.
+const USUAL_WIDTH: u16 = 80;
+/// How wide a column of text must be to be of use.
+const LEAST_WIDTH: u16 = 13;
+
+/// Red, green and blue.
+pub type Colour = (u8, u8, u8);
+
+impl<T: Into<String>> From<T> for Piece {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), colour: None }
+    }
+}
+
+impl Piece {
+    /// The same piece in a colour, where there are colours.
+    pub const fn coloured(mut self, colour: Option<Colour>) -> Self {
+        self.colour = colour;
+        self
+    }
+}
+
+impl Screen {
+    /// What standard output is: coloured on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal can't.
+    pub fn of_output() -> Self {
+        let is_terminal = io::stdout().is_terminal();
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { is_terminal, is_coloured: is_terminal && !is_set("NO_COLOR") && !is_dumb }
+    }
+
+    /// Whether colours show.
+    pub const fn is_coloured(self) -> bool {
+        self.is_coloured
+    }
+
+    /// An instant: how long ago on a terminal, RFC 3339 elsewhere; empty for none.
+    pub fn time(self, at: Option<&Timestamp>) -> String {
+        let told = json::instant(at).unwrap_or_default();
+        match at.and_then(|at| DateTime::from_timestamp(at.seconds, 0)) {
+            Some(at) if self.is_terminal => ago(SystemClock.now() - at),
+            _ => told,
+        }
+    }
+
+    /// Prints rows under their headings. The first column is kept in one piece, so that ids can be copied.
+    ///
+    /// # Errors
+    /// When standard output can't be written to.
+    pub fn table<const N: usize>(
+        self,
+        headings: [&str; N],
+        rows: Vec<[Piece; N]>,
+        fit: Fit,
+    ) -> anyhow::Result<()> {
+        if self.is_terminal {
+            return output::print(&self.drawn(headings, rows, fit));
+        }
+        let texts: Vec<_> = rows.into_iter().map(|row| row.map(|piece| piece.text)).collect();
+        output::print_table(headings, &texts)
+    }
+
+    fn drawn<const N: usize>(self, headings: [&str; N], rows: Vec<[Piece; N]>, fit: Fit) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_truncation_indicator("…").set_header(headings);
+        for row in rows {
+            let mut row = Row::from(row.map(|piece| self.cell(&piece)));
+            if let Some(lines) = fit.lines {
+                row.max_height(lines);
+            }
+            table.add_row(row);
+        }
+        if let Some(first) = table.column_mut(0) {
+            first.set_padding((0, 1));
+        }
+        let width = table.width().filter(|width| *width > 0).unwrap_or(USUAL_WIDTH);
+        table.set_width(width);
+        leave_out(&mut table, width, fit.optional);
+        table.trim_fmt()
+    }
+
+    fn cell(self, piece: &Piece) -> Cell {
+        let cell = Cell::new(output::printable_text(&piece.text));
+        match piece.colour.filter(|_| self.is_coloured) {
+            Some((r, g, b)) => cell.fg(Color::Rgb { r, g, b }),
+            None => cell,
+        }
+    }
+}
+
+/// Keeps the first column in one piece, and leaves out optional ones until the others have room.
+fn leave_out(table: &mut Table, width: u16, optional: &[usize]) {
+    let contents = table.column_max_content_widths();
+    let least = |column: usize, content: u16| {
+        let padding = table.column(column).map_or(0, Column::padding_width);
+        padding + if column == 0 { content } else { content.min(LEAST_WIDTH) }
+    };
+    let least: Vec<_> =
+        contents.iter().enumerate().map(|(column, content)| least(column, *content)).collect();
+    let mut needed: u16 = least.iter().sum();
+    let hidden = optional.iter().take_while(|column| {
+        let is_too_wide = needed > width;
+        needed = needed.saturating_sub(if is_too_wide { least[**column] } else { 0 });
+        is_too_wide
+    });
+    let hidden: Vec<_> = hidden.map(|column| (*column, ColumnConstraint::Hidden)).collect();
+    for (column, constraint) in hidden.into_iter().chain([(0, ColumnConstraint::ContentWidth)]) {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(constraint);
+        }
+    }
+}
+
+/// Prints JSON that shows no terminal anything but text.
+///
+/// # Errors
+/// When standard output can't be written to.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    output::print(&escaped(&serde_json::to_string_pretty(value)?))
+}
+
+/// The same JSON with the control characters escaped that JSON itself leaves alone. They stand only within texts.
+fn escaped(json: &str) -> String {
+    let escape = |c: char| match c {
+        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    };
+    json.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_character_is_printed_as_it_is() {
+        let json = escaped(&serde_json::to_string("a\u{1b}[31m\u{9b}\u{7f}é").unwrap());
+        assert_eq!(json, r#""a\u001b[31m\u009b\u007fé""#);
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "a\u{1b}[31m\u{9b}\u{7f}é");
+    }
+}

@@ -1,0 +1,192 @@
+//! `redflag status`.
+
+use clap::{Args, Subcommand};
+
+use super::{
+    Connection, Output,
+    colours::StatusColours,
+    screen::{self, Fit, Piece, Screen},
+    words,
+};
+use crate::{
+    cli::output,
+    client::{Client, FieldMask, json, pb},
+};
+
+/// List, make, change and delete the statuses of the key's organization.
+#[derive(Debug, Subcommand)]
+pub enum Status {
+    /// List the built-in statuses and the organization's own
+    List(List),
+    /// Make a status
+    Create(Create),
+    /// Change the name or the colour of a status
+    Update(Update),
+    /// Delete a status that no alert uses
+    Delete(Delete),
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// What people read: 1 to 64 characters
+    #[arg(long)]
+    name: String,
+    /// One of the allowed colours, such as #3B82F6
+    #[arg(long)]
+    colour: String,
+    /// What alerts refer to: 1 to 64 of A-Z 0-9 _ [default: made from the name]
+    #[arg(long, default_value = "", hide_default_value = true)]
+    key: String,
+    /// What it means: open, `in_progress` or closed [default: `in_progress`]
+    #[arg(long, value_parser = words::status_class)]
+    class: Option<i32>,
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("fields").args(["name", "colour"]).required(true).multiple(true))]
+pub struct Update {
+    /// The status, by its key
+    key: String,
+    /// What people read: 1 to 64 characters
+    #[arg(long)]
+    name: Option<String>,
+    /// One of the allowed colours, such as #3B82F6
+    #[arg(long)]
+    colour: Option<String>,
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The status, by its key
+    key: String,
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// How a change of a status is named.
+#[derive(Debug, Args)]
+struct Named {
+    /// Names this intended change: given again within 24 hours, it changes nothing and answers the same [default: a new name
+    /// for each command]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    request_id: String,
+}
+
+impl Status {
+    /// Does what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Create(create) => create.run().await,
+            Self::Update(update) => update.run().await,
+            Self::Delete(delete) => delete.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(self) -> anyhow::Result<()> {
+        let list = read(&self.connection.client()?).await?;
+        if self.output.json {
+            return screen::print_json(&json::statuses(&list));
+        }
+        let colours = StatusColours::listed(&list);
+        let row = |status: &pb::AlertStatus| {
+            let class = json::status_class(status.class);
+            let key = colours.piece(&status.key, status.class);
+            [key, class.into(), Piece::from(&status.colour), output::printable(&status.name).into()]
+        };
+        let rows = list.builtin.iter().chain(&list.alert_statuses).map(row).collect();
+        Screen::of_output().table(["KEY", "CLASS", "COLOUR", "NAME"], rows, Fit::default())
+    }
+}
+
+/// All statuses, as one list.
+async fn read(client: &Client) -> anyhow::Result<pb::ListAlertStatusesResponse> {
+    let mut list = client.list_alert_statuses(pb::ListAlertStatusesRequest::default()).await?;
+    while !list.next_page_token.is_empty() {
+        let page_token = std::mem::take(&mut list.next_page_token);
+        let request = pb::ListAlertStatusesRequest { page_token, ..Default::default() };
+        let page = client.list_alert_statuses(request).await?;
+        list.alert_statuses.extend(page.alert_statuses);
+        list.next_page_token = page.next_page_token;
+    }
+    Ok(list)
+}
+
+impl Create {
+    async fn run(self) -> anyhow::Result<()> {
+        let client = self.connection.client()?;
+        let request = pb::CreateAlertStatusRequest {
+            name: self.name,
+            colour: self.colour,
+            key: self.key,
+            class: self.class.unwrap_or_default(),
+            request_id: self.named.request_id,
+        };
+        let status = client.create_alert_status(request).await?.alert_status;
+        tell(&status.unwrap_or_default(), "made", &self.output)
+    }
+}
+
+impl Update {
+    async fn run(self) -> anyhow::Result<()> {
+        let client = self.connection.client()?;
+        let given = [("name", self.name.is_some()), ("colour", self.colour.is_some())];
+        let paths =
+            given.iter().filter(|(_, is_given)| *is_given).map(|(name, _)| (*name).to_owned()).collect();
+        let (name, colour) = (self.name.unwrap_or_default(), self.colour.unwrap_or_default());
+        let request = pb::UpdateAlertStatusRequest {
+            alert_status: Some(pb::AlertStatus { key: self.key, name, colour, ..Default::default() }),
+            update_mask: Some(FieldMask { paths }),
+            request_id: self.named.request_id,
+        };
+        let status = client.update_alert_status(request).await?.alert_status;
+        tell(&status.unwrap_or_default(), "changed", &self.output)
+    }
+}
+
+impl Delete {
+    async fn run(self) -> anyhow::Result<()> {
+        let client = self.connection.client()?;
+        let request =
+            pb::DeleteAlertStatusRequest { key: self.key.clone(), request_id: self.named.request_id };
+        client.delete_alert_status(request).await?;
+        if self.output.json {
+            return screen::print_json(&json::deleted());
+        }
+        output::print(&format!("deleted the status {}", output::printable(&self.key)))
+    }
+}
+
+fn tell(status: &pb::AlertStatus, what: &str, how: &Output) -> anyhow::Result<()> {
+    if how.json {
+        return screen::print_json(&json::status(status));
+    }
+    let told = format!("{what} the status {} ({})", status.key, json::status_class(status.class));
+    output::print(&output::printable(&told))
+}

@@ -1,0 +1,63 @@
+//! The words of flags as the numbers of the contract, and the text that `-` stands for.
+
+use std::io::{self, Read};
+
+use anyhow::Context;
+use serde_json::{Map, Value};
+
+use crate::{
+    client::Timestamp,
+    domain::{Disposition, EntityType, Invalid, Severity, StatusClass},
+};
+
+/// The most bytes that are read from standard input: no request holds more.
+const MAX_INPUT: u64 = 1024 * 1024;
+
+/// A severity's number.
+pub fn severity(raw: &str) -> Result<i32, Invalid> {
+    Severity::parse(raw).map(|severity| severity.code().into())
+}
+
+/// A status class's number.
+pub fn status_class(raw: &str) -> Result<i32, Invalid> {
+    StatusClass::parse(raw).map(|class| class.code().into())
+}
+
+/// An entity type's number.
+pub fn entity_type(raw: &str) -> Result<i32, Invalid> {
+    EntityType::parse(raw).map(|kind| kind.code().into())
+}
+
+/// A disposition's number.
+pub fn disposition(raw: &str) -> Result<i32, Invalid> {
+    Disposition::parse(raw).map(|disposition| disposition.code().into())
+}
+
+/// An instant in RFC 3339.
+pub fn instant(raw: &str) -> Result<Timestamp, String> {
+    let at = chrono::DateTime::parse_from_rfc3339(raw)
+        .map_err(|_| "must be a time in RFC 3339, such as 2026-01-15T08:22:37Z".to_owned())?;
+    // Subsecond nanoseconds are below 2 × 10^9, which an i32 holds.
+    Ok(Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().cast_signed() })
+}
+
+/// A JSON object.
+pub fn object(raw: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(raw).map_err(|error| format!("must be a JSON object: {error}"))
+}
+
+/// The text itself; where it is `-`, what standard input holds, without the line feeds at its end.
+///
+/// # Errors
+/// When standard input can't be read, is no UTF-8 or is longer than any request.
+pub fn text_or_input(raw: String) -> anyhow::Result<String> {
+    if raw != "-" {
+        return Ok(raw);
+    }
+    let mut text = String::new();
+    let read = io::stdin().lock().take(MAX_INPUT + 1).read_to_string(&mut text);
+    let read = read.context("can't read standard input")?;
+    anyhow::ensure!(read as u64 <= MAX_INPUT, "standard input holds more than {MAX_INPUT} bytes");
+    text.truncate(text.trim_end_matches(['\n', '\r']).len());
+    Ok(text)
+}

@@ -1,0 +1,91 @@
+//! The words and values of messages as JSON writes them.
+
+use chrono::DateTime;
+use serde_json::{Map, Number, Value};
+
+use super::super::{Struct, Timestamp};
+use crate::{
+    domain::{
+        Disposition, EntityType, EventType, Severity, StatusClass, clock::rfc3339, metadata::whole_number,
+    },
+    grpc,
+};
+
+/// A JSON object as metadata. Numbers become doubles.
+pub fn metadata(object: &Map<String, Value>) -> Struct {
+    grpc::struct_from_json(object)
+}
+
+/// Metadata as JSON, in one line.
+pub fn object_text(metadata: &Struct) -> String {
+    Value::Object(object_of(metadata)).to_string()
+}
+
+/// A JSON value as people write it in a line: text without quotes, all else as JSON.
+pub fn in_words(value: Option<&prost_types::Value>) -> String {
+    match value.map_or(Value::Null, value_of) {
+        Value::String(text) => text,
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The instant that a message tells, as text: RFC 3339 in UTC with microseconds. None where it tells no time.
+pub fn instant(at: Option<&Timestamp>) -> Option<String> {
+    let at = at?;
+    let nanos = u32::try_from(at.nanos).unwrap_or_default();
+    DateTime::from_timestamp(at.seconds, nanos).map(rfc3339)
+}
+
+/// The word for an [`EntityType`](crate::client::pb::EntityType); empty for none that this version knows.
+pub fn entity_type(code: i32) -> &'static str {
+    small(code).and_then(EntityType::from_code).map(EntityType::as_str).unwrap_or_default()
+}
+
+/// The word for a [`StatusClass`](crate::client::pb::StatusClass); empty for none that this version knows.
+pub fn status_class(code: i32) -> &'static str {
+    small(code).and_then(StatusClass::from_code).map(StatusClass::as_str).unwrap_or_default()
+}
+
+/// The word for a [`Severity`](crate::client::pb::Severity), where there is one.
+pub fn severity(code: i32) -> Option<&'static str> {
+    small(code).and_then(Severity::from_code).and_then(Severity::word)
+}
+
+/// The word for a [`Disposition`](crate::client::pb::Disposition), where there is one.
+pub fn disposition(code: i32) -> Option<&'static str> {
+    small(code).and_then(Disposition::from_code).and_then(Disposition::word)
+}
+
+/// The word for an [`AlertEventType`](crate::client::pb::AlertEventType); empty for none that this version knows.
+pub fn event_type(code: i32) -> &'static str {
+    small(code).and_then(EventType::from_code).map(EventType::as_str).unwrap_or_default()
+}
+
+fn small(code: i32) -> Option<i16> {
+    code.try_into().ok()
+}
+
+/// Metadata as a JSON object.
+pub fn object_of(metadata: &Struct) -> Map<String, Value> {
+    metadata.fields.iter().map(|(name, value)| (name.clone(), value_of(value))).collect()
+}
+
+/// A message's value as JSON.
+pub fn value_of(value: &prost_types::Value) -> Value {
+    use prost_types::value::Kind;
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::BoolValue(bool)) => Value::Bool(*bool),
+        Some(Kind::StringValue(text)) => Value::String(text.clone()),
+        Some(Kind::NumberValue(number)) => number_of(*number),
+        Some(Kind::ListValue(list)) => list.values.iter().map(value_of).collect(),
+        Some(Kind::StructValue(map)) => Value::Object(object_of(map)),
+    }
+}
+
+/// A whole number without a fraction, as the server keeps it.
+fn number_of(number: f64) -> Value {
+    let whole = Some(number).filter(|number| number.fract() == 0.0).and_then(whole_number);
+    whole.map(Number::from).or_else(|| Number::from_f64(number)).map_or(Value::Null, Value::Number)
+}
