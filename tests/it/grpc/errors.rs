@@ -243,6 +243,16 @@ async fn a_method_that_is_not_there_is_unimplemented() {
 }
 
 #[tokio::test]
+async fn a_compressed_call_is_told_that_it_may_not_be() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let mut request = keyed(flag("bln_1"));
+    request.metadata_mut().insert("grpc-encoding", "gzip".parse().unwrap());
+    let refused = app.alerts().flag_entity(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    assert!(refused.message().contains("gzip"), "{refused}");
+}
+
+#[tokio::test]
 async fn the_tracing_id_comes_back_with_answers_and_errors() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let traced = |mut request: Request<FlagEntityRequest>, id: &str| {
