@@ -7,16 +7,13 @@ use std::{
     time::Instant,
 };
 
-use axum::{
-    extract::{MatchedPath, Request},
-    response::Response,
-};
+use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderValue, Method};
 use tracing::Instrument;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use crate::{call, grpc};
+use crate::call;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -69,15 +66,16 @@ pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<WorkerGuard> {
     Ok(guard)
 }
 
-/// Traces a call of either face, which `serve` answers: gives it its id, logs how it went, and answers the id.
+/// Traces a call of either face to `path`, which `serve` answers: gives it its id, logs how it went, and answers the id.
 pub async fn trace<F: Future<Output = Response>>(
     request: Request,
+    path: String,
     serve: impl FnOnce(Request) -> F,
 ) -> Response {
     let started = Instant::now();
     let call = Arc::new(call::Traced::new(call::choose_request_id(request.headers())));
     let span = tracing::info_span!("call", request_id = call.request_id());
-    let (method, path) = (request.method().clone(), path(&request));
+    let method = request.method().clone();
     // Outside of the span, whose fields it has itself.
     let mut line = Line { method, path, started, call: Arc::clone(&call), is_answered: false };
     let mut response = call::traced(Arc::clone(&call), serve(request)).instrument(span).await;
@@ -122,19 +120,6 @@ impl Drop for Line {
             let (request_id, key_id, latency_us) = (call.request_id(), call.key_id(), self.latency_us());
             tracing::info!(%method, path, latency_us, request_id, key_id, "the caller went away");
         }
-    }
-}
-
-/// The most characters of a path that the log repeats.
-const MAX_PATH: usize = 100;
-
-/// The route that was taken; of gRPC, whose routes are whole services, the method. What matches no route is not
-/// repeated: anything may stand in it.
-fn path(request: &Request) -> String {
-    match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
-        Some(_) if grpc::is_route(request) => request.uri().path().chars().take(MAX_PATH).collect(),
-        Some(route) => route.to_owned(),
-        None => "(no route)".to_owned(),
     }
 }
 

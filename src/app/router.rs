@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::Request,
+    extract::{MatchedPath, Request},
     middleware::{self, Next},
     response::Response,
 };
@@ -57,7 +57,21 @@ pub fn build(
 
 /// What every call passes first. One layer for all of it: each is copied for every call.
 async fn enter(request: Request, next: Next) -> Response {
-    telemetry::trace(request, |request| only_grpc(request, next)).await
+    let path = logged_path(&request);
+    telemetry::trace(request, path, |request| only_grpc(request, next)).await
+}
+
+/// The most characters of a path that the log repeats.
+const MAX_PATH: usize = 100;
+
+/// What the log calls a path: the route that was taken; of gRPC, whose routes are whole services, the method. What matches no
+/// route is not repeated: anything may stand in it.
+fn logged_path(request: &Request) -> String {
+    match request.extensions().get::<MatchedPath>() {
+        Some(_) if grpc::is_route(request) => request.uri().path().chars().take(MAX_PATH).collect(),
+        Some(route) => route.as_str().to_owned(),
+        None => "(no route)".to_owned(),
+    }
 }
 
 /// Keeps what is no gRPC away from gRPC's paths, where it would get an answer without a word.

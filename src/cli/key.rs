@@ -114,7 +114,7 @@ impl List {
         };
         let keys = service.keys(organization).await?;
         if self.json {
-            return output::print_json(&keys.iter().map(view).collect());
+            return output::print_json(&keys.iter().map(view).collect::<Vec<_>>());
         }
         let rows: Vec<_> = keys.iter().map(row).collect();
         let headings =

@@ -202,7 +202,9 @@ fn refuse(error: &clap::Error) -> ExitCode {
 /// The error without the value of a secret that was refused.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
-    if argument.starts_with(serve::BOOTSTRAP_KEY) {
+    let value = error.get(ContextKind::InvalidValue).map(ToString::to_string).unwrap_or_default();
+    // Before the sign, a URL may hold a password.
+    if argument.starts_with(serve::BOOTSTRAP_KEY) || value.contains('@') {
         error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
     }
     error

@@ -94,7 +94,7 @@ impl List {
     async fn run(self) -> anyhow::Result<()> {
         let all = self.database.open().await?.organizations().await?;
         if self.json {
-            return output::print_json(&all.iter().map(view).collect());
+            return output::print_json(&all.iter().map(view).collect::<Vec<_>>());
         }
         let rows: Vec<_> = all.iter().map(row).collect();
         output::print_table(["ORGANIZATION_ID", "NAME", "REQUIRE_DISPOSITION", "CREATED_AT"], &rows)

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use serde::Serialize;
 
 /// Writes lines to standard output.
 ///
@@ -17,12 +17,22 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Writes a JSON value to standard output, readable and complete.
+/// Writes JSON to standard output, readable and complete, in which nothing steers a terminal.
 ///
 /// # Errors
 /// When it can't be written to.
-pub fn print_json(value: &Value) -> anyhow::Result<()> {
-    print(&serde_json::to_string_pretty(value)?)
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&escaped(&serde_json::to_string_pretty(value)?))
+}
+
+/// The same JSON with the characters escaped that steer a terminal and that JSON itself leaves alone. They stand only
+/// within texts, but for the line feeds between the values.
+fn escaped(json: &str) -> String {
+    let escape = |c: char| match c {
+        c if c != '\n' && is_steering(c) => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    };
+    json.chars().map(escape).collect()
 }
 
 /// Writes what went wrong to standard error, in one line.
@@ -81,6 +91,14 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_json_steers_a_terminal() {
+        let text = "a\u{1b}[31m\u{9b}\u{7f}\u{202e}é\n";
+        let json = escaped(&serde_json::to_string(text).unwrap());
+        assert_eq!(json, r#""a\u001b[31m\u009b\u007f\u202eé\n""#);
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    }
 
     #[test]
     fn text_steers_no_terminal() {

@@ -127,7 +127,7 @@ impl Error {
 }
 
 /// The error at the bottom, which says most.
-fn innermost<'a>(mut error: &'a (dyn error::Error + 'static)) -> &'a (dyn error::Error + 'static) {
+pub(super) fn innermost<'a>(mut error: &'a (dyn error::Error + 'static)) -> &'a (dyn error::Error + 'static) {
     while let Some(source) = error.source() {
         error = source;
     }

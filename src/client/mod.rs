@@ -51,6 +51,9 @@ pub use tonic::Code;
 
 use retry::Retry;
 
+/// The longest time that the protocol can tell the server, with its eight digits of seconds.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(99_999_999);
+
 /// A connection to a server, made with the first call and anew whenever it breaks. Cheap to clone; clones share it.
 ///
 /// Every method can fail with [`Error`], for the reasons that the contract names at the call of the same name.
@@ -115,7 +118,7 @@ impl Client {
     {
         let started = Instant::now();
         let mut request = Request::from_parts(self.metadata.clone(), Extensions::default(), message);
-        request.set_timeout(left);
+        request.set_timeout(left.min(LONGEST_TIMEOUT));
         let Ok(answer) = tokio::time::timeout(left, send(self.channel.clone(), request)).await else {
             return Err(Error::deadline_exceeded(self.retry.timeout));
         };

@@ -10,7 +10,7 @@ use tonic::{
     transport::{ClientTlsConfig, Endpoint},
 };
 
-use super::retry::Retry;
+use super::{error::innermost, retry::Retry};
 use crate::call;
 
 /// How a client is set up.
@@ -61,6 +61,12 @@ pub enum InvalidOption {
     Variable(&'static str),
 }
 
+/// How often a connection with calls in flight is asked whether it is still there, and how long it may take to answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the system asks, also while nothing is called.
+const TCP_KEEP_ALIVE: Duration = Duration::from_mins(1);
+
 impl Options {
     /// Where `redflag serve` listens unless told otherwise.
     pub const SERVER: &'static str = "http://127.0.0.1:8080";
@@ -83,37 +89,40 @@ impl Options {
         Ok(Self { server, api_key, ..Self::default() })
     }
 
-    /// Whether a client can be made with these options; connects nowhere.
+    /// Whether the server is named as it must be; connects nowhere.
     ///
     /// # Errors
-    /// Those of [`Client::new`](super::Client::new).
-    pub fn check(&self) -> Result<(), InvalidOption> {
-        self.endpoint()?;
-        self.metadata().map(drop)
+    /// When it is not.
+    pub fn check_server(&self) -> Result<(), InvalidOption> {
+        self.uri().map(drop)
     }
 
-    /// Where to connect, and how.
-    pub(super) fn endpoint(&self) -> Result<Endpoint, InvalidOption> {
+    fn uri(&self) -> Result<Uri, InvalidOption> {
         let uri: Uri = self.server.parse().map_err(|_| InvalidOption::Server)?;
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
         let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        if !is_bare || !has_host || has_user {
-            return Err(InvalidOption::Server);
-        }
-        let is_secure = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(InvalidOption::Server),
-        };
+        let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
+        (is_known && is_bare && has_host && !has_user).then_some(uri).ok_or(InvalidOption::Server)
+    }
+
+    /// Where to connect, and how.
+    pub(super) fn endpoint(&self) -> Result<Endpoint, InvalidOption> {
+        let uri = self.uri()?;
+        let is_secure = uri.scheme_str() == Some("https");
         let agent = concat!("redflag/", env!("CARGO_PKG_VERSION"));
         let endpoint = Endpoint::from(uri).user_agent(agent).map_err(|_| InvalidOption::Server)?;
-        let endpoint = endpoint.connect_timeout(self.timeout);
+        // A peer that is gone without a word is noticed while a call waits for it.
+        let endpoint = endpoint
+            .connect_timeout(self.timeout)
+            .tcp_keepalive(Some(TCP_KEEP_ALIVE))
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
         if !is_secure {
             return Ok(endpoint);
         }
         let tls = ClientTlsConfig::new().with_enabled_roots();
-        endpoint.tls_config(tls).map_err(|error| InvalidOption::Tls(error.to_string()))
+        endpoint.tls_config(tls).map_err(|error| InvalidOption::Tls(innermost(&error).to_string()))
     }
 
     /// What every call carries: the key, marked so that nothing prints it, and the actor.

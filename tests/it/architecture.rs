@@ -13,6 +13,10 @@ struct Rule {
 
 const RULES: &[Rule] = &[
     Rule {
+        place: "src/telemetry.rs",
+        never: &["crate::grpc", "crate::http", "crate::service", "crate::store", "crate::app"],
+    },
+    Rule {
         place: "src/domain",
         never: &[
             "sqlx",

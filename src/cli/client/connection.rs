@@ -33,7 +33,7 @@ pub struct Connection {
 #[command(next_help_heading = "Server")]
 pub struct Server {
     /// The server, http://HOST:PORT or https://HOST:PORT
-    #[arg(long, env = Options::SERVER_VARIABLE, default_value = Options::SERVER, value_name = "URL", value_parser = parse_server)]
+    #[arg(long, env = Options::SERVER_VARIABLE, hide_env_values = true, default_value = Options::SERVER, value_name = "URL", value_parser = parse_server)]
     server: String,
     /// How long one call may take, with up to 3 retries while the server is unavailable
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_span)]
@@ -70,5 +70,5 @@ impl Connection {
 
 fn parse_server(raw: &str) -> Result<String, String> {
     let options = Options { server: raw.to_owned(), ..Options::default() };
-    options.check().map(|()| raw.to_owned()).map_err(|error| error.to_string())
+    options.check_server().map(|()| raw.to_owned()).map_err(|error| error.to_string())
 }

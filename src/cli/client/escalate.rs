@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Change, Connection, Expected, Output, screen, update::now};
+use super::{Change, Connection, Expected, Output, update::now};
 use crate::{
     cli::output,
     client::{json, pb},
@@ -39,7 +39,7 @@ impl Escalate {
         };
         let alert = client.escalate_alert(request).await?.alert.unwrap_or_default();
         if self.output.json {
-            return screen::print_json(&json::alert(&alert));
+            return output::print_json(&json::alert(&alert));
         }
         output::print(&now(&alert))
     }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     Connection, Output,
     get::who,
-    screen::{self, Fit, Piece, Screen},
+    screen::{Fit, Piece, Screen},
 };
 use crate::{
     cli::output,
@@ -31,7 +31,7 @@ impl Events {
     pub async fn run(self) -> anyhow::Result<()> {
         let list = read(&self.connection.client()?, self.anomaly_id).await?;
         if self.output.json {
-            return screen::print_json(&json::events(&list));
+            return output::print_json(&json::events(&list));
         }
         let screen = Screen::of_output();
         let rows = list.events.iter().map(|event| row(event, screen)).collect();

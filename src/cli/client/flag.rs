@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::{Change, Connection, Output, screen, words};
+use super::{Change, Connection, Output, words};
 use crate::{
     cli::output,
     client::{json, pb},
@@ -55,7 +55,7 @@ impl Flag {
         let (client, is_json) = (self.connection.client()?, self.output.json);
         let flagged = client.flag_entity(self.request()?).await?;
         if is_json {
-            return screen::print_json(&json::flagged(&flagged));
+            return output::print_json(&json::flagged(&flagged));
         }
         output::print(&told(&flagged))
     }

@@ -5,9 +5,12 @@ use clap::Args;
 use super::{
     Connection, Output,
     colours::StatusColours,
-    screen::{self, Fit, Piece, Screen},
+    screen::{Fit, Piece, Screen},
 };
-use crate::client::{json, pb};
+use crate::{
+    cli::output,
+    client::{json, pb},
+};
 
 /// Show one alert.
 #[derive(Debug, Args)]
@@ -27,7 +30,7 @@ impl Get {
         let request = pb::GetAlertRequest { anomaly_id: self.anomaly_id };
         let alert = client.get_alert(request).await?.alert.unwrap_or_default();
         if self.output.json {
-            return screen::print_json(&json::alert(&alert));
+            return output::print_json(&json::alert(&alert));
         }
         let screen = Screen::of_output();
         let status = StatusColours::of(&client, screen).await.piece(&alert.status, alert.status_class);

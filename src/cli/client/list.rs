@@ -5,7 +5,7 @@ use clap::{ArgGroup, Args};
 use super::{
     Connection, Output,
     colours::StatusColours,
-    screen::{self, Fit, Piece, Screen},
+    screen::{Fit, Piece, Screen},
     words,
 };
 use crate::{
@@ -116,7 +116,7 @@ impl List {
         let limit = if self.all { None } else { Some(self.limit) };
         let list = read(&client, request, limit).await?;
         if self.output.json {
-            return screen::print_json(&json::alerts(&list));
+            return output::print_json(&json::alerts(&list));
         }
         let screen = Screen::of_output();
         let colours = StatusColours::of(&client, screen).await;

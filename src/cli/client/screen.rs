@@ -7,7 +7,6 @@ use std::{
 
 use chrono::DateTime;
 use comfy_table::{Cell, Color, Column, ColumnConstraint, ContentArrangement, Row, Table, presets};
-use serde::Serialize;
 
 use super::times::ago;
 use crate::{
@@ -150,34 +149,5 @@ fn leave_out(table: &mut Table, width: u16, optional: &[usize]) {
         if let Some(column) = table.column_mut(column) {
             column.set_constraint(constraint);
         }
-    }
-}
-
-/// Prints JSON that shows no terminal anything but text.
-///
-/// # Errors
-/// When standard output can't be written to.
-pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    output::print(&escaped(&serde_json::to_string_pretty(value)?))
-}
-
-/// The same JSON with the control characters escaped that JSON itself leaves alone. They stand only within texts.
-fn escaped(json: &str) -> String {
-    let escape = |c: char| match c {
-        '\u{7f}'..='\u{9f}' => format!("\\u{:04x}", u32::from(c)),
-        _ => c.to_string(),
-    };
-    json.chars().map(escape).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_control_character_is_printed_as_it_is() {
-        let json = escaped(&serde_json::to_string("a\u{1b}[31m\u{9b}\u{7f}é").unwrap());
-        assert_eq!(json, r#""a\u001b[31m\u009b\u007fé""#);
-        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "a\u{1b}[31m\u{9b}\u{7f}é");
     }
 }

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::{
     Connection, Output,
     colours::StatusColours,
-    screen::{self, Fit, Piece, Screen},
+    screen::{Fit, Piece, Screen},
     words,
 };
 use crate::{
@@ -112,7 +112,7 @@ impl List {
     async fn run(self) -> anyhow::Result<()> {
         let list = read(&self.connection.client()?).await?;
         if self.output.json {
-            return screen::print_json(&json::statuses(&list));
+            return output::print_json(&json::statuses(&list));
         }
         let colours = StatusColours::listed(&list);
         let row = |status: &pb::AlertStatus| {
@@ -177,7 +177,7 @@ impl Delete {
             pb::DeleteAlertStatusRequest { key: self.key.clone(), request_id: self.named.request_id };
         client.delete_alert_status(request).await?;
         if self.output.json {
-            return screen::print_json(&json::deleted());
+            return output::print_json(&json::deleted());
         }
         output::print(&format!("deleted the status {}", output::printable(&self.key)))
     }
@@ -185,7 +185,7 @@ impl Delete {
 
 fn tell(status: &pb::AlertStatus, what: &str, how: &Output) -> anyhow::Result<()> {
     if how.json {
-        return screen::print_json(&json::status(status));
+        return output::print_json(&json::status(status));
     }
     let told = format!("{what} the status {} ({})", status.key, json::status_class(status.class));
     output::print(&output::printable(&told))

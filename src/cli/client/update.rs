@@ -1,9 +1,11 @@
 //! `redflag update`.
 
+use std::collections::HashSet;
+
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::{Change, Connection, Expected, Output, exit::CalledWrongly, screen, words};
+use super::{Change, Connection, Expected, Output, exit::CalledWrongly, words};
 use crate::{
     cli::output,
     client::{FieldMask, json, pb},
@@ -92,7 +94,7 @@ impl Update {
         let (client, is_json) = (self.connection.client()?, self.output.json);
         let alert = client.update_alert(self.request()?).await?.alert.unwrap_or_default();
         if is_json {
-            return screen::print_json(&json::alert(&alert));
+            return output::print_json(&json::alert(&alert));
         }
         output::print(&now(&alert))
     }
@@ -101,6 +103,9 @@ impl Update {
         let paths = self.fields.paths();
         if paths.is_empty() && self.change.note.is_empty() {
             return Err(CalledWrongly("nothing to change was given").into());
+        }
+        if paths.iter().collect::<HashSet<_>>().len() < paths.len() {
+            return Err(CalledWrongly("a field is given and cleared, or cleared twice").into());
         }
         Ok(pb::UpdateAlertRequest {
             alert: Some(self.fields.alert(self.anomaly_id)?),

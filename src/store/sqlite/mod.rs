@@ -44,6 +44,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how many pages (of 4 KiB) in the write-ahead log every commit moves what it can by itself, should `checkpoints.rs` not
 /// keep up.
 const CHECKPOINT_PAGES: i64 = 64_000;
+/// How many bytes of the write-ahead log's file stay when it begins anew: twice of what it grows to while nobody reads for long.
+const KEPT_LOG: i64 = 64 * 1024 * 1024;
 /// How much of the database the writer keeps in memory: the ends of all indexes, where new rows go.
 const WRITER_CACHE_KIB: i64 = 65_536;
 /// How many prepared statements a connection keeps: all that are fixed, and the lists asked for last.
@@ -173,6 +175,7 @@ fn open_writing(connect: &SqliteConnectOptions, in_memory: bool) -> Result<Conne
     // An acknowledged alert survives a power cut.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "journal_size_limit", KEPT_LOG)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     Ok(conn)
 }

@@ -1,6 +1,7 @@
 //! The conformance suite: what `trait Store` promises, held against every store.
 
 mod world;
+mod write_ahead_log;
 
 mod abandoned;
 mod adoption;
