@@ -238,6 +238,13 @@ async fn nobody_there_is_unavailable_and_not_tried_for_ever() {
 }
 
 #[tokio::test]
+async fn a_call_may_take_as_long_as_it_wants() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let client = Client::new(&Options { timeout: Duration::MAX, ..options(app.address()) }).unwrap();
+    assert!(client.flag_entity(flag()).await.is_ok());
+}
+
+#[tokio::test]
 async fn silence_is_a_deadline_exceeded() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let timeout = Duration::from_millis(300);

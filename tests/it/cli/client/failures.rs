@@ -43,6 +43,7 @@ async fn each_kind_of_failure_has_its_exit_code(#[case] kind: DatabaseKind) {
         (2, vec!["list", "--limit", "1", "--all"], "the argument '--limit <N>' cannot be used with '--all'"),
         (2, vec!["list", "--created-after", "noon"], "invalid value 'noon' for '--created-after <TIME>'"),
         (2, vec!["list", "--server", "localhost:1"], "invalid value 'localhost:1' for '--server <URL>'"),
+        (2, vec!["list", "--server", "http://u:secret@host"], "invalid value '…' for '--server <URL>'"),
         (2, vec!["list", "--timeout", "0s"], "invalid value '0s' for '--timeout <TIME>'"),
         (
             2,
