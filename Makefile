@@ -31,7 +31,7 @@ lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc c
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 lint-scripts:
-	for script in scripts/* .ci/run $$(grep -l '^#!.*bash' clients/*/setup clients/*/smoke); do bash -n $$script || exit 1; done
+	for script in scripts/* .ci/run $$(grep -l '^#!.*bash' clients/*/setup clients/*/smoke clients/*/venv); do bash -n $$script || exit 1; done
 
 # The contract as clients have it; replaced with every release, never in between.
 released := proto/released.binpb

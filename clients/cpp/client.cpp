@@ -1,5 +1,9 @@
 #include "client.hpp"
 
+#include <iomanip>
+#include <random>
+#include <sstream>
+
 #include <grpcpp/support/error_details.h>
 
 #include "google/rpc/error_details.pb.h"
@@ -8,13 +12,23 @@
 namespace redflag {
 namespace {
 
+// gRPC's own retries. UNAVAILABLE may come after a change was made: the request is sent again under the name that it had.
+constexpr char kConfig[] = R"({"methodConfig": [{
+  "name": [{"service": "redflag.v1.AlertService"}, {"service": "redflag.v1.AlertStatusService"},
+           {"service": "redflag.v1.AuditService"}],
+  "retryPolicy": {"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2,
+                  "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"]}
+}]})";
+
 std::shared_ptr<grpc::Channel> Connect(const std::string& url) {
   const std::string plain = "http://", tls = "https://";
+  grpc::ChannelArguments arguments;
+  arguments.SetServiceConfigJSON(kConfig);
   if (url.rfind(plain, 0) == 0) {
-    return grpc::CreateChannel(url.substr(plain.size()), grpc::InsecureChannelCredentials());
+    return grpc::CreateCustomChannel(url.substr(plain.size()), grpc::InsecureChannelCredentials(), arguments);
   }
   if (url.rfind(tls, 0) == 0) {
-    return grpc::CreateChannel(url.substr(tls.size()), grpc::SslCredentials({}));
+    return grpc::CreateCustomChannel(url.substr(tls.size()), grpc::SslCredentials({}), arguments);
   }
   throw std::invalid_argument("not http:// or https://: " + url);
 }
@@ -54,6 +68,13 @@ bool Client::IsServing(const std::string& service) const {
   request.set_service(service);
   const auto answer = Call(&grpc::health::v1::Health::Stub::Check, request);
   return answer.message.status() == grpc::health::v1::HealthCheckResponse::SERVING;
+}
+
+std::string Client::NewName() {
+  std::random_device random;
+  std::ostringstream name;
+  for (int i = 0; i < 4; ++i) name << std::hex << std::setw(8) << std::setfill('0') << random();
+  return name.str();
 }
 
 void Client::Prepare(grpc::ClientContext& context, const Options& options) const {

@@ -1,4 +1,5 @@
-// A client of redflag: the generated stubs, with the key on every call, a deadline, and errors as exceptions.
+// A client of redflag: the generated stubs, with the key on every call, a deadline, retries that change nothing twice, and
+// errors as exceptions.
 #pragma once
 
 #include <chrono>
@@ -7,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -64,15 +66,23 @@ struct Options {
   std::string actor = {};
 };
 
+// Whether a request is for a change, which a `request_id` can name.
+template <typename Request, typename = void>
+struct IsChange : std::false_type {};
+template <typename Request>
+struct IsChange<Request, std::void_t<decltype(std::declval<Request>().set_request_id(""))>> : std::true_type {};
+
 class Client {
  public:
-  // Connects when first called. `url` is http://HOST:PORT, or https:// where something ends TLS for redflag.
+  // Connects when first called. `url` is http://HOST:PORT, or https:// where something ends TLS for redflag; anything else
+  // throws `std::invalid_argument`.
   Client(const std::string& url, std::string key);
 
   // The same connection with another key.
   Client WithKey(std::string key) const;
 
   // Calls a method of a service, such as `client.Call(&AlertService::Stub::GetAlert, request)`; throws `Error`.
+  // A change that has no `request_id` is sent under one, so that it happens once however often gRPC sends it.
   template <typename Stub, typename Request, typename Response>
   Answer<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                         const Request& request, const Options& options = {}) const {
@@ -80,7 +90,7 @@ class Client {
     Prepare(context, options);
     Answer<Response> answer;
     Stub& stub = *std::get<std::unique_ptr<Stub>>(stubs_);
-    const grpc::Status status = (stub.*method)(&context, request, &answer.message);
+    const grpc::Status status = (stub.*method)(&context, Named(request), &answer.message);
     if (!status.ok()) throw Error(status);
     answer.request_id = Metadata(context, "x-request-id");
     answer.replayed = Metadata(context, "idempotency-replayed") == "true";
@@ -93,6 +103,16 @@ class Client {
  private:
   Client(std::shared_ptr<grpc::Channel> channel, std::string key);
 
+  template <typename Request>
+  static Request Named(Request request) {
+    if constexpr (IsChange<Request>::value) {
+      if (request.request_id().empty()) request.set_request_id(NewName());
+    }
+    return request;
+  }
+
+  // A name that nobody has used.
+  static std::string NewName();
   void Prepare(grpc::ClientContext& context, const Options& options) const;
   // What the server sent before its answer under this name, or nothing.
   static std::string Metadata(const grpc::ClientContext& context, const char* name);

@@ -1,5 +1,6 @@
 // Calls everything that a client needs on the server that REDFLAG_SERVER names, and checks every answer.
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
@@ -316,6 +317,77 @@ void DoesAChangeOnce(const Client& client) {
   CHECK_EQUAL(reused.reason(), "IDEMPOTENCY_KEY_REUSED");
 }
 
+// The events of an alert.
+ListAlertEventsResponse History(const Client& client, const std::string& id) {
+  ListAlertEventsRequest list;
+  list.set_anomaly_id(id);
+  return client.Call(&Alerts::ListAlertEvents, list).message;
+}
+
+void NamesEveryChange(const Client& client) {
+  const FlagEntityRequest flag = Flagging(Entity("bln", "named"));
+  std::set<std::string> ids, names;
+  for (int i = 0; i < 2; ++i) {
+    const std::string id = client.Call(&Alerts::FlagEntity, flag).message.alert().anomaly_id();
+    ids.insert(id);
+    names.insert(History(client, id).events(0).idempotency_key());
+  }
+  CHECK_EQUAL(ids.size(), 2u);
+  CHECK_EQUAL(names.size(), 2u);
+  CHECK_EQUAL(names.count(""), 0u);
+}
+
+// Lets every call through to the real server, and loses the first answer on the way back.
+class Lossy final : public AlertService::Service {
+ public:
+  explicit Lossy(const Client& client) : client_(client) {}
+
+  grpc::Status FlagEntity(grpc::ServerContext* context, const FlagEntityRequest* request,
+                          FlagEntityResponse* response) override {
+    const auto answer = client_.Call(&Alerts::FlagEntity, *request);
+    if (++calls_ == 1) return grpc::Status(grpc::UNAVAILABLE, "lost");
+    context->AddInitialMetadata("idempotency-replayed", answer.replayed ? "true" : "false");
+    *response = answer.message;
+    return grpc::Status::OK;
+  }
+
+ private:
+  const Client& client_;
+  std::atomic<int> calls_ = 0;
+};
+
+void AsksAgainForALostAnswer(const Client& client) {
+  Lossy lossy(client);
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&lossy);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const Client through("http://127.0.0.1:" + std::to_string(port), "rf_unused");
+  const std::string entity = Entity("txn", "lost");
+  CHECK(through.Call(&Alerts::FlagEntity, Flagging(entity)).replayed);
+  ListAlertsRequest list;
+  list.add_entity_ids(entity);
+  CHECK_EQUAL(client.Call(&Alerts::ListAlerts, list).message.alerts_size(), 1);
+}
+
+void SpeaksTlsOnlyToHttps(const Client&) {
+  const std::string url = Variable("REDFLAG_SERVER");
+  const std::string address = url.substr(url.find("://") + 3);
+  // The server speaks no TLS: a client that answers has sent its key in plain text.
+  const Client tls("https://" + address, Variable("REDFLAG_API_KEY"));
+  CHECK_EQUAL(REFUSED(tls.Call(&Alerts::ListAlerts, ListAlertsRequest())).code(), grpc::UNAVAILABLE);
+  for (const std::string& wrong : {address, "ftp://" + address, std::string()}) {
+    bool refused = false;
+    try {
+      Client(wrong, "rf_unused");
+    } catch (const std::invalid_argument&) {
+      refused = true;
+    }
+    CHECK(refused);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -332,6 +404,9 @@ int main() {
       {"read-only key", LetsAReaderOnlyRead},
       {"another organization's key", HidesOtherOrganizations},
       {"idempotent retry", DoesAChangeOnce},
+      {"names of changes", NamesEveryChange},
+      {"lost answer", AsksAgainForALostAnswer},
+      {"TLS and other schemes", SpeaksTlsOnlyToHttps},
   };
   int passed = 0, failed = 0;
   try {

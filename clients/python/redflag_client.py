@@ -55,8 +55,12 @@ CONFIG = {
 OPTIONS = [("grpc.service_config", json.dumps(CONFIG))]
 
 
-def _target(server: str | None) -> str:
-    return urlsplit(server or os.environ["REDFLAG_SERVER"]).netloc
+def _target(server: str | None) -> tuple[str, bool]:
+    """What to connect to, and whether with TLS."""
+    url = urlsplit(server or os.environ["REDFLAG_SERVER"])
+    if url.scheme not in ("http", "https") or not url.netloc:
+        raise ValueError(f"the server must be http://HOST:PORT or https://HOST:PORT, not {url.geturl()}")
+    return url.netloc, url.scheme == "https"
 
 
 def _key(key: str | None) -> str:
@@ -116,7 +120,11 @@ class Client:
     """A connection to one redflag as one key."""
 
     def __init__(self, server: str | None = None, key: str | None = None) -> None:
-        channel = grpc.insecure_channel(_target(server), OPTIONS)
+        target, tls = _target(server)
+        if tls:
+            channel = grpc.secure_channel(target, grpc.ssl_channel_credentials(), OPTIONS)
+        else:
+            channel = grpc.insecure_channel(target, OPTIONS)
         self.channel = grpc.intercept_channel(channel, _Intercept(_key(key)))
         self.alerts = AlertServiceStub(self.channel)
         self.statuses = AlertStatusServiceStub(self.channel)
@@ -132,8 +140,13 @@ class AioClient:
     """The same for asyncio."""
 
     def __init__(self, server: str | None = None, key: str | None = None) -> None:
+        target, tls = _target(server)
         interceptors = [_InterceptAio(_key(key))]
-        self.channel = grpc.aio.insecure_channel(_target(server), OPTIONS, interceptors=interceptors)
+        if tls:
+            credentials = grpc.ssl_channel_credentials()
+            self.channel = grpc.aio.secure_channel(target, credentials, OPTIONS, interceptors=interceptors)
+        else:
+            self.channel = grpc.aio.insecure_channel(target, OPTIONS, interceptors=interceptors)
         self.alerts: AlertServiceAsyncStub = AlertServiceStub(self.channel)
         self.statuses: AlertStatusServiceAsyncStub = AlertStatusServiceStub(self.channel)
 

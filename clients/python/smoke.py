@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent import futures
@@ -287,6 +289,49 @@ def lossy_server(redflag: Client) -> Iterator[str]:
         server.stop(None)
 
 
+class Listener:
+    """Keeps the first bytes that each connection sends, and answers none."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            connection, _ = self.socket.accept()
+            with connection:
+                self.heard.append(connection.recv(3))
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.socket.getsockname()[1]}"
+
+
+async def schemes() -> None:
+    """TLS is spoken exactly where the server is https://, and nothing else is guessed."""
+    for scheme, first in [("http", b"PRI"), ("https", b"\x16\x03\x01")]:
+        for connect in (Client, AioClient):
+            listener = Listener()
+            redflag: Any = connect(f"{scheme}://{listener.address}")
+            invoke: Invoke = invoke_sync if connect is Client else invoke_aio
+            try:
+                await invoke(redflag.alerts.ListAlerts, pb.ListAlertsRequest(), timeout=0.5)
+            except grpc.RpcError:
+                pass
+            assert listener.heard and set(listener.heard) == {first}, (scheme, connect, listener.heard)
+            closed = redflag.channel.close()
+            if connect is AioClient:
+                await closed
+    for server in ["localhost:8080", "ftp://localhost:8080", "//localhost:8080", "https://"]:
+        for connect in (Client, AioClient):
+            try:
+                connect(server)
+            except ValueError:
+                continue
+            raise AssertionError(f"{server} was accepted")
+
+
 READ_KEY = os.environ["REDFLAG_READ_KEY"]
 
 
@@ -306,6 +351,7 @@ def main() -> None:
     with Client() as redflag, lossy_server(redflag) as lossy:
         asyncio.run(smoke_sync(lossy))
         asyncio.run(smoke_aio(lossy))
+    asyncio.run(schemes())
 
 
 if __name__ == "__main__":

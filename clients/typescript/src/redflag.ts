@@ -2,7 +2,7 @@
  * redflag from TypeScript, over any of Connect's transports: what sends the API key, names every change, and tries again
  * where that is safe. `node.ts` and `web.ts` join it with a transport.
  */
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { clone, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Client, type Interceptor, type Transport } from "@connectrpc/connect";
 
@@ -57,10 +57,10 @@ const authorize =
 
 /** Gives every change a name, so that it happens once however often it is sent. */
 const nameChanges: Interceptor = (next) => (request) => {
-  if (!request.stream && "requestId" in request.message && request.message.requestId === "") {
-    request.message.requestId = crypto.randomUUID();
-  }
-  return next(request);
+  if (request.stream || !("requestId" in request.message) || request.message.requestId !== "") return next(request);
+  // A copy: the caller may make another change with the same message.
+  const message = clone(request.method.input, request.message);
+  return next({ ...request, message: Object.assign(message, { requestId: crypto.randomUUID() }) });
 };
 
 const TRIES = 5;

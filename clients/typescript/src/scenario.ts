@@ -1,5 +1,5 @@
 /** What the client must be able to do with a live server, from Node and from a page. */
-import { equals, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, equals, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type CallOptions, type Interceptor } from "@connectrpc/connect";
 
@@ -224,6 +224,12 @@ class Scenario {
     same([lost, replayed], [2, "true"], "a lost answer is asked for again");
     check(performance.now() - began >= 300, "not before the time that it was told");
     same((await alerts.listAlerts({ entityIds: [entityId] })).alerts.length, 1, "and makes no second alert");
+
+    // Two calls are two changes, be it with one message.
+    const flagTwice = create(FlagEntityRequestSchema, { entityId: `bln_${crypto.randomUUID()}`, description: "Twice" });
+    for (let i = 0; i < 2; i++) await alerts.flagEntity(flagTwice);
+    const twice = await alerts.listAlerts({ entityIds: [flagTwice.entityId] });
+    same([twice.alerts.length, flagTwice.requestId], [2, ""], "the client leaves the caller's message as it is");
   }
 
   async #flag(fields: Exclude<MessageInitShape<typeof FlagEntityRequestSchema>, { $typeName: string }>): Promise<Alert> {
