@@ -2,7 +2,7 @@
 
 use std::{env, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, Uri, header::AUTHORIZATION, uri::Authority};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use tonic::{
@@ -101,9 +101,12 @@ impl Options {
         let uri: Uri = self.server.parse().map_err(|_| InvalidOption::Server)?;
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
+        // What is no port is not taken for none.
+        let is_port = |it: &Authority| it.as_str().len() == it.host().len() || it.port_u16().is_some();
+        let has_port = uri.authority().is_some_and(is_port);
         let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
         let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
-        (is_known && is_bare && has_host && !has_user).then_some(uri).ok_or(InvalidOption::Server)
+        (is_known && is_bare && has_host && has_port && !has_user).then_some(uri).ok_or(InvalidOption::Server)
     }
 
     /// Where to connect, and how.
@@ -175,9 +178,17 @@ mod tests {
         for server in ["http://localhost:8080", "http://[::1]:8080/", "https://alerts.example.com"] {
             assert!(at(server).is_ok(), "{server}");
         }
-        for server in
-            ["localhost:8080", "", "ftp://host", "http://", "http://host/path", "http://u:p@host", "/x"]
-        {
+        for server in [
+            "localhost:8080",
+            "",
+            "ftp://host",
+            "http://",
+            "http://host/path",
+            "http://u:p@host",
+            "/x",
+            "http://host:99999",
+            "http://host:",
+        ] {
             assert_eq!(at(server).err(), Some(InvalidOption::Server), "{server}");
         }
     }

@@ -1,6 +1,11 @@
 //! Which server, with which key.
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{
+    env, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -12,6 +17,9 @@ use crate::{
     client::{Client, Options},
     domain::Person,
 };
+
+/// The most bytes that are read of a key file.
+const MAX_KEY_FILE: u64 = 4 * 1024;
 
 /// Which server, with which key.
 #[derive(Debug, Args)]
@@ -59,13 +67,21 @@ impl Connection {
 
     fn key(&self) -> anyhow::Result<SecretString> {
         let key = match &self.api_key_file {
-            Some(file) => fs::read_to_string(file)
-                .with_context(|| format!("can't read the key file {}", file.display()))?,
+            Some(file) => {
+                read_key(file).with_context(|| format!("can't read the key file {}", file.display()))?
+            }
             None => env::var(Options::API_KEY_VARIABLE).unwrap_or_default(),
         };
         let key = key.trim_ascii_end();
         if key.is_empty() { Err(NoKey.into()) } else { Ok(key.into()) }
     }
+}
+
+/// What a key file holds; no more of it than any key has.
+fn read_key(file: &Path) -> io::Result<String> {
+    let mut key = String::new();
+    fs::File::open(file)?.take(MAX_KEY_FILE).read_to_string(&mut key)?;
+    Ok(key)
 }
 
 fn parse_server(raw: &str) -> Result<String, String> {

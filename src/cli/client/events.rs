@@ -15,7 +15,11 @@ use crate::{
 /// The most events that one page holds.
 const LARGEST_PAGE: i32 = 1_000;
 
-/// Show the whole history of an alert, oldest first.
+/// How many characters of a value before or after a change are shown, and of a note.
+const SHOWN_OF_VALUE: usize = 60;
+const SHOWN_OF_NOTE: usize = 200;
+
+/// Show the whole history of an alert, oldest first; long values are shortened, but not with --json.
 #[derive(Debug, Args)]
 pub struct Events {
     /// The alert's id, ano_…
@@ -61,8 +65,16 @@ fn row(event: &pb::AlertEvent, screen: Screen) -> [Piece; 6] {
         screen.time(event.created_at.as_ref()).into(),
         event.actor.as_ref().map(who).unwrap_or_default().into(),
         changes(event).into(),
-        output::printable(&event.note).into(),
+        output::printable(&shortened(&event.note, SHOWN_OF_NOTE)).into(),
     ]
+}
+
+/// The text, or its first characters and a sign that there are more.
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// What changed, in a line; of a new alert, which has only new values, nothing.
@@ -71,7 +83,8 @@ fn changes(event: &pb::AlertEvent) -> String {
         return "-".to_owned();
     }
     let change = |change: &pb::FieldChange| {
-        let [before, after] = [&change.before, &change.after].map(|value| json::in_words(value.as_ref()));
+        let [before, after] = [&change.before, &change.after]
+            .map(|value| shortened(&json::in_words(value.as_ref()), SHOWN_OF_VALUE));
         output::printable(&format!("{}: {before} → {after}", change.field))
     };
     event.changes.iter().map(change).collect::<Vec<_>>().join("; ")

@@ -1,6 +1,6 @@
 //! `redflag flag`.
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::{Map, Value};
 
 use super::{Change, Connection, Output, words};
@@ -39,8 +39,8 @@ pub struct Flag {
     #[arg(long, value_name = "JSON", value_parser = words::object)]
     metadata: Option<Map<String, Value>>,
     /// What repeats have in common: while an alert with that key is not closed, further flags fold into it
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "KEY")]
-    dedup_key: String,
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    dedup_key: Option<String>,
     #[command(flatten)]
     change: Change,
     #[command(flatten)]
@@ -71,9 +71,9 @@ impl Flag {
             assigned_to: self.assigned_to,
             escalated_to: self.escalated_to,
             metadata: self.metadata.as_ref().map(json::metadata),
-            dedup_key: self.dedup_key,
+            dedup_key: self.dedup_key.unwrap_or_default(),
             note: self.change.note,
-            request_id: self.change.request_id,
+            request_id: self.change.request_id.unwrap_or_default(),
         })
     }
 }

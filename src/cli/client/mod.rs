@@ -15,7 +15,7 @@ mod times;
 mod update;
 mod words;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 
 use connection::Connection;
 
@@ -88,8 +88,8 @@ struct Change {
     note: String,
     /// Names this intended change: given again within 24 hours, it changes nothing and answers the same [default: a new name
     /// for each command]
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
-    request_id: String,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    request_id: Option<String>,
 }
 
 /// The version that an alert must still have.

@@ -1,6 +1,6 @@
 //! `redflag status`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 
 use super::{
     Connection, Output,
@@ -92,8 +92,8 @@ pub struct Delete {
 struct Named {
     /// Names this intended change: given again within 24 hours, it changes nothing and answers the same [default: a new name
     /// for each command]
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
-    request_id: String,
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    request_id: Option<String>,
 }
 
 impl Status {
@@ -146,7 +146,7 @@ impl Create {
             colour: self.colour,
             key: self.key,
             class: self.class.unwrap_or_default(),
-            request_id: self.named.request_id,
+            request_id: self.named.request_id.unwrap_or_default(),
         };
         let status = client.create_alert_status(request).await?.alert_status;
         tell(&status.unwrap_or_default(), "made", &self.output)
@@ -163,7 +163,7 @@ impl Update {
         let request = pb::UpdateAlertStatusRequest {
             alert_status: Some(pb::AlertStatus { key: self.key, name, colour, ..Default::default() }),
             update_mask: Some(FieldMask { paths }),
-            request_id: self.named.request_id,
+            request_id: self.named.request_id.unwrap_or_default(),
         };
         let status = client.update_alert_status(request).await?.alert_status;
         tell(&status.unwrap_or_default(), "changed", &self.output)
@@ -173,8 +173,10 @@ impl Update {
 impl Delete {
     async fn run(self) -> anyhow::Result<()> {
         let client = self.connection.client()?;
-        let request =
-            pb::DeleteAlertStatusRequest { key: self.key.clone(), request_id: self.named.request_id };
+        let request = pb::DeleteAlertStatusRequest {
+            key: self.key.clone(),
+            request_id: self.named.request_id.unwrap_or_default(),
+        };
         client.delete_alert_status(request).await?;
         if self.output.json {
             return output::print_json(&json::deleted());
