@@ -35,7 +35,7 @@ impl Escalate {
             to: self.to,
             note: self.change.note,
             expected_version: self.expected.expected_version.unwrap_or_default(),
-            request_id: self.change.request_id.unwrap_or_default(),
+            request_id: self.change.named.request_id.unwrap_or_default(),
         };
         let alert = client.escalate_alert(request).await?.alert.unwrap_or_default();
         if self.output.json {

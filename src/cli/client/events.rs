@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    Connection, Output,
+    Connection, LARGEST_PAGE, Output,
     get::who,
     screen::{Fit, Piece, Screen},
 };
@@ -11,9 +11,6 @@ use crate::{
     cli::output,
     client::{Client, json, pb},
 };
-
-/// The most events that one page holds.
-const LARGEST_PAGE: i32 = 1_000;
 
 /// How many characters of a value before or after a change are shown, and of a note.
 const SHOWN_OF_VALUE: usize = 60;

@@ -73,7 +73,7 @@ impl Flag {
             metadata: self.metadata.as_ref().map(json::metadata),
             dedup_key: self.dedup_key.unwrap_or_default(),
             note: self.change.note,
-            request_id: self.change.request_id.unwrap_or_default(),
+            request_id: self.change.named.request_id.unwrap_or_default(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args};
 
 use super::{
-    Connection, Output,
+    Connection, LARGEST_PAGE, Output,
     colours::StatusColours,
     screen::{Fit, Piece, Screen},
     words,
@@ -12,9 +12,6 @@ use crate::{
     cli::output,
     client::{Client, Timestamp, json, pb},
 };
-
-/// The most alerts that one page holds.
-const LARGEST_PAGE: i32 = 1_000;
 
 /// Which alerts, and how many of them.
 #[derive(Debug, Args)]

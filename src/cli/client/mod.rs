@@ -86,6 +86,13 @@ struct Change {
     /// Why, for the history
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     note: String,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// How a change is named.
+#[derive(Debug, Args)]
+struct Named {
     /// Names this intended change: given again within 24 hours, it changes nothing and answers the same [default: a new name
     /// for each command]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -99,6 +106,9 @@ struct Expected {
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(i64).range(1..))]
     expected_version: Option<i64>,
 }
+
+/// The most entries that one page holds.
+const LARGEST_PAGE: i32 = 1_000;
 
 /// How to print.
 #[derive(Debug, Args)]

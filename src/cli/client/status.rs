@@ -1,9 +1,9 @@
 //! `redflag status`.
 
-use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
+use clap::{Args, Subcommand};
 
 use super::{
-    Connection, Output,
+    Connection, Named, Output,
     colours::StatusColours,
     screen::{Fit, Piece, Screen},
     words,
@@ -85,15 +85,6 @@ pub struct Delete {
     output: Output,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// How a change of a status is named.
-#[derive(Debug, Args)]
-struct Named {
-    /// Names this intended change: given again within 24 hours, it changes nothing and answers the same [default: a new name
-    /// for each command]
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    request_id: Option<String>,
 }
 
 impl Status {

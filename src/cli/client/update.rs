@@ -112,7 +112,7 @@ impl Update {
             update_mask: (!paths.is_empty()).then_some(FieldMask { paths }),
             note: self.change.note,
             expected_version: self.expected.expected_version.unwrap_or_default(),
-            request_id: self.change.request_id.unwrap_or_default(),
+            request_id: self.change.named.request_id.unwrap_or_default(),
         })
     }
 }
