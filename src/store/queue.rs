@@ -1,7 +1,10 @@
 //! Group commit: what arrives while a commit is on its way waits here, and all of it shares the next one.
 //!
 //! Nothing waits for a timer. Where one caller at a time writes, each call is a batch of its own and starts at once; where
-//! many do, a batch holds what has gathered meanwhile. A caller that goes away takes nothing out of a batch that has begun.
+//! many do, a batch holds what has gathered meanwhile, and on SQLite also what arrives until it is ready to commit. A caller
+//! that goes away takes nothing out of a batch that has begun.
+
+use std::iter;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -90,6 +93,14 @@ impl<J> Batches<J> {
         self.sort_out(count)
     }
 
+    /// What has been queued since, as far as it may join a batch that holds `taken` jobs; waits for nothing.
+    pub fn more(&mut self, taken: usize) -> Vec<J> {
+        let room = self.size.saturating_sub(taken);
+        let arrived = iter::from_fn(|| self.receiver.try_recv().ok()).take(room);
+        self.messages.extend(arrived);
+        self.sort_out(self.messages.len()).unwrap_or_default()
+    }
+
     fn sort_out(&mut self, count: usize) -> Option<Vec<J>> {
         let mut jobs = Vec::with_capacity(count);
         for message in self.messages.drain(..) {
@@ -134,6 +145,23 @@ mod tests {
         let (a, b, c, d, sizes) = tokio::join!(a, b, c, d, worker);
         assert_eq!([a, b, c, d].map(Result::unwrap), [0, 1, 2, 3]);
         assert_eq!(sizes, [3, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_arrives_may_join_a_batch_as_far_as_it_has_room() {
+        let (queue, mut batches) = queue::<Job>(8, 3);
+        let asked = (0..4).map(|number| queue.ask(move |answering| (number, answering)));
+        let worker = async {
+            assert_eq!(batches.more(3).len(), 0, "there is no room");
+            let mut jobs = batches.more(1);
+            assert_eq!(jobs.len(), 2);
+            jobs.extend(batches.more(0));
+            assert_eq!(batches.more(0).len(), 0, "nothing waits");
+            answer(jobs);
+        };
+        let [a, b, c, d] = <[_; 4]>::try_from(asked.collect::<Vec<_>>()).ok().unwrap();
+        let (a, b, c, d, ()) = tokio::join!(a, b, c, d, worker);
+        assert_eq!([a, b, c, d].map(Result::unwrap), [0, 1, 2, 3]);
     }
 
     #[tokio::test]

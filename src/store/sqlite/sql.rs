@@ -20,7 +20,7 @@ statements! {
         metadata = ?, version = ?, updated_at = ?, disposition = ?, disposition_reason = ?, closed_at = ?, \
         closed_by = ?, occurrence_count = ?, last_occurred_at = ?, sequence = ? \
         WHERE organization_id = ? AND anomaly_id = ?";
-    INSERT_EVENT = concat!("INSERT INTO alert_events (", event_columns!(), ") \
+    INSERT_EVENT = concat!("INSERT OR FAIL INTO alert_events (", event_columns!(), ") \
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     UPDATE_HEAD = "UPDATE event_heads SET position = ?, hash = ? WHERE organization_id = ?";
     REMEMBER = "INSERT OR REPLACE INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \

@@ -1,4 +1,5 @@
-//! The one writer: a thread that takes all that is queued, does it in one transaction, and answers after the commit.
+//! The one writer: a thread that takes all that is queued, does it in one transaction with what is queued meanwhile, and answers
+//! after the commit.
 
 use std::{
     cell::RefCell,
@@ -148,7 +149,7 @@ enum Undone {
 
 fn serve(batches: &mut Batches<Box<dyn Job>>, conn: &Connection, checkpoints: Option<&Checkpoints>) {
     while let Some(mut jobs) = batches.next_blocking() {
-        match transact(conn, &mut jobs) {
+        match transact(conn, &mut jobs, |taken| batches.more(taken)) {
             Err(Undone::Torn(error)) if jobs.len() > 1 => {
                 tracing::warn!(%error, changes = jobs.len(), "a batch was undone, its changes are done one by one");
                 for job in jobs {
@@ -165,7 +166,7 @@ fn serve(batches: &mut Batches<Box<dyn Job>>, conn: &Connection, checkpoints: Op
 
 fn serve_alone(conn: &Connection, job: Box<dyn Job>) {
     let mut jobs = vec![job];
-    let outcome = transact(conn, &mut jobs);
+    let outcome = transact(conn, &mut jobs, |_| Vec::new());
     answer(jobs, outcome);
 }
 
@@ -176,14 +177,18 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Undone>) {
     }
 }
 
-/// Does all jobs in one transaction. Nothing of it stays unless all of it does.
-fn transact(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Undone> {
+/// Does all jobs in one transaction, with those that join them meanwhile. Nothing of it stays unless all of it does.
+fn transact(
+    conn: &Connection,
+    jobs: &mut Vec<Box<dyn Job>>,
+    joining: impl FnMut(usize) -> Vec<Box<dyn Job>>,
+) -> Result<(), Undone> {
     if jobs.is_empty() {
         return Ok(());
     }
     // Where a transaction could not be undone before, it is now, or nothing ever could be written again.
     undo(conn).and_then(|()| Ok(begin(conn)?)).map_err(Undone::NotBegun)?;
-    let done = catch_unwind(AssertUnwindSafe(|| run_all(conn, jobs)));
+    let done = catch_unwind(AssertUnwindSafe(|| run_all(conn, jobs, joining)));
     let outcome = done.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".into())));
     if outcome.is_err()
         && let Err(error) = undo(conn)
@@ -197,25 +202,31 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
     query::execute(conn, "BEGIN IMMEDIATE", ()).map(drop)
 }
 
-/// Runs all jobs and commits. A job that fails before it has written anything fails alone; one that fails afterwards
-/// takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
-fn run_all(conn: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+/// Runs all jobs, and those that `joining` adds to so many once they are done, and commits. Who joins shares the commit, instead
+/// of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
+/// afterwards takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
+fn run_all(
+    conn: &Connection,
+    jobs: &mut Vec<Box<dyn Job>>,
+    mut joining: impl FnMut(usize) -> Vec<Box<dyn Job>>,
+) -> Result<(), StoreError> {
     let batch = Batch { conn, heads: RefCell::default() };
-    let is_alone = jobs.len() == 1;
-    for job in jobs {
-        // Also while the transaction waited for another process to end its own.
-        if job.is_abandoned() {
-            continue;
-        }
+    let mut done = 0;
+    while let Some(job) = jobs.get_mut(done) {
         let written = conn.total_changes();
-        let has_succeeded = job.run(&batch);
-        let is_sound = has_succeeded || conn.total_changes() == written;
-        if conn.is_autocommit() || !is_sound {
-            return if is_alone && !has_succeeded {
+        // Nobody may wait any more, also after the transaction had to wait for another process.
+        let has_succeeded = job.is_abandoned() || job.run(&batch);
+        let is_sound = !conn.is_autocommit() && (has_succeeded || conn.total_changes() == written);
+        if !is_sound {
+            return if jobs.len() == 1 && !has_succeeded {
                 undo(conn)
             } else {
                 Err(StoreError::Internal("a change failed midway".into()))
             };
+        }
+        done += 1;
+        if done == jobs.len() {
+            jobs.append(&mut joining(done));
         }
     }
     batch.write_heads()?;

@@ -16,16 +16,17 @@ const ALERTS: [&str; 3] = [
 ];
 const ORGANIZATION: &str = "01a10000-0000-7000-8000-000000000001";
 
-/// Makes the database that the first version made.
-async fn migrate_to_the_first(database: &TestDatabase) {
+/// Makes the database that an older version made, with the first so many migrations.
+async fn migrate_to(database: &TestDatabase, version: usize) {
     let folder = tempfile::tempdir().unwrap();
     let kind = match database.kind() {
         DatabaseKind::Sqlite => "sqlite",
         DatabaseKind::Postgres => "postgres",
     };
-    let file = "0001_alerts.sql";
-    let from = format!("{}/migrations/{kind}/{file}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::copy(from, folder.path().join(file)).unwrap();
+    for file in ["0001_alerts.sql", "0002_history.sql", "0003_speed.sql"].iter().take(version) {
+        let from = format!("{}/migrations/{kind}/{file}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(from, folder.path().join(file)).unwrap();
+    }
     let migrator = Migrator::new(folder.path()).await.unwrap();
     match database.kind() {
         DatabaseKind::Sqlite => {
@@ -70,7 +71,7 @@ async fn fill(database: &TestDatabase) {
 
 async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(kind: DatabaseKind) {
     let database = TestDatabase::create(kind).await;
-    migrate_to_the_first(&database).await;
+    migrate_to(&database, 1).await;
     fill(&database).await;
     let mut world = World::on(database).await;
     world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
@@ -105,12 +106,40 @@ async fn an_old_postgres_database_gets_its_histories() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_feed_without_row_ids_stays_as_it_is_and_goes_on() {
+    let new = World::new(DatabaseKind::Sqlite).await;
+    for _ in 0..9 {
+        let alert = new.flag(new.alert()).await;
+        new.update(alert.id, &AlertPatch { status: Some(key("RESOLVED")), ..AlertPatch::default() })
+            .await
+            .unwrap();
+    }
+    let old = TestDatabase::create(DatabaseKind::Sqlite).await;
+    migrate_to(&old, 3).await;
+    let columns = "organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, on_behalf_of, changes, \
+         note, request_id, idempotency_key, created_at, previous_hash, hash";
+    let file = new.database.url().strip_prefix("sqlite:").unwrap();
+    let whole = ["organizations", "alert_statuses", "alerts", "alert_entities", "event_heads"];
+    let whole = whole.map(|table| format!("INSERT INTO main.{table} SELECT * FROM new.{table};")).concat();
+    old.execute(&format!(
+        "ATTACH '{file}' AS new; {whole} \
+         INSERT INTO main.alert_events ({columns}) SELECT {columns} FROM new.alert_events"
+    ))
+    .await;
+    let mut world = World::on(old).await;
+    world.organization = new.organization;
+    assert_eq!(feed(&world, world.organization).await, feed(&new, new.organization).await);
+    world.flag(world.alert()).await;
+    world.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_old_database_is_refused_where_migrating_is_not_wanted() {
     for kind in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
         let database = TestDatabase::create(kind).await;
-        migrate_to_the_first(&database).await;
+        migrate_to(&database, 1).await;
         let options = redflag::store::connect::Options::aside(OnOlderSchema::Refuse);
         let refused = redflag::store::connect::open(database.url(), options).await.err();
-        assert!(matches!(refused, Some(OpenError::Older { found: 1, known: 3 })), "{refused:?}");
+        assert!(matches!(refused, Some(OpenError::Older { found: 1, known: 4 })), "{refused:?}");
     }
 }

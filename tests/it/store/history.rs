@@ -207,6 +207,12 @@ async fn pages_of_events_follow_each_other(world: &World) {
     assert!(!later.has_more);
 }
 
+/// Another alert's event, in the row of one that is there.
+const REPLACED_BY_ROW_ID: &str = "INSERT OR REPLACE INTO alert_events (rowid, organization_id, position, anomaly_id, sequence, \
+     event_id, type, key_id, key_name, changes, note, request_id, created_at, previous_hash, hash) \
+     SELECT rowid, organization_id, position + 100, zeroblob(16), sequence, event_id, type, key_id, key_name, changes, note, \
+     request_id, created_at, previous_hash, hash FROM alert_events";
+
 async fn the_database_refuses_to_change_events(world: &World) {
     world.flag(world.alert()).await;
     let mut attempts = vec![
@@ -218,6 +224,7 @@ async fn the_database_refuses_to_change_events(world: &World) {
         DatabaseKind::Sqlite => {
             attempts.push("INSERT OR REPLACE INTO alert_events SELECT * FROM alert_events");
             attempts.push("UPDATE OR REPLACE alert_events SET position = 9");
+            attempts.push(REPLACED_BY_ROW_ID);
             attempts.push(
                 "INSERT INTO alert_events SELECT * FROM alert_events WHERE true \
                  ON CONFLICT DO UPDATE SET note = 'x'",

@@ -56,14 +56,14 @@ async fn the_triggers_on_sqlite_do_not_look_through_the_history() {
     let text: String = sqlx::query_scalar(trigger).fetch_one(&mut conn).await.unwrap();
     let (_, condition) = text.split_once("WHEN ").unwrap();
     let (condition, _) = condition.split_once("BEGIN").unwrap();
-    let condition = ["organization_id", "position", "anomaly_id", "sequence"]
+    let condition = ["entry", "organization_id", "position", "anomaly_id", "sequence"]
         .iter()
         .fold(condition.to_owned(), |condition, column| condition.replace(&format!("NEW.{column}"), "?"));
     let explained = AssertSqlSafe(format!("EXPLAIN QUERY PLAN SELECT {condition}"));
     let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explained).fetch_all(&mut conn).await.unwrap();
     let searches: Vec<_> = steps.iter().filter(|(.., step)| step.starts_with("SEARCH")).collect();
-    assert_eq!(searches.len(), 2, "{steps:?}");
-    for (.., step) in searches {
-        assert!(step.contains("position=?") || step.contains("anomaly_id=? AND sequence=?"), "{step}");
+    assert_eq!(searches.len(), 3, "{steps:?}");
+    for key in ["rowid=?", "position=?", "anomaly_id=? AND sequence=?"] {
+        assert!(searches.iter().any(|(.., step)| step.contains(key)), "{key}: {steps:?}");
     }
 }
