@@ -88,6 +88,11 @@ impl Activity {
         }
     }
 
+    /// Whether a call is being worked on.
+    pub fn is_working(&self) -> bool {
+        self.change(|doing| doing.calls > 0)
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Doing) -> T) -> T {
         // The numbers are whole at every moment, also where a holder has panicked.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))

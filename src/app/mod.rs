@@ -2,6 +2,7 @@
 
 mod activity;
 mod cleaning;
+mod gathering;
 mod router;
 mod server;
 

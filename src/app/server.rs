@@ -14,7 +14,7 @@ use tokio::{
 };
 use tower::Service;
 
-use super::activity::Activity;
+use super::{activity::Activity, gathering::Gathering};
 
 /// How many connections at most; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -133,7 +133,8 @@ async fn serve(
         let answer = router.clone().call(request);
         async move { answer.await.map(|answer| call.answer(answer)) }
     });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let io = TokioIo::new(Gathering::new(stream, Arc::clone(&activity)));
+    let mut connection = pin!(builder.serve_connection(io, service));
     let served = tokio::select! {
         served = &mut connection => Some(served),
         () = left(&mut leave, &activity) => {

@@ -1,0 +1,121 @@
+//! Connections whose answers gather: calls that end together are answered with one write.
+//!
+//! Half of what serving a small call costs is the system's call that sends the answer. Calls that share a commit, or a look-up,
+//! end at the same moment, but each wakes its connection, which would be written to for each of them. So while it has calls in
+//! work, a connection lets every task go first that is ready to run, and writes then. No timer is involved, and one call at a
+//! time waits for nothing.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::activity::Activity;
+
+/// A connection that lets others go first before it writes.
+pub struct Gathering<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    /// Whether the others have been.
+    is_due: bool,
+}
+
+impl<S> Gathering<S> {
+    /// Gathers what is written to `stream` while there are calls in work.
+    pub const fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity, is_due: false }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+/// Says of itself that it writes no list of buffers at once: then hyper puts answers of up to a kilobyte into one.
+impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.is_due && self.activity.is_working() {
+            self.is_due = true;
+            // A task that wakes itself goes to the end of the queue.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        self.is_due = false;
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    /// Remembers that it was woken.
+    #[derive(Default)]
+    struct Woken(std::sync::atomic::AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn an_answer_waits_one_turn_for_those_of_other_calls() {
+        let activity = Arc::new(Activity::new());
+        let mut connection = Gathering::new(Vec::new(), Arc::clone(&activity));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut write = |bytes| Pin::new(&mut connection).poll_write(&mut Context::from_waker(&waker), bytes);
+        let is_written = |written| matches!(written, Poll::Ready(Ok(3)));
+
+        assert!(is_written(write(b"one")), "nothing else is in work");
+        let call = Activity::begin(&activity);
+        assert!(write(b"two").is_pending(), "another call is in work");
+        assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
+        assert!(is_written(write(b"two")));
+        assert!(write(b"six").is_pending(), "the next answer waits again");
+        drop(call);
+        assert!(is_written(write(b"six")));
+        assert_eq!(connection.stream, b"onetwosix");
+    }
+
+    #[test]
+    fn a_full_socket_is_not_waited_for_twice() {
+        let activity = Arc::new(Activity::new());
+        let _call = Activity::begin(&activity);
+        let (mine, mut theirs) = tokio::io::duplex(3);
+        let mut connection = Gathering::new(mine, activity);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut write = |bytes| Pin::new(&mut connection).poll_write(&mut cx, bytes);
+        assert!(write(b"one").is_pending());
+        assert!(matches!(write(b"one"), Poll::Ready(Ok(3))));
+        assert!(write(b"two").is_pending(), "for the others");
+        assert!(write(b"two").is_pending(), "for the socket");
+        let mut read = [0; 3];
+        let reading = Pin::new(&mut theirs)
+            .poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut read));
+        assert!(reading.is_ready());
+        assert!(matches!(write(b"two"), Poll::Ready(Ok(3))));
+    }
+}
