@@ -54,6 +54,8 @@ pub struct Changer {
 }
 
 impl Serve<Change, Answer<Changed>> for Changer {
+    const IS_PATIENT: bool = false;
+
     async fn serve(&self, changes: Vec<Change>) -> Result<Vec<Served<Answer<Changed>>>, StoreError> {
         let outcomes = match self.attempt(&changes).await {
             Ok(outcomes) => outcomes,

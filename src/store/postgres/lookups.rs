@@ -33,6 +33,8 @@ impl PostgresStore {
 pub struct Finder(pub PgPool);
 
 impl Serve<Key, Option<Alert>> for Finder {
+    const IS_PATIENT: bool = true;
+
     async fn serve(&self, asked: Vec<Key>) -> Result<Vec<Served<Option<Alert>>>, StoreError> {
         let organizations: Vec<_> = asked.iter().map(|(organization, _)| organization.uuid()).collect();
         let ids: Vec<_> = asked.iter().map(|(_, id)| id.uuid()).collect();
