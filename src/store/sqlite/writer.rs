@@ -240,3 +240,35 @@ fn undo(conn: &Connection) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::Notify;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_that_arrives_during_a_batch_joins_it() {
+        let conn = Connection::open_in_memory().unwrap();
+        let writer = Writer::start(conn, None, GroupCommit::DEFAULT).unwrap();
+        let organization = OrganizationId::from_uuid(Uuid::nil());
+        let (begun, (go_on, told)) = (Arc::new(Notify::new()), mpsc::channel());
+        let has_begun = Arc::clone(&begun);
+        let first = writer.run(move |batch| {
+            batch.note_head(organization, Head::EMPTY);
+            begun.notify_one();
+            told.recv().map_err(|error| StoreError::Internal(error.into()))
+        });
+        let second = async {
+            has_begun.notified().await;
+            let asked = writer.run(move |batch| Ok(batch.head(organization).is_some()));
+            tokio::join!(asked, async { go_on.send(()).unwrap() }).0
+        };
+        let (first, is_same_batch) = tokio::join!(first, second);
+        first.unwrap();
+        assert!(is_same_batch.unwrap());
+    }
+}
