@@ -248,22 +248,44 @@ def held(server):
     holder = sqlite3.connect(server.file, isolation_level=None, timeout=10)
     holder.execute("BEGIN IMMEDIATE")
     try:
-        yield
+        yield holder
     finally:
         holder.close()
+
+
+@contextlib.contextmanager
+def crowded(faces, callers=4):
+    """Callers that flag over and over until the end; yields the statuses that they are answered, as they come."""
+    statuses, over = [], threading.Event()
+
+    def flag():
+        while not over.wait(0.01):
+            statuses.append(faces.rest("POST", "/alerts/flag/bln_1", {"description": "d"}).status)
+
+    threads = [threading.Thread(target=flag) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield statuses
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 @provokes("GEN_RATE_LIMITED")
 def _(_faces):
     """One change is being written, which takes its time, and one waits: there is no room for more."""
-    with own("--waiting-changes", "1", "--changes-per-commit", "1") as (faces, server), held(server):
-        flag = ("POST", "/alerts/flag/bln_1", {"description": "d"})
-        callers = [threading.Thread(target=faces.rest, args=flag) for _ in range(4)]
-        for caller in callers:
-            caller.start()
-        answers = testing.eventually(lambda: all_refused(faces, 429), 5)
-        for caller in callers:
-            caller.join()
+    with (
+        own("--waiting-changes", "1", "--changes-per-commit", "1") as (faces, server),
+        held(server) as holder,
+        crowded(faces) as statuses,
+    ):
+        # Not a moment sooner: whoever finds room waits for as long as the database is held.
+        assert testing.eventually(lambda: 429 in statuses or None), f"no caller was refused: {statuses}"
+        answers = testing.eventually(lambda: all_refused(faces, 429), 60)
+        # Those who have been given room need not wait any longer.
+        holder.close()
         return answers
 
 
