@@ -254,15 +254,15 @@ def held(server):
 
 
 @contextlib.contextmanager
-def crowded(faces, callers=4):
-    """Callers that flag over and over until the end; yields the statuses that they are answered, as they come."""
+def crowded(faces):
+    """Four callers that flag over and over until the end; yields the statuses that they are answered, as they come."""
     statuses, over = [], threading.Event()
 
     def flag():
         while not over.wait(0.01):
             statuses.append(faces.rest("POST", "/alerts/flag/bln_1", {"description": "d"}).status)
 
-    threads = [threading.Thread(target=flag) for _ in range(callers)]
+    threads = [threading.Thread(target=flag) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
