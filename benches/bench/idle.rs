@@ -1,6 +1,6 @@
 //! What redflag costs while nobody calls: memory, memory for each connection, and the time to start.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     callers::{Client, Get},
@@ -15,6 +15,8 @@ use crate::{
 
 /// How many connections stay open at once.
 const CONNECTIONS: u32 = 500;
+/// How many calls the first of them makes before.
+const WARMING: u32 = 5_000;
 /// The file that is started on.
 const FILE: &str = "redflag_idle";
 
@@ -55,23 +57,32 @@ pub async fn measure(ground: &Ground, options: &Options) -> anyhow::Result<Idle>
     })
 }
 
-/// The memory after a start in MiB, and of each connection in KiB: its caller has made one call and stays.
+/// The memory after a start in MiB, and of each connection in KiB: its caller has made one call and stays. What calls
+/// leave in the server's caches, whoever makes them, is there before the connections are.
 async fn memory(ground: &Ground) -> anyhow::Result<(f64, f64)> {
     let server = Server::redflag(&ground.files.url(FILE))?;
     settle().await;
-    let alone = server.resident_kib()?;
+    let started = server.resident_kib()?;
     let mut random = Random::new()?;
+    let mut caller = async || {
+        let client = Client::connect(&server.url).await?;
+        anyhow::Ok(Get { client, random: random.fork(), alerts: Arc::clone(&ground.seed.sqlite) })
+    };
+    let mut first = caller().await?;
+    for _ in 0..WARMING {
+        first.call().await?;
+    }
+    settle().await;
+    let warm = server.resident_kib()?;
     let mut open = Vec::new();
     for _ in 0..CONNECTIONS {
-        let client = Client::connect(&server.url).await?;
-        let mut caller =
-            Get { client, random: random.fork(), alerts: std::sync::Arc::clone(&ground.seed.sqlite) };
-        caller.call().await?;
-        open.push(caller);
+        let mut next = caller().await?;
+        next.call().await?;
+        open.push(next);
     }
     settle().await;
     let crowded = server.resident_kib()?;
-    Ok((alone / 1_024.0, (crowded - alone) / f64::from(CONNECTIONS)))
+    Ok((started / 1_024.0, (crowded - warm) / f64::from(CONNECTIONS)))
 }
 
 async fn settle() {

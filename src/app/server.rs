@@ -64,7 +64,7 @@ pub async fn accept_until(
 ) -> Connections {
     let connections = Connections::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let builder = builder();
+    let builder = Arc::new(builder());
     let mut stop = pin!(stop);
     loop {
         let accepted = async {
@@ -77,11 +77,9 @@ pub async fn accept_until(
             () = &mut stop => return connections,
         };
         let held = (place, connections.ended.0.clone());
-        let served = serve(builder.clone(), stream, router.clone(), connections.leave.subscribe());
-        tokio::spawn(async move {
-            served.await;
-            drop(held);
-        });
+        let (builder, router) = (Arc::clone(&builder), router.clone());
+        // As it is: what awaited it would have room for it twice, for as long as the connection lasts.
+        tokio::spawn(serve(builder, stream, router, connections.leave.subscribe(), held));
     }
 }
 
@@ -115,12 +113,13 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Serves one connection until it ends, or is told to leave, by `leave` or for its silence.
+/// Serves one connection until it ends, or is told to leave, by `leave` or for its silence; `_held` is held until then.
 async fn serve(
-    builder: Builder<TokioExecutor>,
+    builder: Arc<Builder<TokioExecutor>>,
     stream: TcpStream,
     router: Router,
     mut leave: watch::Receiver<bool>,
+    _held: impl Send,
 ) {
     // Answers are small and must not wait for more to send.
     if let Err(error) = stream.set_nodelay(true) {
