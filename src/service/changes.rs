@@ -100,7 +100,7 @@ impl Service {
     async fn alert_error(&self, organization: OrganizationId, error: StoreError) -> Error {
         match error {
             StoreError::NotFound => alert_not_found(),
-            StoreError::UnknownStatus(key) => self.unknown_status(organization, &key).await,
+            StoreError::UnknownStatus(key) => self.unknown_status(organization, "status", &key).await,
             StoreError::Refused(Refusal::VersionConflict(version)) => {
                 let message =
                     format!("somebody else changed the alert first: it is at version {version} now");

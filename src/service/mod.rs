@@ -22,7 +22,7 @@ mod update;
 use std::sync::Arc;
 
 use crate::{
-    domain::{Clock, IdSource, Invalid, OrganizationId, PageSize, StatusKey, StatusOrigin},
+    domain::{Clock, IdSource, Invalid, OrganizationId, PageSize, StatusKey, StatusOrigin, invalid::quoted},
     error::{Error, Reason},
     store::{Store, StoreError},
 };
@@ -62,14 +62,16 @@ impl Service {
         self.store.check().await.map_err(Error::unavailable)
     }
 
-    /// The error for a status that the organization does not have, with those that it has.
-    async fn unknown_status(&self, organization: OrganizationId, key: &StatusKey) -> Error {
+    /// The error for a status in `field` that the organization does not have, with those that it has.
+    async fn unknown_status(&self, organization: OrganizationId, field: &str, key: &StatusKey) -> Error {
         let valid = match self.first_status_keys(organization).await {
             Ok(valid) => valid,
             Err(error) => return error,
         };
         // The valid ones are in the details alone: many of them would not fit the headers of a gRPC error twice.
-        Error::new(Reason::UnknownStatus, format!("there is no status {key} here"))
+        let rule =
+            Invalid::new(format!("must be the key of one of your statuses, is {}", quoted(key.as_str())));
+        Error::violation(Reason::UnknownStatus, field, rule)
             .with("status", key.as_str())
             .with("valid_statuses", valid)
     }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    domain::{AnomalyId, Cursor, clock},
+    domain::{AnomalyId, Cursor, Invalid, clock},
     error::{Error, Reason},
 };
 
@@ -38,8 +38,8 @@ pub fn open(list: &str, token: &str) -> Result<Vec<u8>, Error> {
 
 /// The error for a token that stands for no position in its list.
 pub fn refused() -> Error {
-    let message = "page_token is damaged, or from a list with other filters or another order";
-    Error::new(Reason::InvalidPageToken, message)
+    let rule = Invalid::new("is damaged, or from a list with other filters or another order");
+    Error::violation(Reason::InvalidPageToken, "page_token", rule)
 }
 
 fn sum(list: &str, position: &[u8]) -> [u8; SUM] {

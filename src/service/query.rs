@@ -106,7 +106,7 @@ impl Service {
         }
         match self.store.missing_statuses(organization, &custom).await?.first() {
             None => Ok(()),
-            Some(missing) => Err(self.unknown_status(organization, missing).await),
+            Some(missing) => Err(self.unknown_status(organization, "statuses", missing).await),
         }
     }
 }

@@ -272,10 +272,10 @@ async fn a_server_that_is_held_up_is_told_the_deadline(#[case] kind: DatabaseKin
     held.release().await;
 }
 
-/// A server that has no room for any call, and the calls it has sent away.
+/// A server that has no room for any call, and how many it has refused.
 async fn crowded() -> (SocketAddr, Arc<AtomicUsize>) {
-    let sent_away = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&sent_away);
+    let refusals = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&refusals);
     let send_away = move || {
         counted.fetch_add(1, Ordering::Relaxed);
         let later = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
@@ -285,16 +285,16 @@ async fn crowded() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, Router::new().fallback(send_away)).await });
-    (address, sent_away)
+    (address, refusals)
 }
 
 #[tokio::test]
 async fn a_server_that_has_too_much_to_do_is_left_alone_as_long_as_it_wants() {
-    let (address, sent_away) = crowded().await;
+    let (address, refusals) = crowded().await;
     let client = Client::new(&Options { attempts: 2, ..options(address) }).unwrap();
     let started = Instant::now();
     let refused = client.flag_entity(flag()).await.unwrap_err();
-    assert_eq!((refused.code(), sent_away.load(Ordering::Relaxed)), (Code::ResourceExhausted, 2));
+    assert_eq!((refused.code(), refusals.load(Ordering::Relaxed)), (Code::ResourceExhausted, 2));
     assert!(started.elapsed() >= Duration::from_secs(1), "the server has asked for a second");
 }
 

@@ -9,7 +9,7 @@ use rstest::rstest;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{code_and_reason, flag, flagged, listed, update};
+use super::{code_and_reason, fields, flag, flagged, listed, update};
 use crate::support::{DatabaseKind, TestApp, keyed, keys::beside};
 
 /// An alert with a decision, as an update sends it.
@@ -30,12 +30,6 @@ fn moved(alert: &Alert, status: &str) -> Alert {
 /// A detail of an error.
 fn detail(status: &Status, name: &str) -> String {
     status.get_error_details().error_info().unwrap().metadata[name].clone()
-}
-
-/// The fields at fault.
-fn fields(status: &Status) -> Vec<String> {
-    let details = status.get_error_details();
-    details.bad_request().unwrap().field_violations.iter().map(|told| told.field.clone()).collect()
 }
 
 #[rstest]

@@ -15,7 +15,7 @@ use rstest::rstest;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use super::{code_and_reason, create_status, flag, flagged, framed, reason, update};
+use super::{code_and_reason, create_status, fields, flag, flagged, framed, reason, update};
 use crate::support::{DatabaseKind, TestApp, TestDatabase, keyed, outage};
 
 #[test]
@@ -40,15 +40,7 @@ async fn every_offending_field_is_listed() {
     };
     let refused = app.alerts().flag_entity(keyed(request)).await.unwrap_err();
     assert_eq!(code_and_reason(&refused), (Code::InvalidArgument, "GEN_VALIDATION_ERROR".to_owned()));
-    let details = refused.get_error_details();
-    let fields: Vec<_> = details
-        .bad_request()
-        .unwrap()
-        .field_violations
-        .iter()
-        .map(|violation| violation.field.as_str())
-        .collect();
-    assert_eq!(fields, ["entity_id", "title", "description", "severity", "assigned_to"]);
+    assert_eq!(fields(&refused), ["entity_id", "title", "description", "severity", "assigned_to"]);
     assert!(refused.message().contains("title must be at most 200 characters, is 201"), "{refused}");
 }
 
@@ -71,12 +63,13 @@ async fn an_unknown_status_is_told_with_the_valid_ones(#[case] kind: DatabaseKin
     let moving = Alert { anomaly_id: made.anomaly_id, status: "nowhere".to_owned(), ..Default::default() };
     let listing =
         ListAlertsRequest { statuses: vec!["FLAGGED".into(), "nowhere".into()], ..Default::default() };
-    for refused in [
-        app.alerts().flag_entity(keyed(flagging)).await.unwrap_err(),
-        update(&app, moving, &["status"]).await.unwrap_err(),
-        app.alerts().list_alerts(keyed(listing)).await.unwrap_err(),
+    for (field, refused) in [
+        ("status", app.alerts().flag_entity(keyed(flagging)).await.unwrap_err()),
+        ("status", update(&app, moving, &["status"]).await.unwrap_err()),
+        ("statuses", app.alerts().list_alerts(keyed(listing)).await.unwrap_err()),
     ] {
         assert_eq!(code_and_reason(&refused), (Code::InvalidArgument, "ALERT_UNKNOWN_STATUS".to_owned()));
+        assert_eq!(fields(&refused), [field]);
         let details = refused.get_error_details();
         let valid = &details.error_info().unwrap().metadata["valid_statuses"];
         assert_eq!(valid, "FLAGGED,INVESTIGATING,RESOLVED,ODD");
@@ -150,6 +143,7 @@ async fn page_tokens_are_bound_to_their_list() {
     ] {
         let refused = app.alerts().list_alerts(keyed(refused)).await.unwrap_err();
         assert_eq!(code_and_reason(&refused), (Code::InvalidArgument, "GEN_INVALID_PAGE_TOKEN".to_owned()));
+        assert_eq!(fields(&refused), ["page_token"]);
     }
 }
 

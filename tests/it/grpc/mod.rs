@@ -82,3 +82,9 @@ fn framed_bytes(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
     [&[0], length.as_slice(), bytes].concat()
 }
+
+/// The fields at fault.
+fn fields(status: &Status) -> Vec<String> {
+    let details = status.get_error_details();
+    details.bad_request().unwrap().field_violations.iter().map(|told| told.field.clone()).collect()
+}

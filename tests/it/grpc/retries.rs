@@ -8,9 +8,8 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tonic::{Code, Request, Response, Status};
-use tonic_types::StatusExt;
 
-use super::{code_and_reason, flag};
+use super::{code_and_reason, fields, flag};
 use crate::support::{DatabaseKind, TestApp, keyed};
 
 fn is_replayed<T>(answer: &Response<T>) -> bool {
@@ -116,9 +115,7 @@ async fn a_name_that_can_not_be_one_is_told() {
         let request = FlagEntityRequest { request_id, description: String::new(), ..flag("bln_1") };
         let refused = app.alerts().flag_entity(keyed(request)).await.unwrap_err();
         assert_eq!(code_and_reason(&refused), (Code::InvalidArgument, "GEN_VALIDATION_ERROR".to_owned()));
-        let details = refused.get_error_details();
-        let fields = details.bad_request().unwrap().field_violations.iter().map(|told| told.field.as_str());
-        assert_eq!(fields.collect::<Vec<_>>(), ["request_id", "description"]);
+        assert_eq!(fields(&refused), ["request_id", "description"]);
         assert!(refused.message().starts_with(told), "{refused}");
     }
 }

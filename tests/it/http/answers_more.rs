@@ -165,10 +165,16 @@ async fn a_refusal_of_an_unknown_status_tells_the_valid_ones() {
     {
       "status": 400,
       "body": {
-        "error": "there is no status DONE here",
+        "error": "status must be the key of one of your statuses, is \"DONE\"",
         "error_detail": {
           "code": "ALERT_UNKNOWN_STATUS",
           "details": {
+            "fields": [
+              {
+                "field": "status",
+                "message": "must be the key of one of your statuses, is \"DONE\""
+              }
+            ],
             "status": "DONE",
             "valid_statuses": [
               "FLAGGED",
@@ -177,7 +183,7 @@ async fn a_refusal_of_an_unknown_status_tells_the_valid_ones() {
               "PENDING_REVIEW"
             ]
           },
-          "message": "there is no status DONE here"
+          "message": "status must be the key of one of your statuses, is \"DONE\""
         }
       }
     }
