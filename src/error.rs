@@ -17,7 +17,7 @@ pub enum Reason {
     InvalidEntityId,
     /// The organization has no status with that key.
     UnknownStatus,
-    /// The page token is damaged, or from another filter.
+    /// The page token is damaged, or from another filter or order.
     InvalidPageToken,
     /// The call came without an API key.
     MissingApiKey,

@@ -15,8 +15,8 @@ use crate::{
 
 /// How many connections stay open at once.
 const CONNECTIONS: u32 = 500;
-/// How many calls the first of them makes before.
-const WARMING: u32 = 5_000;
+/// How many calls one more connection makes before these are opened, to fill the server's caches.
+const WARMING_CALLS: u32 = 5_000;
 /// The file that is started on.
 const FILE: &str = "redflag_idle";
 
@@ -69,7 +69,7 @@ async fn memory(ground: &Ground) -> anyhow::Result<(f64, f64)> {
         anyhow::Ok(Get { client, random: random.fork(), alerts: Arc::clone(&ground.seed.sqlite) })
     };
     let mut first = caller().await?;
-    for _ in 0..WARMING {
+    for _ in 0..WARMING_CALLS {
         first.call().await?;
     }
     settle().await;

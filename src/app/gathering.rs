@@ -1,6 +1,6 @@
 //! Connections whose answers gather: calls that end together are answered with one write.
 //!
-//! Half of what serving a small call costs is the system's call that sends the answer. Calls that share a commit, or a look-up,
+//! Sending its answer is a large part of what a small call costs (`docs/performance.md`). Calls that share a commit, or a look-up,
 //! end at the same moment, but each wakes its connection, which would be written to for each of them. So while it has calls in
 //! work, a connection lets every task go first that is ready to run, and writes then. No timer is involved, and one call at a
 //! time waits for nothing.
@@ -20,7 +20,7 @@ use super::activity::Activity;
 pub struct Gathering<S> {
     stream: S,
     activity: Arc<Activity>,
-    /// Whether the others have been.
+    /// Whether the others have had their turn since the last write.
     is_due: bool,
 }
 
@@ -41,7 +41,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
     }
 }
 
-/// Says of itself that it writes no list of buffers at once: then hyper puts answers of up to a kilobyte into one.
+/// `is_write_vectored` is false, as by default, on purpose: hyper then copies an answer of up to a kilobyte behind its head,
+/// instead of writing both as a list.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !self.is_due && self.activity.is_working() {

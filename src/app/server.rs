@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
 };
 use tower::Service;
 
@@ -38,6 +38,14 @@ pub struct Connections {
     leave: watch::Sender<bool>,
     /// Each connection holds a sender: when all are dropped, all have ended.
     ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
+}
+
+/// What a connection holds as long as it is there.
+struct Place {
+    /// Lets it be one of [`MAX_CONNECTIONS`].
+    _permit: Option<OwnedSemaphorePermit>,
+    /// Its share in [`Connections::ended`].
+    _ended: mpsc::Sender<()>,
 }
 
 impl Connections {
@@ -69,17 +77,17 @@ pub async fn accept_until(
     loop {
         let accepted = async {
             // The semaphore is never closed, so a place is always given in the end.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (accept(&listener).await, place)
+            let permit = Arc::clone(&places).acquire_owned().await.ok();
+            (accept(&listener).await, permit)
         };
-        let (stream, place) = tokio::select! {
+        let (stream, permit) = tokio::select! {
             accepted = accepted => accepted,
             () = &mut stop => return connections,
         };
-        let held = (place, connections.ended.0.clone());
+        let place = Place { _permit: permit, _ended: connections.ended.0.clone() };
         let (builder, router) = (Arc::clone(&builder), router.clone());
-        // As it is: what awaited it would have room for it twice, for as long as the connection lasts.
-        tokio::spawn(serve(builder, stream, router, connections.leave.subscribe(), held));
+        // Not from within an `async` block: one that awaits what it has captured keeps room for it twice, as long as it lasts.
+        tokio::spawn(serve(place, builder, stream, router, connections.leave.subscribe()));
     }
 }
 
@@ -113,13 +121,14 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-/// Serves one connection until it ends, or is told to leave, by `leave` or for its silence; `_held` is held until then.
+/// Serves one connection until it ends, or is told to leave, by `leave` or for its silence. Its place is free when all else
+/// of it is gone.
 async fn serve(
+    _place: Place,
     builder: Arc<Builder<TokioExecutor>>,
     stream: TcpStream,
     router: Router,
     mut leave: watch::Receiver<bool>,
-    _held: impl Send,
 ) {
     // Answers are small and must not wait for more to send.
     if let Err(error) = stream.set_nodelay(true) {

@@ -166,7 +166,7 @@ macro_rules! failures {
 failures! {
     /// What every call that needs a key can fail with.
     CallErrors:
-    400 => "The call breaks a rule: `GEN_VALIDATION_ERROR` lists every field at fault; `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_INVALID_PAGE_TOKEN`, `GEN_MALFORMED_REQUEST`.",
+    400 => "The call breaks a rule: `GEN_VALIDATION_ERROR`, `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_INVALID_PAGE_TOKEN`; `details.fields` lists every field at fault. Or it can't be read: `GEN_MALFORMED_REQUEST`.",
     401 => "`AUTH_MISSING_API_KEY`, `AUTH_INVALID_API_KEY` (also for a revoked one), `AUTH_EXPIRED_API_KEY`.",
     403 => "`AUTH_INSUFFICIENT_PERMISSIONS`: the key lacks a scope, which `details.missing_scope` names.",
     429 => "`GEN_RATE_LIMITED`: too many changes are waiting to be written; nothing was done, try again.",

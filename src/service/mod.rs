@@ -69,8 +69,8 @@ impl Service {
             Err(error) => return error,
         };
         // The valid ones are in the details alone: many of them would not fit the headers of a gRPC error twice.
-        let rule =
-            Invalid::new(format!("must be the key of one of your statuses, is {}", quoted(key.as_str())));
+        let given = quoted(key.as_str());
+        let rule = Invalid::new(format!("must name a status that the organization has, names {given}"));
         Error::violation(Reason::UnknownStatus, field, rule)
             .with("status", key.as_str())
             .with("valid_statuses", valid)

@@ -47,7 +47,7 @@ const CHECKPOINT_PAGES: i64 = 64_000;
 /// How many bytes of the write-ahead log's file stay when it begins anew: twice of what it grows to while nobody reads for long.
 const KEPT_LOG: i64 = 64 * 1024 * 1024;
 /// How much of the database the writer keeps in memory: the ends of all indexes, where new rows go. More does not pay: after
-/// most commits to a database of less than 1 GiB, SQLite looks through all of it.
+/// most commits to a database of less than 1 GiB, SQLite looks through the whole cache.
 const WRITER_CACHE_KIB: i64 = 16_384;
 /// How many prepared statements a connection keeps: all that are fixed, and the lists asked for last.
 const STATEMENTS: usize = 128;

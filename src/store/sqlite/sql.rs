@@ -20,6 +20,7 @@ statements! {
         metadata = ?, version = ?, updated_at = ?, disposition = ?, disposition_reason = ?, closed_at = ?, \
         closed_by = ?, occurrence_count = ?, last_occurred_at = ?, sequence = ? \
         WHERE organization_id = ? AND anomaly_id = ?";
+    /// OR FAIL, so that SQLite keeps no copies of the pages it changes (migration 4); where it fails, the transaction is undone.
     INSERT_EVENT = concat!("INSERT OR FAIL INTO alert_events (", event_columns!(), ") \
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     UPDATE_HEAD = "UPDATE event_heads SET position = ?, hash = ? WHERE organization_id = ?";

@@ -202,8 +202,8 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
     query::execute(conn, "BEGIN IMMEDIATE", ()).map(drop)
 }
 
-/// Runs all jobs, and those that `joining` adds to so many once they are done, and commits. Who joins shares the commit, instead
-/// of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
+/// Runs all jobs; then those that `joining`, which is told how many there were, adds to them; and so on, and commits once it
+/// adds none. Who joins shares the commit, instead of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
 /// afterwards takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
 fn run_all(
     conn: &Connection,
@@ -214,11 +214,11 @@ fn run_all(
     let mut done = 0;
     while let Some(job) = jobs.get_mut(done) {
         let written = conn.total_changes();
-        // Nobody may wait any more, also after the transaction had to wait for another process.
-        let has_succeeded = job.is_abandoned() || job.run(&batch);
-        let is_sound = !conn.is_autocommit() && (has_succeeded || conn.total_changes() == written);
+        // The caller may be gone by now, as when the transaction had to wait for another process.
+        let is_settled = job.is_abandoned() || job.run(&batch);
+        let is_sound = !conn.is_autocommit() && (is_settled || conn.total_changes() == written);
         if !is_sound {
-            return if jobs.len() == 1 && !has_succeeded {
+            return if jobs.len() == 1 && !is_settled {
                 undo(conn)
             } else {
                 Err(StoreError::Internal("a change failed midway".into()))

@@ -165,14 +165,14 @@ async fn a_refusal_of_an_unknown_status_tells_the_valid_ones() {
     {
       "status": 400,
       "body": {
-        "error": "status must be the key of one of your statuses, is \"DONE\"",
+        "error": "status must name a status that the organization has, names \"DONE\"",
         "error_detail": {
           "code": "ALERT_UNKNOWN_STATUS",
           "details": {
             "fields": [
               {
                 "field": "status",
-                "message": "must be the key of one of your statuses, is \"DONE\""
+                "message": "must name a status that the organization has, names \"DONE\""
               }
             ],
             "status": "DONE",
@@ -183,7 +183,7 @@ async fn a_refusal_of_an_unknown_status_tells_the_valid_ones() {
               "PENDING_REVIEW"
             ]
           },
-          "message": "status must be the key of one of your statuses, is \"DONE\""
+          "message": "status must name a status that the organization has, names \"DONE\""
         }
       }
     }
