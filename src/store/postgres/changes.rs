@@ -3,20 +3,21 @@
 //! A batch takes two round trips: one statement reads all that its changes are decided from, in one snapshot; another saves
 //! what was decided, where the heads still have the revisions that were read. Every change moves the revision, so where it
 //! has not moved, nothing has changed. Plain flags take the second alone, where this instance made the change before them
-//! (`heads.rs`). Where another instance came in between, the changes of that organization are decided once more, under the
-//! lock of its head's row.
+//! (`heads.rs`). Where another instance came in between, the changes of that organization are decided once more, aside and
+//! under the lock of its head's row (`aside.rs`).
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use sqlx::{PgExecutor, PgPool};
-use tokio::sync::{Semaphore, oneshot};
 
 use super::{
-    PostgresStore, begin,
+    PostgresStore,
+    aside::Aside,
+    begin,
     heads::Heads,
     lanes::{self, Serve, Served},
     memory,
@@ -33,8 +34,10 @@ use crate::{
     },
 };
 
-type Outcome = Result<Answer<Changed>, StoreError>;
-type Change = Arc<AlertChange>;
+/// What comes of a change.
+pub type Outcome = Result<Answer<Changed>, StoreError>;
+/// A change that may wait in several places.
+pub type Change = Arc<AlertChange>;
 
 impl PostgresStore {
     pub(super) async fn change(&self, change: &AlertChange) -> Outcome {
@@ -47,71 +50,45 @@ impl PostgresStore {
 pub struct Changer {
     pool: PgPool,
     heads: Arc<Heads>,
-    /// Held by who waits for another instance: what else is to be done must find a connection.
-    waiting: Arc<Semaphore>,
-    /// How long that may take.
-    limit: Duration,
+    pub(super) aside: Arc<Aside>,
+    /// How long one attempt to do something aside may take.
+    pub(super) limit: Duration,
 }
 
 impl Serve<Change, Answer<Changed>> for Changer {
     const IS_PATIENT: bool = false;
 
     async fn serve(&self, changes: Vec<Change>) -> Result<Vec<Served<Answer<Changed>>>, StoreError> {
-        let outcomes = match self.attempt(&changes).await {
-            Ok(outcomes) => outcomes,
+        // Decided once, so that changes of an organization keep their order.
+        let is_aside: Vec<_> = changes.iter().map(|change| self.aside.has(change.organization_id)).collect();
+        let free = changes.iter().zip(&is_aside).filter(|(_, is_aside)| !**is_aside);
+        let free: Vec<_> = free.map(|(change, _)| Arc::clone(change)).collect();
+        let mut outcomes = match self.attempt(&free).await {
+            Ok(outcomes) => outcomes.into_iter(),
             // The status is gone, or the idempotency key is there, perhaps an old one.
-            Err(Failure::ForeignKey | Failure::Unique) if changes.len() == 1 => vec![None],
+            Err(Failure::ForeignKey | Failure::Unique) if changes.len() == 1 => vec![None].into_iter(),
             Err(failure) => return Err(failure.unexpected()),
         };
-        let mut later = HashMap::new();
-        for (organization, places) in overtaken(&changes, &outcomes) {
-            let again = places.iter().map(|&place| Arc::clone(&changes[place])).collect();
-            later.extend(places.into_iter().zip(self.change_aside(organization, again)));
-        }
-        let lost = || Served::Now(Err(StoreError::Internal("a change was left out".into())));
-        let served = |(place, outcome): (usize, Option<Outcome>)| match outcome {
-            Some(outcome) => Served::Now(outcome),
-            None => later.remove(&place).map_or_else(lost, Served::Later),
+        let served = |(change, is_aside): (Change, bool)| {
+            let outcome = if is_aside { None } else { outcomes.next().flatten() };
+            outcome.map_or_else(|| self.put_aside(change), Served::Now)
         };
-        Ok(outcomes.into_iter().enumerate().map(served).collect())
+        Ok(changes.into_iter().zip(is_aside).map(served).collect())
+    }
+
+    async fn finish(&self) {
+        self.aside.finish().await;
     }
 }
 
 impl Changer {
-    /// Changes through `pool`; who waits for another instance does so for at most `limit`.
-    pub fn new(pool: PgPool, limit: Duration) -> Self {
-        Self { pool, heads: Arc::default(), waiting: Arc::new(Semaphore::new(1)), limit }
-    }
-
-    /// Does the changes of one organization in which another instance came in between, while the next batch begins: others
-    /// must not wait for the other instance. Answers where their outcomes will come.
-    fn change_aside(
-        &self,
-        organization: OrganizationId,
-        changes: Vec<Change>,
-    ) -> Vec<oneshot::Receiver<Outcome>> {
-        let (answering, answers): (Vec<_>, Vec<_>) = changes.iter().map(|_| oneshot::channel()).unzip();
-        let own = self.clone();
-        tokio::spawn(async move {
-            let again = async {
-                // Never closed.
-                let _permit = own.waiting.acquire().await;
-                own.change_again(organization, &changes).await
-            };
-            let late =
-                |_| StoreError::Unavailable("another instance held the organization for too long".into());
-            let outcomes = tokio::time::timeout(own.limit, again).await;
-            let outcomes = outcomes.map_err(late).unwrap_or_else(|error| error.for_each(changes.len()));
-            for (answering, outcome) in answering.into_iter().zip(outcomes) {
-                // Where the caller is gone, nobody wants to know.
-                let _ = answering.send(outcome);
-            }
-        });
-        answers
+    /// Changes through `pool`; at most `waiting` changes wait to be done aside, and each attempt at them takes at most `limit`.
+    pub fn new(pool: PgPool, waiting: usize, limit: Duration) -> Self {
+        Self { pool, heads: Arc::default(), aside: Arc::new(Aside::new(waiting)), limit }
     }
 
     /// Does all changes; `None` for those of an organization in which another instance came in between.
-    async fn attempt(&self, changes: &[Change]) -> Result<Vec<Option<Outcome>>, Failure> {
+    pub(super) async fn attempt(&self, changes: &[Change]) -> Result<Vec<Option<Outcome>>, Failure> {
         let mut plan = Plan::default();
         let readings = self.read_or_recall(changes).await?;
         let outcomes: Vec<_> =
@@ -130,30 +107,8 @@ impl Changer {
         Ok(outcomes.into_iter().zip(organizations).map(stands).collect())
     }
 
-    /// Does the changes of one organization in which another instance came in between: all together, or each alone where
-    /// something is wrong with one of them.
-    async fn change_again(&self, organization: OrganizationId, changes: &[Change]) -> Vec<Outcome> {
-        let failure = match self.change_locked(organization, changes).await {
-            Ok(outcomes) => return outcomes,
-            Err(failure) => failure,
-        };
-        if let [change] = changes {
-            return vec![Err(meaning(failure, change))];
-        }
-        if let Failure::Other(error @ StoreError::Unavailable(_)) = failure {
-            return StoreError::for_each(error, changes.len());
-        }
-        let mut outcomes = Vec::with_capacity(changes.len());
-        for change in changes {
-            match self.change_locked(organization, std::slice::from_ref(change)).await {
-                Ok(outcome) => outcomes.extend(outcome),
-                Err(failure) => outcomes.push(Err(meaning(failure, change))),
-            }
-        }
-        outcomes
-    }
-
-    async fn change_locked(
+    /// Does the changes of one organization under the lock of its head, which waits for whoever holds it.
+    pub(super) async fn change_locked(
         &self,
         organization: OrganizationId,
         changes: &[Change],
@@ -214,18 +169,8 @@ impl Changer {
     }
 }
 
-/// The changes, by organization, that another instance has come in between of, with their places in the batch.
-fn overtaken(changes: &[Change], outcomes: &[Option<Outcome>]) -> BTreeMap<OrganizationId, Vec<usize>> {
-    let mut overtaken: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (index, (change, outcome)) in changes.iter().zip(outcomes).enumerate() {
-        if outcome.is_none() {
-            overtaken.entry(change.organization_id).or_default().push(index);
-        }
-    }
-    overtaken
-}
-
-fn meaning(failure: Failure, change: &AlertChange) -> StoreError {
+/// What the failure to save a single change means.
+pub(super) fn meaning(failure: Failure, change: &AlertChange) -> StoreError {
     let taken = || StoreError::Internal("the id of the alert, or its place in the history, is taken".into());
     let gone = change.status().map_or_else(taken, |status| StoreError::UnknownStatus(status.clone()));
     failure.meaning(taken(), gone)

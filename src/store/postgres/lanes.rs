@@ -1,6 +1,11 @@
 //! The workers that take batches from queues, and keep what befalls one call from its neighbours.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{self, Future},
+    iter,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
@@ -29,6 +34,11 @@ pub trait Serve<Q, A>: Send + Sync + 'static {
     /// # Errors
     /// What befell all of them together, so that none of them has happened.
     fn serve(&self, asked: Vec<Q>) -> impl Future<Output = Result<Vec<Served<A>>, StoreError>> + Send;
+
+    /// Waits for what is answered later.
+    fn finish(&self) -> impl Future<Output = ()> + Send {
+        future::ready(())
+    }
 }
 
 /// What comes of a call.
@@ -70,54 +80,74 @@ where
         if calls.is_empty() {
             continue;
         }
-        let (asked, answering): (Vec<_>, Vec<_>) =
-            calls.into_iter().map(|call| (call.asked, call.answering)).unzip();
-        for (answering, served) in answering.into_iter().zip(serve_all(&server, asked).await) {
-            answer(answering, served);
-        }
+        serve(&server, calls).await;
     }
+    server.server.finish().await;
 }
 
-fn answer<A: Send + 'static>(answering: Answering<A>, served: Served<A>) {
+fn answer<A: Send + 'static>(mut answering: Answering<A>, served: Served<A>) {
     // Where the caller is gone, nobody wants to know.
     match served {
         Served::Now(answer) => _ = answering.send(answer),
         Served::Later(later) => {
             tokio::spawn(async move {
                 let gone = |_| Err(StoreError::Internal("a change was given up".into()));
-                let _ = answering.send(later.await.unwrap_or_else(gone));
+                // Whoever has the other end of `later` is told by its end that the caller is gone.
+                tokio::select! {
+                    answer = later => {
+                        let _ = answering.send(answer.unwrap_or_else(gone));
+                    }
+                    () = answering.closed() => {}
+                }
             });
         }
     }
 }
 
 /// Serves the batch, or each call alone where something is wrong with one of them.
-async fn serve_all<Q, A>(server: &Guarded<impl Serve<Q, A>>, asked: Vec<Q>) -> Vec<Served<A>>
+async fn serve<Q, A>(server: &Guarded<impl Serve<Q, A>>, calls: Vec<Waiting<Q, A>>)
 where
     Q: Clone + Send + 'static,
     A: Send + 'static,
 {
-    match server.serve(asked.clone()).await {
-        Ok(all) => return all,
-        Err(error) if asked.len() == 1 => return vec![Served::Now(Err(error))],
-        Err(error @ StoreError::Unavailable(_)) => {
-            return error.for_each(asked.len()).into_iter().map(Served::Now).collect();
-        }
-        Err(error) => {
-            tracing::warn!(%error, calls = asked.len(), "a batch failed, its calls are served one by one");
-        }
-    }
-    let mut all = Vec::with_capacity(asked.len());
-    for call in asked {
-        match server.serve(vec![call]).await {
-            Ok(one) => all.extend(one),
-            Err(error) => all.push(Served::Now(Err(error))),
+    if calls.len() > 1 {
+        let asked = calls.iter().map(|call| call.asked.clone()).collect();
+        match server.serve(asked).await {
+            Ok(all) => return answer_all(calls, all),
+            Err(error @ StoreError::Unavailable(_)) => return fail_all(calls, error),
+            Err(error) => {
+                tracing::warn!(%error, calls = calls.len(), "a batch failed, its calls are served one by one");
+            }
         }
     }
-    all
+    let mut calls = calls.into_iter();
+    while let Some(call) = calls.next() {
+        if call.answering.is_closed() {
+            continue;
+        }
+        match server.serve(vec![call.asked.clone()]).await {
+            Ok(one) => answer_all(vec![call], one),
+            // Where the database is away, it is so for all.
+            Err(error @ StoreError::Unavailable(_)) => {
+                return fail_all(iter::once(call).chain(calls).collect(), error);
+            }
+            Err(error) => answer(call.answering, Served::Now(Err(error))),
+        }
+    }
 }
 
-/// A server whose panics, as sqlx has for some damaged rows, and whose silence are failures like others.
+fn answer_all<Q, A: Send + 'static>(calls: Vec<Waiting<Q, A>>, all: Vec<Served<A>>) {
+    for (call, served) in calls.into_iter().zip(all) {
+        answer(call.answering, served);
+    }
+}
+
+fn fail_all<Q, A: Send + 'static>(calls: Vec<Waiting<Q, A>>, error: StoreError) {
+    let all = error.for_each(calls.len());
+    answer_all(calls, all.into_iter().map(Served::Now).collect());
+}
+
+/// A server whose panics and whose silence are failures like others.
 struct Guarded<S> {
     server: Arc<S>,
     limit: Duration,
@@ -131,11 +161,48 @@ impl<S> Guarded<S> {
         A: Send + 'static,
     {
         let server = Arc::clone(&self.server);
-        let mut serving = tokio::spawn(async move { server.serve(asked).await });
-        let Ok(joined) = tokio::time::timeout(self.limit, &mut serving).await else {
-            serving.abort();
-            return Err(StoreError::Unavailable("the database does not answer".into()));
-        };
-        joined.unwrap_or_else(|error| Err(StoreError::Internal(error.into())))
+        guarded(self.limit, async move { server.serve(asked).await }).await
+    }
+}
+
+/// What comes of `work`, which is given up after `limit`; its panics, as sqlx has for some damaged rows, are failures like others.
+pub async fn guarded<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    let mut working = tokio::spawn(work);
+    let Ok(joined) = tokio::time::timeout(limit, &mut working).await else {
+        working.abort();
+        return Err(StoreError::Unavailable("the database does not answer".into()).into());
+    };
+    joined.unwrap_or_else(|error| Err(StoreError::Internal(error.into()).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Serves no two calls together; while it serves 1, the database goes away.
+    struct Failing;
+
+    impl Serve<u32, u32> for Failing {
+        const IS_PATIENT: bool = false;
+
+        async fn serve(&self, asked: Vec<u32>) -> Result<Vec<Served<u32>>, StoreError> {
+            match asked[..] {
+                [0] => Ok(vec![Served::Now(Ok(0))]),
+                [1] => Err(StoreError::Unavailable("away".into())),
+                _ => Err(StoreError::Internal("wrong".into())),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn where_the_database_goes_away_nobody_else_is_tried() {
+        let lane = start(8, 8, Duration::from_secs(10), Failing);
+        let (done, failed, untried) = tokio::join!(ask(&lane, 0), ask(&lane, 1), ask(&lane, 2));
+        assert_eq!(done.unwrap(), 0);
+        assert!(matches!(failed, Err(StoreError::Unavailable(_))), "{failed:?}");
+        assert!(matches!(untried, Err(StoreError::Unavailable(_))), "{untried:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! The store for more than one instance: PostgreSQL, or a database that speaks its protocol.
 
+mod aside;
 mod changes;
 mod events;
 mod heads;
@@ -17,6 +18,7 @@ mod tenants;
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io,
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -79,6 +81,7 @@ impl PostgresStore {
     pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
         migrate(url, options.on_older).await?;
         let session = session(options);
+        let limit = options.statement_timeout + GRACE;
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -95,6 +98,7 @@ impl PostgresStore {
                     Ok(true)
                 })
             })
+            .after_release(move |connection, _| Box::pin(settle(connection, limit)))
             .connect_with(connect_options(url)?)
             .await?;
         Ok(Self::over(pool, options))
@@ -107,7 +111,7 @@ impl PostgresStore {
         let most = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
         let lanes = commits.in_flight.clamp(1, most);
         let waiting = commits.waiting.div_ceil(lanes);
-        let lane = |_| lanes::start(waiting, commits.size, limit, Changer::new(pool.clone(), limit));
+        let lane = |_| lanes::start(waiting, commits.size, limit, Changer::new(pool.clone(), waiting, limit));
         let changes = (0..lanes).map(lane).collect();
         let lookups = lanes::start(LOOKUPS_WAITING, LOOKUPS_AT_ONCE, limit, Finder(pool.clone()));
         Self { pool, changes, lookups, hasher: RandomState::new() }
@@ -139,6 +143,15 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreErr
     let pool = pool.clone();
     let begun = tokio::spawn(async move { pool.begin().await });
     Ok(begun.await.map_err(|error| StoreError::Internal(error.into()))??)
+}
+
+/// Waits until the database has answered what a call that was cut off has asked it. Where it never does, as when its machine is
+/// gone without a word, the connection must not keep its place in the pool. What is left is the moment in which sqlx tests a
+/// connection that comes back: one that is caught there keeps its place until the system gives it up.
+async fn settle(connection: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
+    let silent = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(limit, connection.flush()).await.map_err(silent)??;
+    Ok(true)
 }
 
 /// What every connection is told, whatever the server's defaults: no statement runs for ever, no transaction is left lying,

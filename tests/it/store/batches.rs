@@ -1,6 +1,6 @@
 //! Changes that share a commit: each has its own outcome, as if they had come one after the other.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use redflag::domain::{
     AlertChange, AlertPatch, AnomalyId, Answer, Changed, Command, Idempotency, IdempotencyKey, NewAlert,
@@ -15,10 +15,9 @@ use redflag::store::{
 
 use super::on_every_store;
 use super::world::{World, alert_change, entities, key, text};
-use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
-use crate::support::{DatabaseKind, outage};
+use crate::support::outage;
 
 on_every_store!(
     one_that_fails_leaves_its_neighbours_alone,
@@ -61,7 +60,7 @@ async fn together(world: &World, store: &Arc<dyn Store>, changes: &[AlertChange]
 }
 
 impl World {
-    fn to_flag(&self, alert: NewAlert) -> AlertChange {
+    pub fn to_flag(&self, alert: NewAlert) -> AlertChange {
         alert_change(self.organization, Command::Flag(Box::new(alert)), &self.later())
     }
 
@@ -283,35 +282,6 @@ async fn one_too_many_is_refused_and_not_done(world: &World) {
     let page = world.store.events(world.organization, 0, PageSize::MAX).await.unwrap();
     assert_eq!(page.items.len(), done);
     assert_eq!(StatusKey::flagged(), alert(&store.change_alert(&world.to_flag(world.alert())).await).status);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_organization_that_another_instance_holds_keeps_no_other_waiting() {
-    let world = World::new(DatabaseKind::Postgres).await;
-    let other = world.add_organization("second").await;
-    let options = Options { connections: 4, ..Options::aside(OnOlderSchema::Refuse) };
-    let store = connect::open(world.database.url(), options).await.unwrap();
-    let mut instance = PgConnection::connect(world.database.url()).await.unwrap();
-    let hold = "SELECT position FROM event_heads WHERE organization_id = $1 FOR NO KEY UPDATE";
-    let mut lock = instance.begin().await.unwrap();
-    sqlx::query(hold).bind(world.organization.uuid()).fetch_one(&mut *lock).await.unwrap();
-    let waiting = world.to_flag(world.alert());
-    let mut waits = store.change_alert(&waiting);
-    for _ in 0..3 {
-        let alert = NewAlert { organization_id: other, ..world.alert() };
-        let free = AlertChange { organization_id: other, ..world.to_flag(alert) };
-        tokio::select! {
-            biased;
-            _ = &mut waits => panic!("the organization is held"),
-            // Where it had to wait, it would do so for as long as the lock is held.
-            done = tokio::time::timeout(Duration::from_secs(20), store.change_alert(&free)) => {
-                done.expect("nobody waits for the other instance").unwrap();
-            }
-        }
-    }
-    lock.rollback().await.unwrap();
-    waits.await.unwrap();
-    world.assert_sound().await;
 }
 
 async fn look_ups_that_meet_get_each_their_own(world: &World) {
