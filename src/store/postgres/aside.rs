@@ -1,52 +1,41 @@
 //! Changes that are done aside, while the next batches of the lane begin: those of an organization in which another instance, or
-//! another call of this one, came in between. What arrives for the organization meanwhile follows them there.
+//! another call of this one, came in between, and those that can't be saved before something is forgotten. What arrives for the
+//! organization meanwhile follows them there.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    iter, mem,
-    sync::Arc,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::changes::{Change, Changer, Outcome, meaning};
-use super::lanes::{Served, guarded};
+use super::lanes::{self, Guarded, Serve, Served, Waiting};
 use crate::{
     domain::{Answer, Changed, OrganizationId},
     store::{StoreError, failure::Failure},
 };
 
-/// A change that waits to be done aside.
-struct Call {
-    change: Change,
-    answering: oneshot::Sender<Outcome>,
-}
+type Call = Waiting<Change, Answer<Changed>>;
 
-impl Call {
-    fn answer(self, outcome: Outcome) {
-        // Where the caller is gone, nobody wants to know.
-        let _ = self.answering.send(outcome);
-    }
-}
-
-/// What is done aside, by organization. One that is there has a task of its own until nothing of it waits.
+/// What is to be done aside, by organization. One that is there has a task of its own until nothing of it waits.
 pub struct Aside {
     waiting: watch::Sender<HashMap<OrganizationId, Vec<Call>>>,
     /// How many changes may wait.
     most: usize,
-    /// Held by who is at work: what else is to be done must find a connection.
+    /// How many share a commit at most.
+    size: usize,
+    /// Held by who waits for a lock: one at a time, so that a connection is left for everything else.
     turn: Semaphore,
 }
 
 impl Aside {
-    /// Room for `most` changes that wait.
-    pub fn new(most: usize) -> Self {
-        Self { waiting: watch::Sender::default(), most, turn: Semaphore::new(1) }
+    /// Room for `most` changes that wait, of which at most `size` share a commit.
+    pub fn new(most: usize, size: usize) -> Self {
+        Self { waiting: watch::Sender::default(), most, size, turn: Semaphore::new(1) }
     }
 
-    /// Whether changes of the organization are done aside.
-    pub fn has(&self, organization: OrganizationId) -> bool {
-        self.waiting.borrow().contains_key(&organization)
+    /// Whether each of the changes must follow others of its organization; the same for all of one organization.
+    pub fn must_follow(&self, changes: &[Change]) -> Vec<bool> {
+        let waiting = self.waiting.borrow();
+        changes.iter().map(|change| waiting.contains_key(&change.organization_id)).collect()
     }
 
     /// Waits until nothing is left to be done aside.
@@ -55,13 +44,34 @@ impl Aside {
         let _ = self.waiting.subscribe().wait_for(HashMap::is_empty).await;
     }
 
-    /// All that waits for the organization and has a caller still; `None` ends its task.
-    fn take(&self, organization: OrganizationId) -> Option<Vec<Call>> {
+    /// Adds a change, and tells whether it is the only one of its organization, which then needs a task.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when too many wait already.
+    fn add(&self, call: Call) -> Result<bool, StoreError> {
+        let mut added = Err(StoreError::Busy);
+        self.waiting.send_modify(|waiting| {
+            if count(waiting) >= self.most {
+                waiting.values_mut().for_each(forget_abandoned);
+            }
+            if count(waiting) < self.most {
+                let organization = call.asked.organization_id;
+                added = Ok(!waiting.contains_key(&organization));
+                waiting.entry(organization).or_default().push(call);
+            }
+        });
+        added
+    }
+
+    /// What waits for the organization and has a caller still, as much as shares a commit. Where there is nothing, `None`, and the
+    /// organization is no longer there.
+    fn take_or_end(&self, organization: OrganizationId) -> Option<Vec<Call>> {
         let mut taken = Vec::new();
         self.waiting.send_modify(|waiting| {
             let Entry::Occupied(mut calls) = waiting.entry(organization) else { return };
-            taken = mem::take(calls.get_mut());
-            taken.retain(|call| !call.answering.is_closed());
+            forget_abandoned(calls.get_mut());
+            let count = calls.get().len().min(self.size);
+            taken = calls.get_mut().drain(..count).collect();
             if taken.is_empty() {
                 calls.remove();
             }
@@ -71,116 +81,79 @@ impl Aside {
 }
 
 impl Changer {
-    /// Does the change aside, after those of its organization that wait there already.
+    /// Does the change aside, after those of its organization that wait there already; refuses it when too many do.
     pub(super) fn put_aside(&self, change: Change) -> Served<Answer<Changed>> {
         let organization = change.organization_id;
         let (answering, answer) = oneshot::channel();
-        let (mut is_full, mut is_first) = (false, false);
-        self.aside.waiting.send_modify(|waiting| {
-            is_full = waiting.values().map(Vec::len).sum::<usize>() >= self.aside.most;
-            if !is_full {
-                is_first = !waiting.contains_key(&organization);
-                waiting.entry(organization).or_default().push(Call { change, answering });
-            }
-        });
-        if is_full {
-            return Served::Now(Err(StoreError::Busy));
-        }
-        if is_first {
-            tokio::spawn(self.clone().work_aside(organization));
+        match self.aside.add(Waiting { asked: change, answering }) {
+            Err(error) => return Served::Now(Err(error)),
+            Ok(true) => drop(tokio::spawn(self.clone().work_aside(organization))),
+            Ok(false) => {}
         }
         Served::Later(answer)
     }
 
-    /// Does what waits aside for the organization until nothing does. The first of it has been overtaken; what follows may well
-    /// go the quick way.
+    /// Does what waits aside for the organization until nothing does: the quick way, or else under the lock of its head.
     async fn work_aside(self, organization: OrganizationId) {
-        let mut is_overtaken = true;
-        loop {
-            // Never closed.
-            let _turn = self.aside.turn.acquire().await;
-            let Some(calls) = self.aside.take(organization) else { return };
-            let left = if is_overtaken { calls } else { self.serve_quickly(calls).await };
-            self.serve_locked(organization, left).await;
-            is_overtaken = false;
-        }
-    }
-
-    /// Does all calls, where nobody comes in between and nothing is wrong with any of them; answers those that are left.
-    async fn serve_quickly(&self, calls: Vec<Call>) -> Vec<Call> {
-        let (own, changes) = (self.clone(), changes(&calls));
-        let outcomes = match guarded(self.limit, async move { own.attempt(&changes).await }).await {
-            Ok(outcomes) => outcomes,
-            Err(failure) if is_unavailable(&failure) => {
-                fail_all(calls, failure);
-                return Vec::new();
-            }
-            Err(_) => return calls,
-        };
-        let mut left = Vec::new();
-        for (call, outcome) in calls.into_iter().zip(outcomes) {
-            match outcome {
-                Some(outcome) => call.answer(outcome),
-                None => left.push(call),
-            }
-        }
-        left
-    }
-
-    /// Does the calls of one organization under its lock: all together, or each alone where something is wrong with one of them.
-    async fn serve_locked(&self, organization: OrganizationId, calls: Vec<Call>) {
-        if calls.len() > 1 {
-            match self.change_locked_in_time(organization, changes(&calls)).await {
-                Ok(outcomes) => return answer_all(calls, outcomes),
-                Err(failure) if is_unavailable(&failure) => return fail_all(calls, failure),
-                Err(_) => {}
-            }
-        }
-        let mut calls = calls.into_iter();
-        while let Some(call) = calls.next() {
-            if call.answering.is_closed() {
+        let locked = Guarded::new(Locked { changer: self.clone(), organization }, self.limit);
+        while let Some(calls) = self.aside.take_or_end(organization) {
+            let left = self.serve_quickly(calls).await;
+            if left.is_empty() {
                 continue;
             }
-            match self.change_locked_in_time(organization, vec![Arc::clone(&call.change)]).await {
-                Ok(outcomes) => answer_all(vec![call], outcomes),
-                Err(failure) if is_unavailable(&failure) => {
-                    return fail_all(iter::once(call).chain(calls).collect(), failure);
-                }
-                Err(failure) => {
-                    let error = meaning(failure, &call.change);
-                    call.answer(Err(error));
+            match tokio::time::timeout(self.limit, self.aside.turn.acquire()).await {
+                // The permit; the semaphore is never closed.
+                Ok(_turn) => lanes::serve(&locked, left).await,
+                Err(_) => {
+                    lanes::fail_all(left, StoreError::Unavailable("another organization is held".into()));
                 }
             }
         }
     }
 
-    /// Does all changes of one organization under its lock, within the limit.
-    async fn change_locked_in_time(
-        &self,
-        organization: OrganizationId,
-        changes: Vec<Change>,
-    ) -> Result<Vec<Outcome>, Failure> {
+    /// Does all calls where nobody comes in between and nothing is wrong with any of them; returns them otherwise.
+    async fn serve_quickly(&self, calls: Vec<Call>) -> Vec<Call> {
         let own = self.clone();
-        guarded(self.limit, async move { own.change_locked(organization, &changes).await }).await
+        let changes: Vec<_> = calls.iter().map(|call| call.asked.clone()).collect();
+        let attempt = lanes::guarded(self.limit, async move {
+            let outcomes = own.attempt(&changes).await.map_err(Failure::unexpected)?;
+            Ok(outcomes.into_iter().collect::<Option<Vec<_>>>())
+        });
+        match attempt.await {
+            Ok(Some(outcomes)) => lanes::answer_all(calls, now(outcomes)),
+            Err(error @ StoreError::Unavailable(_)) => lanes::fail_all(calls, error),
+            Ok(None) | Err(_) => return calls,
+        }
+        Vec::new()
     }
 }
 
-fn changes(calls: &[Call]) -> Vec<Change> {
-    calls.iter().map(|call| Arc::clone(&call.change)).collect()
+/// Does changes of one organization under the lock of its head.
+struct Locked {
+    changer: Changer,
+    organization: OrganizationId,
 }
 
-fn is_unavailable(failure: &Failure) -> bool {
-    matches!(failure, Failure::Other(StoreError::Unavailable(_)))
-}
+impl Serve<Change, Answer<Changed>> for Locked {
+    const IS_PATIENT: bool = false;
 
-fn answer_all(calls: Vec<Call>, outcomes: Vec<Outcome>) {
-    for (call, outcome) in calls.into_iter().zip(outcomes) {
-        call.answer(outcome);
+    async fn serve(&self, changes: Vec<Change>) -> Result<Vec<Served<Answer<Changed>>>, StoreError> {
+        match (self.changer.change_locked(self.organization, &changes).await, changes.as_slice()) {
+            (Ok(outcomes), _) => Ok(now(outcomes)),
+            (Err(failure), [change]) => Err(meaning(failure, change)),
+            (Err(failure), _) => Err(failure.unexpected()),
+        }
     }
 }
 
-/// Answers what befell all of them together.
-fn fail_all(calls: Vec<Call>, failure: Failure) {
-    let outcomes = failure.unexpected().for_each(calls.len());
-    answer_all(calls, outcomes);
+fn count(waiting: &HashMap<OrganizationId, Vec<Call>>) -> usize {
+    waiting.values().map(Vec::len).sum()
+}
+
+fn forget_abandoned(calls: &mut Vec<Call>) {
+    calls.retain(|call| !call.answering.is_closed());
+}
+
+fn now(outcomes: Vec<Outcome>) -> Vec<Served<Answer<Changed>>> {
+    outcomes.into_iter().map(Served::Now).collect()
 }

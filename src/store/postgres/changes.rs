@@ -59,8 +59,7 @@ impl Serve<Change, Answer<Changed>> for Changer {
     const IS_PATIENT: bool = false;
 
     async fn serve(&self, changes: Vec<Change>) -> Result<Vec<Served<Answer<Changed>>>, StoreError> {
-        // Decided once, so that changes of an organization keep their order.
-        let is_aside: Vec<_> = changes.iter().map(|change| self.aside.has(change.organization_id)).collect();
+        let is_aside = self.aside.must_follow(&changes);
         let free = changes.iter().zip(&is_aside).filter(|(_, is_aside)| !**is_aside);
         let free: Vec<_> = free.map(|(change, _)| Arc::clone(change)).collect();
         let mut outcomes = match self.attempt(&free).await {
@@ -82,9 +81,10 @@ impl Serve<Change, Answer<Changed>> for Changer {
 }
 
 impl Changer {
-    /// Changes through `pool`; at most `waiting` changes wait to be done aside, and each attempt at them takes at most `limit`.
-    pub fn new(pool: PgPool, waiting: usize, limit: Duration) -> Self {
-        Self { pool, heads: Arc::default(), aside: Arc::new(Aside::new(waiting)), limit }
+    /// Changes through `pool`. At most `waiting` changes wait to be done aside, at most `size` of them share a commit, and each
+    /// attempt at them takes at most `limit`.
+    pub fn new(pool: PgPool, waiting: usize, size: usize, limit: Duration) -> Self {
+        Self { pool, heads: Arc::default(), aside: Arc::new(Aside::new(waiting, size)), limit }
     }
 
     /// Does all changes; `None` for those of an organization in which another instance came in between.

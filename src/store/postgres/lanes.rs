@@ -16,8 +16,10 @@ use crate::store::{
 
 /// One call that waits in a queue.
 pub struct Waiting<Q, A> {
-    asked: Q,
-    answering: Answering<A>,
+    /// What it asks.
+    pub asked: Q,
+    /// Where its answer goes.
+    pub answering: Answering<A>,
 }
 
 /// The queue of calls that ask `Q` and are answered `A`.
@@ -62,7 +64,7 @@ where
     A: Send + 'static,
 {
     let (lane, batches) = queue(waiting, size);
-    tokio::spawn(work(batches, Guarded { server: Arc::new(server), limit }));
+    tokio::spawn(work(batches, Guarded::new(server, limit)));
     lane
 }
 
@@ -105,7 +107,7 @@ fn answer<A: Send + 'static>(mut answering: Answering<A>, served: Served<A>) {
 }
 
 /// Serves the batch, or each call alone where something is wrong with one of them.
-async fn serve<Q, A>(server: &Guarded<impl Serve<Q, A>>, calls: Vec<Waiting<Q, A>>)
+pub async fn serve<Q, A>(server: &Guarded<impl Serve<Q, A>>, calls: Vec<Waiting<Q, A>>)
 where
     Q: Clone + Send + 'static,
     A: Send + 'static,
@@ -136,24 +138,31 @@ where
     }
 }
 
-fn answer_all<Q, A: Send + 'static>(calls: Vec<Waiting<Q, A>>, all: Vec<Served<A>>) {
+/// Answers the calls with what was served, in their order.
+pub fn answer_all<Q, A: Send + 'static>(calls: Vec<Waiting<Q, A>>, all: Vec<Served<A>>) {
     for (call, served) in calls.into_iter().zip(all) {
         answer(call.answering, served);
     }
 }
 
-fn fail_all<Q, A: Send + 'static>(calls: Vec<Waiting<Q, A>>, error: StoreError) {
+/// Answers the calls with what befell them together.
+pub fn fail_all<Q, A: Send + 'static>(calls: Vec<Waiting<Q, A>>, error: StoreError) {
     let all = error.for_each(calls.len());
     answer_all(calls, all.into_iter().map(Served::Now).collect());
 }
 
 /// A server whose panics and whose silence are failures like others.
-struct Guarded<S> {
+pub struct Guarded<S> {
     server: Arc<S>,
     limit: Duration,
 }
 
 impl<S> Guarded<S> {
+    /// Serves with `server`, for at most `limit` each time.
+    pub fn new(server: S, limit: Duration) -> Self {
+        Self { server: Arc::new(server), limit }
+    }
+
     async fn serve<Q, A>(&self, asked: Vec<Q>) -> Result<Vec<Served<A>>, StoreError>
     where
         S: Serve<Q, A>,
@@ -166,16 +175,16 @@ impl<S> Guarded<S> {
 }
 
 /// What comes of `work`, which is given up after `limit`; its panics, as sqlx has for some damaged rows, are failures like others.
-pub async fn guarded<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+pub async fn guarded<T: Send + 'static>(
     limit: Duration,
-    work: impl Future<Output = Result<T, E>> + Send + 'static,
-) -> Result<T, E> {
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
     let mut working = tokio::spawn(work);
     let Ok(joined) = tokio::time::timeout(limit, &mut working).await else {
         working.abort();
-        return Err(StoreError::Unavailable("the database does not answer".into()).into());
+        return Err(StoreError::Unavailable("the database does not answer".into()));
     };
-    joined.unwrap_or_else(|error| Err(StoreError::Internal(error.into()).into()))
+    joined.unwrap_or_else(|error| Err(StoreError::Internal(error.into())))
 }
 
 #[cfg(test)]

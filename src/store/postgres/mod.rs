@@ -48,7 +48,7 @@ const SILENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long unused a connection is tested before it is used: the database may have been restarted.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// How much longer than a statement may run a batch is waited for.
+/// How much longer than a statement may run its answer is waited for.
 const GRACE: Duration = Duration::from_secs(1);
 /// How many look-ups by key may wait for the next statement.
 const LOOKUPS_WAITING: usize = 65_536;
@@ -81,7 +81,7 @@ impl PostgresStore {
     pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
         migrate(url, options.on_older).await?;
         let session = session(options);
-        let limit = options.statement_timeout + GRACE;
+        let limit = patience(options);
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -105,13 +105,14 @@ impl PostgresStore {
     }
 
     fn over(pool: PgPool, options: Options) -> Self {
-        let Options { commits, connections, statement_timeout, .. } = options;
-        let limit = statement_timeout + GRACE;
+        let Options { commits, connections, .. } = options;
+        let limit = patience(options);
         // Each lane holds a connection while it works, and reads need one too.
         let most = usize::try_from(connections).unwrap_or(usize::MAX).saturating_sub(1).max(1);
         let lanes = commits.in_flight.clamp(1, most);
         let waiting = commits.waiting.div_ceil(lanes);
-        let lane = |_| lanes::start(waiting, commits.size, limit, Changer::new(pool.clone(), waiting, limit));
+        let size = commits.size;
+        let lane = |_| lanes::start(waiting, size, limit, Changer::new(pool.clone(), waiting, size, limit));
         let changes = (0..lanes).map(lane).collect();
         let lookups = lanes::start(LOOKUPS_WAITING, LOOKUPS_AT_ONCE, limit, Finder(pool.clone()));
         Self { pool, changes, lookups, hasher: RandomState::new() }
@@ -137,6 +138,11 @@ impl PostgresStore {
     }
 }
 
+/// How long an answer of the database is waited for.
+fn patience(options: Options) -> Duration {
+    options.statement_timeout + GRACE
+}
+
 /// Begins a transaction, in a task of its own: a caller that goes away while BEGIN is on its way must not leave a connection
 /// in the pool on which the next caller's writes would never be committed (sqlx-postgres 0.9.0 does).
 async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
@@ -146,8 +152,8 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreErr
 }
 
 /// Waits until the database has answered what a call that was cut off has asked it. Where it never does, as when its machine is
-/// gone without a word, the connection must not keep its place in the pool. What is left is the moment in which sqlx tests a
-/// connection that comes back: one that is caught there keeps its place until the system gives it up.
+/// gone without a word, the connection must not keep its place in the pool. What is left are connections that are caught while
+/// sqlx tests them, closes them, or begins a transaction: they keep their places until the system gives them up.
 async fn settle(connection: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
     let silent = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
     tokio::time::timeout(limit, connection.flush()).await.map_err(silent)??;
