@@ -22,14 +22,23 @@ pub struct Aside {
     most: usize,
     /// How many share a commit at most.
     size: usize,
-    /// Held by who waits for a lock: one at a time, so that a connection is left for everything else.
+    /// Held by who tries the quick way: one at a time, however many organizations there are, so that connections are left for
+    /// everything else.
+    attempt: Semaphore,
+    /// Held by who waits for a lock, likewise.
     turn: Semaphore,
 }
 
 impl Aside {
     /// Room for `most` changes that wait, of which at most `size` share a commit.
     pub fn new(most: usize, size: usize) -> Self {
-        Self { waiting: watch::Sender::default(), most, size, turn: Semaphore::new(1) }
+        Self {
+            waiting: watch::Sender::default(),
+            most,
+            size,
+            attempt: Semaphore::new(1),
+            turn: Semaphore::new(1),
+        }
     }
 
     /// Whether each of the changes must follow others of its organization; the same for all of one organization.
@@ -63,13 +72,12 @@ impl Aside {
         added
     }
 
-    /// What waits for the organization and has a caller still, as much as shares a commit. Where there is nothing, `None`, and the
-    /// organization is no longer there.
+    /// What waits for the organization, as much as shares a commit. Where there is nothing, `None`, and the organization is no longer
+    /// there.
     fn take_or_end(&self, organization: OrganizationId) -> Option<Vec<Call>> {
         let mut taken = Vec::new();
         self.waiting.send_modify(|waiting| {
             let Entry::Occupied(mut calls) = waiting.entry(organization) else { return };
-            forget_abandoned(calls.get_mut());
             let count = calls.get().len().min(self.size);
             taken = calls.get_mut().drain(..count).collect();
             if taken.is_empty() {
@@ -97,13 +105,16 @@ impl Changer {
     async fn work_aside(self, organization: OrganizationId) {
         let locked = Guarded::new(Locked { changer: self.clone(), organization }, self.limit);
         while let Some(calls) = self.aside.take_or_end(organization) {
-            let left = self.serve_quickly(calls).await;
+            let mut left = self.serve_quickly(calls).await;
             if left.is_empty() {
                 continue;
             }
             match tokio::time::timeout(self.limit, self.aside.turn.acquire()).await {
                 // The permit; the semaphore is never closed.
-                Ok(_turn) => lanes::serve(&locked, left).await,
+                Ok(_turn) => {
+                    forget_abandoned(&mut left);
+                    lanes::serve(&locked, left).await;
+                }
                 Err(_) => {
                     lanes::fail_all(left, StoreError::Unavailable("another organization is held".into()));
                 }
@@ -112,7 +123,10 @@ impl Changer {
     }
 
     /// Does all calls where nobody comes in between and nothing is wrong with any of them; returns them otherwise.
-    async fn serve_quickly(&self, calls: Vec<Call>) -> Vec<Call> {
+    async fn serve_quickly(&self, mut calls: Vec<Call>) -> Vec<Call> {
+        // Never closed.
+        let _attempt = self.aside.attempt.acquire().await;
+        forget_abandoned(&mut calls);
         let own = self.clone();
         let changes: Vec<_> = calls.iter().map(|call| call.asked.clone()).collect();
         let attempt = lanes::guarded(self.limit, async move {
