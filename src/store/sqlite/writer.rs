@@ -203,8 +203,9 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Runs all jobs; then those that `joining`, which is told how many there were, adds to them; and so on, and commits once it
-/// adds none. Who joins shares the commit, instead of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
-/// afterwards takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
+/// adds none. Who joins shares the commit, instead of waiting for it and for the next. A job that fails before it has written
+/// anything fails alone; one that fails afterwards takes the transaction with it, unless it is the only one, which is then undone
+/// and has its own answer.
 fn run_all(
     conn: &Connection,
     jobs: &mut Vec<Box<dyn Job>>,

@@ -57,12 +57,11 @@ async fn connections_to_a_database_that_is_gone_give_their_places_to_others() {
     let statement_timeout = Duration::from_secs(1);
     let options = Options { connections: 1, statement_timeout, ..Options::aside(OnOlderSchema::Refuse) };
     let store = connect::open(&through, options).await.unwrap();
-    let flag = world.to_flag(world.alert());
     store.change_alert(&world.to_flag(world.alert())).await.unwrap();
     // The connection is back in its place.
     tokio::time::sleep(Duration::from_secs(1)).await;
     way.silence.send_replace(());
-    assert!(store.change_alert(&flag).await.is_err(), "nobody answers");
+    assert!(store.change_alert(&world.to_flag(world.alert())).await.is_err(), "nobody answers");
     let started = Instant::now();
     while let Err(error) = store.change_alert(&world.to_flag(world.alert())).await {
         assert!(started.elapsed() < Duration::from_secs(30), "{error}");
