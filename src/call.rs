@@ -2,7 +2,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -80,6 +83,63 @@ pub fn choose_request_id(headers: &HeaderMap) -> Arc<str> {
     sent.filter(usable).map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
 }
 
+/// What a connection has shown of itself; among the extensions of its requests.
+#[derive(Debug, Clone, Default)]
+pub struct Connection(Arc<Shown>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    /// Whether there was ever a valid key.
+    is_known: AtomicBool,
+    /// Calls in work whose key is valid.
+    admitted: AtomicUsize,
+    /// Calls in work on the services that need no key, streams included.
+    open: AtomicUsize,
+}
+
+impl Connection {
+    /// Whether there was ever a valid key.
+    pub fn is_known(&self) -> bool {
+        self.0.is_known.load(Relaxed)
+    }
+
+    /// How many calls are in work whose key is valid.
+    pub fn admitted(&self) -> usize {
+        self.0.admitted.load(Relaxed)
+    }
+
+    /// One more call on the services that need no key, for as long as it is held; `None` when `most` are in work.
+    pub fn open(&self, most: usize) -> Option<Counted> {
+        let counted = Counted::new(&self.0, |shown| &shown.open);
+        (self.0.open.load(Relaxed) <= most).then_some(counted)
+    }
+
+    fn admit(&self) -> Counted {
+        self.0.is_known.store(true, Relaxed);
+        Counted::new(&self.0, |shown| &shown.admitted)
+    }
+}
+
+/// Chooses one of the numbers.
+type Counter = fn(&Shown) -> &AtomicUsize;
+
+/// One more call of a kind, for as long as it is held.
+#[derive(Debug)]
+pub struct Counted(Arc<Shown>, Counter);
+
+impl Counted {
+    fn new(shown: &Arc<Shown>, counter: Counter) -> Self {
+        counter(shown).fetch_add(1, Relaxed);
+        Self(Arc::clone(shown), counter)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.1)(&self.0).fetch_sub(1, Relaxed);
+    }
+}
+
 /// Lets a call pass to its method when its key is valid, with its [`Caller`] among the extensions, and bounds how long all
 /// of it takes. Nothing of the body is read before.
 ///
@@ -93,6 +153,7 @@ pub async fn admit(
 ) -> Result<Response, Error> {
     let call = async {
         let caller = authenticate(authenticator, request.headers()).await?;
+        let _admitted = request.extensions().get::<Connection>().map(Connection::admit);
         request.extensions_mut().insert(caller);
         Ok(next.run(request).await)
     };

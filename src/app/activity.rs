@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -11,25 +11,38 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     response::Response,
 };
+use http::Version;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
-use super::server::HEAD_TIMEOUT;
-use crate::grpc;
+use super::{server::HEAD_TIMEOUT, stalling};
+use crate::{call::Connection, grpc};
 
-/// How long a connection may go without a call before it is told to go away.
+/// How long an HTTP/2 connection may go without a call before it is told to go away.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
-/// How long nothing may be taken of an answer before the connection is told to go away.
+/// How long nothing may be taken of an answer before it is ended.
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// The same of an answer that may have no end.
+const STREAM_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long nothing may be taken of an answer while the server shuts down.
 const LAST_STALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a connection is looked at, so that a head that begins while it is idle is noticed.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// How often a connection that is leaving is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How much of an answer is handed over at once: the rest waits until the caller has taken it.
 const CHUNK: usize = 64 * 1024;
 
 /// What a connection has been doing.
-pub struct Activity(Mutex<Doing>);
+pub struct Activity {
+    doing: Mutex<Doing>,
+    /// What it has shown of itself.
+    connection: Connection,
+    /// How long it may be idle between two calls over HTTP/1.1.
+    idle: Duration,
+    /// When it is told to go away, whatever it does.
+    until: Option<Instant>,
+}
 
 struct Doing {
     /// Calls that are being worked on.
@@ -38,50 +51,103 @@ struct Doing {
     answers: usize,
     /// Answers without an end.
     streams: usize,
-    /// Whether there was ever a call.
-    spoke: bool,
+    /// What it speaks, once there was a call.
+    version: Option<Version>,
+    /// Over HTTP/1.1, whether the head of a next call has begun to come.
+    has_begun: bool,
+    /// Over HTTP/1.1, whether the caller has yet to take what it was handed of an answer without an end.
+    is_handed: bool,
     /// When something last began, moved or ended.
     since: Instant,
 }
 
+/// Why a connection is told to go away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was silent, or has taken nothing of an answer.
+    Silent,
+    /// It is old.
+    Old,
+}
+
 impl Activity {
-    /// A connection that has done nothing yet.
-    pub fn new() -> Self {
+    /// A connection that has done nothing yet, may be `idle` for so long, and lasts for at most `max_age`.
+    pub fn new(idle: Duration, max_age: Option<Duration>) -> Self {
         let since = Instant::now();
-        Self(Mutex::new(Doing { calls: 0, answers: 0, streams: 0, spoke: false, since }))
+        let doing = Doing {
+            calls: 0,
+            answers: 0,
+            streams: 0,
+            version: None,
+            has_begun: false,
+            is_handed: false,
+            since,
+        };
+        let until = max_age.and_then(|age| since.checked_add(age));
+        Self { doing: Mutex::new(doing), connection: Connection::default(), idle, until }
     }
 
     /// Notes that a call has begun.
-    pub fn begin(activity: &Arc<Self>) -> Call {
-        activity.change(|doing| doing.spoke = true);
+    pub fn begin(activity: &Arc<Self>, version: Version) -> Call {
+        activity.change(|doing| {
+            doing.version = Some(version);
+            doing.has_begun = false;
+        });
         Call(Held::new(activity, |doing| &mut doing.calls))
     }
 
-    /// Is done when the connection has been silent, or its caller has taken nothing of an answer, for too long. Whatever
-    /// protocol it has begun to speak, a first call must come soon.
-    pub async fn silence(&self) {
-        loop {
-            let left = self.change(|doing| {
-                let patience = match doing {
-                    Doing { calls: 0, answers: 0, streams: 0, spoke: false, .. } => HEAD_TIMEOUT,
-                    Doing { calls: 0, answers: 0, streams: 0, .. } => IDLE_TIMEOUT,
-                    Doing { calls: 0, answers: 1.., .. } => STALL_TIMEOUT,
-                    // A call has a limit of its own; a stream lasts as long as both sides want.
-                    _ => return HEAD_TIMEOUT,
-                };
-                patience.saturating_sub(doing.since.elapsed())
-            });
-            if left.is_zero() {
-                return;
+    /// Notes that bytes have come: over HTTP/1.1, between two calls, they begin the head of the next.
+    pub fn read(&self) {
+        self.change(|doing| {
+            let is_between = doing.calls + doing.answers + doing.streams == 0;
+            if is_between && !doing.has_begun && doing.is_http1() {
+                doing.has_begun = true;
+                doing.since = Instant::now();
             }
-            tokio::time::sleep(left).await;
+        });
+    }
+
+    /// What it has shown of itself.
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whether it ever showed a valid key.
+    pub fn is_known(&self) -> bool {
+        self.connection.is_known()
+    }
+
+    /// When something last began, moved or ended.
+    pub fn since(&self) -> Instant {
+        self.change(|doing| doing.since)
+    }
+
+    /// Is done when the connection is old, or has been silent, or its caller has taken nothing of an answer, for too long.
+    /// Whatever protocol it has begun to speak, a first call must come soon.
+    pub async fn ended(&self) -> Ended {
+        loop {
+            let silent_in = self.change(|doing| {
+                let patience = doing.patience(self.idle);
+                // A call has a limit of its own, and so has an answer over HTTP/2; a stream lasts as long as both sides want.
+                patience.map_or(HEAD_TIMEOUT, |patience| patience.saturating_sub(doing.since.elapsed()))
+            });
+            let old_in = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+            if silent_in.is_zero() {
+                return Ended::Silent;
+            }
+            if old_in.is_some_and(|left| left.is_zero()) {
+                return Ended::Old;
+            }
+            let next = silent_in.min(LOOK_AT_LEAST_EVERY).min(self.idle);
+            tokio::time::sleep(old_in.map_or(next, |left| left.min(next))).await;
         }
     }
 
-    /// Is done when every call is answered, and every answer taken or left lying.
+    /// Is done when every call whose key is valid is answered, and every answer taken or left lying.
     pub async fn answered(&self) {
         let is_busy = |doing: &mut Doing| {
-            doing.calls > 0 || (doing.answers > 0 && doing.since.elapsed() < LAST_STALL_TIMEOUT)
+            self.connection.admitted() > 0
+                || (doing.answers > 0 && doing.since.elapsed() < LAST_STALL_TIMEOUT)
         };
         while self.change(is_busy) {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -95,7 +161,25 @@ impl Activity {
 
     fn change<T>(&self, change: impl FnOnce(&mut Doing) -> T) -> T {
         // The numbers are whole at every moment, also where a holder has panicked.
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.doing.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Doing {
+    fn is_http1(&self) -> bool {
+        self.version.is_some_and(|version| version < Version::HTTP_2)
+    }
+
+    /// How long the connection may stay as it is; `None` where something else has a limit.
+    fn patience(&self, idle: Duration) -> Option<Duration> {
+        match self {
+            Self { calls: 1.., .. } => None,
+            Self { answers: 1.., .. } => self.is_http1().then_some(STALL_TIMEOUT),
+            Self { streams: 1.., .. } => self.is_handed.then_some(STREAM_STALL_TIMEOUT),
+            Self { version: None, .. } | Self { has_begun: true, .. } => Some(HEAD_TIMEOUT),
+            _ if self.is_http1() => Some(idle),
+            _ => Some(IDLE_TIMEOUT),
+        }
     }
 }
 
@@ -117,8 +201,14 @@ impl Held {
         Self { activity: Arc::clone(activity), counter }
     }
 
-    fn moved(&self) {
-        self.activity.change(|doing| doing.since = Instant::now());
+    /// Notes that the caller has been handed something, or has taken all and waits for more, and of what kind the answer is.
+    fn moved(&self, is_handed: bool, patience: Duration) {
+        let now = Instant::now();
+        stalling::note(is_handed.then_some((now.into(), patience)));
+        self.activity.change(|doing| {
+            doing.is_handed = is_handed && doing.is_http1();
+            doing.since = now;
+        });
     }
 }
 
@@ -140,8 +230,10 @@ impl Call {
         let is_stream = answer.extensions().get::<grpc::WithoutEnd>().is_some();
         let counter: Counter =
             if is_stream { |doing| &mut doing.streams } else { |doing| &mut doing.answers };
+        let patience = if is_stream { STREAM_STALL_TIMEOUT } else { STALL_TIMEOUT };
         let held = Held::new(&self.0.activity, counter);
-        answer.map(|body| Body::new(Sending { body, rest: Bytes::new(), held }))
+        held.moved(true, patience);
+        answer.map(|body| Body::new(Sending { body, rest: Bytes::new(), held, patience }))
     }
 }
 
@@ -150,6 +242,7 @@ struct Sending {
     body: Body,
     rest: Bytes,
     held: Held,
+    patience: Duration,
 }
 
 impl HttpBody for Sending {
@@ -161,7 +254,12 @@ impl HttpBody for Sending {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body.frame()).poll(context)) {
+            let Poll::Ready(polled) = Pin::new(&mut self.body.frame()).poll(context) else {
+                // The caller has taken all that there was.
+                self.held.moved(false, self.patience);
+                return Poll::Pending;
+            };
+            match polled {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.rest = data,
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
@@ -169,7 +267,7 @@ impl HttpBody for Sending {
                 other => return Poll::Ready(other),
             }
         }
-        self.held.moved();
+        self.held.moved(true, self.patience);
         let size = self.rest.len().min(CHUNK);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(size)))))
     }
@@ -187,5 +285,40 @@ impl HttpBody for Sending {
             hint.set_upper(upper + rest);
         }
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(75);
+
+    fn patience(activity: &Activity) -> Option<Duration> {
+        activity.change(|doing| doing.patience(IDLE))
+    }
+
+    #[test]
+    fn a_head_that_has_begun_has_less_time_than_a_connection_between_two_calls() {
+        let activity = Arc::new(Activity::new(IDLE, None));
+        assert_eq!(patience(&activity), Some(HEAD_TIMEOUT), "the first call must come soon");
+        let call = Activity::begin(&activity, Version::HTTP_11);
+        assert_eq!(patience(&activity), None, "a call has a limit of its own");
+        activity.read();
+        drop(call);
+        assert_eq!(patience(&activity), Some(IDLE), "what came during the call was its body");
+        activity.read();
+        assert_eq!(patience(&activity), Some(HEAD_TIMEOUT));
+    }
+
+    #[test]
+    fn an_answer_has_a_clock_over_http1_and_its_task_has_it_over_http2() {
+        for (version, expected) in [(Version::HTTP_11, Some(STALL_TIMEOUT)), (Version::HTTP_2, None)] {
+            let activity = Arc::new(Activity::new(IDLE, None));
+            let answer = Activity::begin(&activity, version).answer(Response::new(Body::from("text")));
+            assert_eq!(patience(&activity), expected);
+            drop(answer);
+            assert_ne!(patience(&activity), None);
+        }
     }
 }

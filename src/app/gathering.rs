@@ -37,7 +37,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.activity.read();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -67,7 +72,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Wake, Waker};
+    use std::{
+        task::{Wake, Waker},
+        time::Duration,
+    };
+
+    use http::Version;
 
     use super::*;
 
@@ -83,7 +93,7 @@ mod tests {
 
     #[test]
     fn an_answer_waits_one_turn_for_those_of_other_calls() {
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(Activity::new(Duration::MAX, None));
         let mut connection = Gathering::new(Vec::new(), Arc::clone(&activity));
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -91,7 +101,7 @@ mod tests {
         let is_written = |written| matches!(written, Poll::Ready(Ok(3)));
 
         assert!(is_written(write(b"one")), "nothing else is in work");
-        let call = Activity::begin(&activity);
+        let call = Activity::begin(&activity, Version::HTTP_2);
         assert!(write(b"two").is_pending(), "another call is in work");
         assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
         assert!(is_written(write(b"two")));
@@ -103,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_full_socket_is_not_waited_for_twice() {
-        let activity = Arc::new(Activity::new());
-        let _call = Activity::begin(&activity);
+        let activity = Arc::new(Activity::new(Duration::MAX, None));
+        let _call = Activity::begin(&activity, Version::HTTP_2);
         let (mine, mut theirs) = tokio::io::duplex(3);
         let mut connection = Gathering::new(mine, activity);
         let mut cx = Context::from_waker(Waker::noop());

@@ -3,8 +3,12 @@
 mod activity;
 mod cleaning;
 mod gathering;
+mod limits;
+mod listen;
+mod places;
 mod router;
 mod server;
+mod stalling;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,10 +19,12 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use crate::{
     auth::{Authenticator, Secret},
     domain::{Clock, SystemClock, SystemIds},
-    grpc::Health,
+    grpc::{Health, Reflection},
     service::{FirstKey, Service},
     store::{Store, connect, queue::GroupCommit, schema::OnOlderSchema},
 };
+
+pub use limits::ConnectionLimits;
 
 /// How much longer than a call the database may work on one of its statements.
 const GRACE: Duration = Duration::from_secs(1);
@@ -42,6 +48,10 @@ pub struct Config {
     pub commits: GroupCommit,
     /// How long a call may take.
     pub request_timeout: Duration,
+    /// What connections may take.
+    pub connections: ConnectionLimits,
+    /// Who may ask which services and messages there are.
+    pub reflection: Reflection,
     /// How long to keep accepting calls after health has turned NOT_SERVING.
     pub shutdown_delay: Duration,
     /// How long calls in flight may take to finish at shutdown.
@@ -69,6 +79,7 @@ pub struct App {
     health: Health,
     stopping: watch::Sender<bool>,
     first_key: Option<FirstKey>,
+    limits: ConnectionLimits,
     shutdown_delay: Duration,
     drain_timeout: Duration,
 }
@@ -80,7 +91,7 @@ impl App {
     /// When the address is taken, or the database can't be opened; a line that says which.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         connect::check_url(&config.database_url)?;
-        let bound = TcpListener::bind(&config.listen).await;
+        let bound = listen::listen(&config.listen).await;
         let listener = bound.with_context(|| format!("can't listen on {}", config.listen))?;
         let address = listener.local_addr()?;
         let options = connect::Options {
@@ -99,7 +110,7 @@ impl App {
         let health = Health::serving().await;
         let (stopping, is_stopping) = watch::channel(false);
         let faces = router::Faces { service, authenticator, health: &health, is_stopping };
-        let router = router::build(faces, config.request_timeout, &config.allow_origins)?;
+        let router = router::build(faces, config.request_timeout, config.reflection, &config.allow_origins)?;
         let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
         Ok(Self {
             listener,
@@ -110,6 +121,7 @@ impl App {
             health,
             stopping,
             first_key,
+            limits: config.connections,
             shutdown_delay,
             drain_timeout,
         })
@@ -137,8 +149,8 @@ impl App {
             health.stop().await;
             tokio::time::sleep(shutdown_delay).await;
         };
-        let connections = server::accept_until(listener, router, stop).await;
-        health.end_watches().await;
+        let connections = server::accept_until(listener, router, self.limits, stop).await;
+        health.end_open_calls().await;
         if timeout(drain_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!(?drain_timeout, "calls were still in flight and are cut off");
         }

@@ -8,7 +8,7 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, Version, header, uri::Authority};
 use tokio::sync::watch;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -18,7 +18,8 @@ use tower_http::{
 use crate::{
     auth::Authenticator,
     call,
-    grpc::{self, Health},
+    error::{Error, Reason},
+    grpc::{self, Health, Reflection},
     http as rest,
     service::Service,
     telemetry,
@@ -40,6 +41,7 @@ pub struct Faces<'a> {
 pub fn build(
     faces: Faces<'_>,
     request_timeout: Duration,
+    reflection: Reflection,
     allow_origins: &[HeaderValue],
 ) -> anyhow::Result<Router> {
     let Faces { service, authenticator, health, is_stopping } = faces;
@@ -47,7 +49,7 @@ pub fn build(
     let readiness = rest::health::Readiness::new(is_stopping);
     let rest = rest::router(service.clone(), authenticator.clone(), settings, readiness);
     let rest = rest.layer(CatchPanicLayer::custom(rest::panicked));
-    let grpc = grpc::router(service, authenticator, request_timeout, health)?
+    let grpc = grpc::router(service, authenticator, request_timeout, reflection, health)?
         .layer(CatchPanicLayer::custom(grpc::panicked));
     let both = grpc.merge(rest).fallback(fallback);
     let both = both.layer(middleware::from_fn(enter));
@@ -74,13 +76,39 @@ fn logged_path(request: &Request) -> String {
     }
 }
 
-/// Keeps what is no gRPC away from gRPC's paths, where it would get an answer without a word.
+/// Refuses what names no host, or several; keeps what is no gRPC away from gRPC's paths, where it would get an answer without
+/// a word.
 async fn only_grpc(request: Request, next: Next) -> Response {
+    if let Err(error) = check_host(&request) {
+        return if is_grpc(&request) { grpc::refused(&error) } else { rest::refused(error) };
+    }
     if !is_grpc(&request) && grpc::is_route(&request) {
         rest::not_found(request.uri().path())
     } else {
         next.run(request).await
     }
+}
+
+/// Over HTTP/1.1 a request names its host once (RFC 9112, section 3.2): a proxy before us may else have taken it for another.
+fn check_host(request: &Request) -> Result<(), Error> {
+    if request.version() >= Version::HTTP_2 {
+        return Ok(());
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let rule = match (hosts.next(), hosts.next()) {
+        (None, _) if request.version() < Version::HTTP_11 => return Ok(()),
+        (None, _) => "must be given",
+        (Some(_), Some(_)) => "must be given once",
+        (Some(host), None) if is_host(host) => return Ok(()),
+        (Some(_), None) => "must be a host name or address, with or without a port",
+    };
+    Err(Error::new(Reason::MalformedRequest, format!("the header Host {rule}")))
+}
+
+/// Also when it is empty, which is right where the target has no host.
+fn is_host(host: &HeaderValue) -> bool {
+    let parsed = Authority::try_from(host.as_bytes());
+    host.is_empty() || parsed.is_ok_and(|authority| !authority.as_str().contains('@'))
 }
 
 fn is_grpc(request: &Request) -> bool {

@@ -1,27 +1,42 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within bounds that no client can stretch.
 
-use std::{future::Future, io::ErrorKind, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    io::ErrorKind,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
+    time::timeout,
 };
 use tower::Service;
 
-use super::{activity::Activity, gathering::Gathering};
+use super::{
+    activity::{Activity, Ended},
+    gathering::Gathering,
+    limits::ConnectionLimits,
+    places::{Place, Places},
+    stalling::Tasks,
+};
 
-/// How many connections at most; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 10_000;
-/// How long a connection may take to send the head of a request, or stay silent between two over HTTP/1.1.
+/// How long a connection may take to send the head of a request that it has begun, or of its first.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection that was told to leave, and has answered its calls, may take to do so.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same of a connection that never showed a valid key.
+const STRANGER_LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How often an HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_secs(20));
 /// How many calls one HTTP/2 connection may have in flight.
@@ -32,25 +47,37 @@ const MAX_HEADER_BYTES: u32 = 32 * 1024;
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// How long to wait when the machine can take no further connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a connection is told that there is no place for. HTTP/2 has no shorter way to say it than to end: its clients take
+/// this for the end, and try again elsewhere or later.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-type: application/json\r\ncontent-length: 142\r\n\r\n\
+    {\"error\":\"too many connections, try again\",\"error_detail\":{\"code\":\"GEN_UNAVAILABLE\",\
+    \"message\":\"too many connections, try again\",\"details\":{}}}";
 
 /// The connections that are open.
 pub struct Connections {
     leave: watch::Sender<bool>,
     /// Each connection holds a sender: when all are dropped, all have ended.
     ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
-}
-
-/// What a connection holds as long as it is there.
-struct Place {
-    /// Lets it be one of [`MAX_CONNECTIONS`].
-    _permit: Option<OwnedSemaphorePermit>,
-    /// Its share in [`Connections::ended`].
-    _ended: mpsc::Sender<()>,
+    places: Arc<Places>,
+    limits: ConnectionLimits,
+    builder: Arc<Builder<Tasks>>,
+    router: Router,
+    /// Spreads the ends of connections that began together.
+    jitter: RandomState,
 }
 
 impl Connections {
-    fn new() -> Self {
-        Self { leave: watch::Sender::new(false), ended: mpsc::channel(1) }
+    fn new(router: Router, limits: ConnectionLimits) -> Self {
+        Self {
+            leave: watch::Sender::new(false),
+            ended: mpsc::channel(1),
+            places: Places::new(limits),
+            limits,
+            builder: Arc::new(builder()),
+            router,
+            jitter: RandomState::new(),
+        }
     }
 
     /// Tells all connections to go away, and waits until their calls are answered.
@@ -61,6 +88,34 @@ impl Connections {
         // Nothing is ever sent: this answers when the last sender is gone.
         ended.recv().await;
     }
+
+    /// Serves a connection in a task of its own, or refuses it. Waits for nothing.
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let activity = Arc::new(Activity::new(self.limits.idle, self.max_age(peer)));
+        let connection = Connection {
+            builder: Arc::clone(&self.builder),
+            router: self.router.clone(),
+            activity: Arc::clone(&activity),
+            grace: self.limits.age_grace,
+            leave: self.leave.subscribe(),
+        };
+        let mut stream = Some(stream);
+        let start = |place| {
+            // Not from within an `async` block: one that awaits what it has captured keeps room for it twice, as long as it lasts.
+            let task = stream.take().map(|stream| tokio::spawn(serve(place, connection, stream)));
+            task.map(|task| task.abort_handle())
+        };
+        self.places.take(peer.ip(), activity, self.ended.0.clone(), start);
+        if let Some(stream) = stream {
+            refuse(&stream);
+        }
+    }
+
+    /// How long a connection may last: its limit, give or take a tenth.
+    fn max_age(&self, peer: SocketAddr) -> Option<Duration> {
+        let percent = 90 + u32::try_from(self.jitter.hash_one(peer) % 21).unwrap_or_default();
+        (!self.limits.max_age.is_zero()).then(|| self.limits.max_age / 100 * percent)
+    }
 }
 
 /// Serves `router` on the connections that `listener` takes until `stop` is done. Answers the connections that are open
@@ -68,32 +123,23 @@ impl Connections {
 pub async fn accept_until(
     listener: TcpListener,
     router: Router,
+    limits: ConnectionLimits,
     stop: impl Future<Output = ()>,
 ) -> Connections {
-    let connections = Connections::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let builder = Arc::new(builder());
+    let connections = Connections::new(router, limits);
     let mut stop = pin!(stop);
     loop {
-        let accepted = async {
-            // The semaphore is never closed, so a place is always given in the end.
-            let permit = Arc::clone(&places).acquire_owned().await.ok();
-            (accept(&listener).await, permit)
-        };
-        let (stream, permit) = tokio::select! {
-            accepted = accepted => accepted,
+        tokio::select! {
+            (stream, peer) = accept(&listener, &connections.places) => connections.serve(stream, peer),
             () = &mut stop => return connections,
-        };
-        let place = Place { _permit: permit, _ended: connections.ended.0.clone() };
-        let (builder, router) = (Arc::clone(&builder), router.clone());
-        // Not from within an `async` block: one that awaits what it has captured keeps room for it twice, as long as it lasts.
-        tokio::spawn(serve(place, builder, stream, router, connections.leave.subscribe()));
+        }
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
+fn builder() -> Builder<Tasks> {
+    let mut builder = Builder::new(Tasks);
+    // How long a head may take, and how long a connection may be idle, are two times for us and one for hyper.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(64 * 1024);
     let (interval, timeout) = KEEP_ALIVE;
     builder
         .http2()
@@ -106,38 +152,51 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, places: &Places) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             // The client was gone before it was accepted.
             Err(error)
                 if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't take a connection");
+                // Most often there are too many open files.
+                places.make_room();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Serves one connection until it ends, or is told to leave, by `leave` or for its silence. Its place is free when all else
-/// of it is gone.
-async fn serve(
-    _place: Place,
-    builder: Arc<Builder<TokioExecutor>>,
-    stream: TcpStream,
+/// Tells a connection that there is no place for it, as far as that goes without waiting.
+fn refuse(stream: &TcpStream) {
+    // A connection that is new has room for it; one that is gone needs no answer.
+    let _ = stream.try_write(FULL);
+}
+
+/// What a connection is served with.
+struct Connection {
+    builder: Arc<Builder<Tasks>>,
     router: Router,
-    mut leave: watch::Receiver<bool>,
-) {
+    activity: Arc<Activity>,
+    /// How long its calls may take to finish when it is old.
+    grace: Duration,
+    leave: watch::Receiver<bool>,
+}
+
+/// Serves one connection until it ends, or is told to leave, by `leave`, for its silence or for its age. Its place is free
+/// when all else of it is gone.
+async fn serve(_place: Place, connection: Connection, stream: TcpStream) {
+    let Connection { builder, router, activity, grace, mut leave } = connection;
     // Answers are small and must not wait for more to send.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone at once");
         return;
     }
-    let activity = Arc::new(Activity::new());
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        let call = Activity::begin(&activity);
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        let call = Activity::begin(&activity, request.version());
+        request.extensions_mut().insert(activity.connection().clone());
         let answer = router.clone().call(request);
         async move { answer.await.map(|answer| call.answer(answer)) }
     });
@@ -145,12 +204,15 @@ async fn serve(
     let mut connection = pin!(builder.serve_connection(io, service));
     let served = tokio::select! {
         served = &mut connection => Some(served),
-        () = left(&mut leave, &activity) => {
+        is_old = left(&mut leave, &activity) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 served = &mut connection => Some(served),
                 // What is left then are streams without an end, and answers that nobody reads.
-                () = activity.answered() => tokio::time::timeout(LEAVE_TIMEOUT, connection).await.ok(),
+                () = answered(&activity, is_old.then_some(grace)) => {
+                    let patience = if activity.is_known() { LEAVE_TIMEOUT } else { STRANGER_LEAVE_TIMEOUT };
+                    timeout(patience, connection).await.ok()
+                }
             }
         }
     };
@@ -159,10 +221,34 @@ async fn serve(
     }
 }
 
-/// Is done when the connections are told to leave, or nobody is left who could tell them, or this one is silent.
-async fn left(leave: &mut watch::Receiver<bool>, activity: &Activity) {
+/// Is done when the connections are told to leave, or nobody is left who could tell them, or this one is silent or old.
+/// Whether it is old.
+async fn left(leave: &mut watch::Receiver<bool>, activity: &Activity) -> bool {
     tokio::select! {
-        _ = leave.wait_for(|leave| *leave) => {}
-        () = activity.silence() => {}
+        _ = leave.wait_for(|leave| *leave) => false,
+        ended = activity.ended() => ended == Ended::Old,
+    }
+}
+
+/// Is done when the calls are answered, and, where there is a `grace`, then at the latest.
+async fn answered(activity: &Activity, grace: Option<Duration>) {
+    match grace {
+        // What is not answered then is cut off.
+        Some(grace) => drop(timeout(grace, activity.answered()).await),
+        None => activity.answered().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_connection_is_told_as_the_contract_says() {
+        let told = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = told.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error_detail"]["code"], "GEN_UNAVAILABLE");
     }
 }

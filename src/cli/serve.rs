@@ -9,9 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Database, output};
 use crate::{
-    app::{App, Config},
+    app::{App, Config, ConnectionLimits},
     auth::Secret,
     domain::{ApiKey, Invalid},
+    grpc::Reflection,
     service::FirstKey,
     store::{queue::GroupCommit, schema::OnOlderSchema},
 };
@@ -50,6 +51,11 @@ pub struct Serve {
     /// How long one call may take; a caller's own deadline may be shorter
     #[arg(long, env = "REDFLAG_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = parse_span)]
     request_timeout: Duration,
+    #[command(flatten)]
+    connections: ConnectionArgs,
+    /// Who may ask over gRPC which services and messages there are: anybody, whoever has a valid key, or nobody
+    #[arg(long, env = "REDFLAG_REFLECTION", default_value = "open", value_name = "WHO", value_enum)]
+    reflection: Reflection,
     /// How long to keep taking calls after health has turned NOT_SERVING, so that load balancers notice
     #[arg(long, env = "REDFLAG_SHUTDOWN_DELAY", default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
     shutdown_delay: Duration,
@@ -60,6 +66,40 @@ pub struct Serve {
     /// given several times, in the variable separated by commas [default: none]
     #[arg(long = "allow-origin", env = "REDFLAG_ALLOW_ORIGINS", value_delimiter = ',', value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origins: Vec<HeaderValue>,
+}
+
+/// What connections may take.
+#[derive(Debug, Args)]
+struct ConnectionArgs {
+    /// How many connections at most; when all are taken, those are closed for new ones that were silent longest and never
+    /// showed a valid key
+    #[arg(long, env = "REDFLAG_CONNECTIONS", default_value_t = ConnectionLimits::DEFAULT.total, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    connections: usize,
+    /// How many connections from one address at most, of IPv6 from one /64 network; 0 is no limit, for behind a proxy
+    #[arg(long, env = "REDFLAG_CONNECTIONS_PER_ADDRESS", default_value_t = ConnectionLimits::DEFAULT.per_address, value_name = "N")]
+    connections_per_address: usize,
+    /// How long an HTTP/1.1 connection may be idle between two calls; longer than a load balancer keeps it
+    #[arg(long, env = "REDFLAG_IDLE_TIMEOUT", default_value = "75s", value_name = "TIME", value_parser = parse_span)]
+    idle_timeout: Duration,
+    /// How long a connection may last, give or take a tenth, before its client is told to open another, which moves it on to
+    /// new instances; 0s is no limit
+    #[arg(long, env = "REDFLAG_MAX_CONNECTION_AGE", default_value = "30m", value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_connection_age: Duration,
+    /// How long calls in flight may take to finish on a connection that is that old
+    #[arg(long, env = "REDFLAG_MAX_CONNECTION_AGE_GRACE", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_connection_age_grace: Duration,
+}
+
+impl From<ConnectionArgs> for ConnectionLimits {
+    fn from(set: ConnectionArgs) -> Self {
+        Self {
+            total: set.connections,
+            per_address: set.connections_per_address,
+            idle: set.idle_timeout,
+            max_age: set.max_connection_age,
+            age_grace: set.max_connection_age_grace,
+        }
+    }
 }
 
 impl Serve {
@@ -100,6 +140,8 @@ impl Serve {
             on_older: if self.no_migrate { OnOlderSchema::Refuse } else { OnOlderSchema::Migrate },
             bootstrap_key: self.bootstrap_key,
             request_timeout: self.request_timeout,
+            connections: self.connections.into(),
+            reflection: self.reflection,
             shutdown_delay: self.shutdown_delay,
             drain_timeout: self.drain_timeout,
             allow_origins: self.allow_origins,

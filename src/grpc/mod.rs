@@ -5,6 +5,7 @@ mod audit;
 mod convert;
 mod guard;
 mod health;
+mod open;
 pub mod pb;
 pub mod reference;
 mod status;
@@ -13,6 +14,7 @@ mod statuses;
 use std::{any::Any, time::Duration};
 
 use axum::{Router, extract::MatchedPath, middleware};
+use clap::ValueEnum;
 use tonic::{Request, Response, Status, body::Body, metadata::MetadataValue, service::Routes};
 use tonic_web::GrpcWebLayer;
 
@@ -26,15 +28,28 @@ use crate::{
 
 pub use convert::metadata::from_json as struct_from_json;
 pub use health::Health;
+pub use open::WithoutEnd;
 pub use status::status;
 
 use guard::Guard;
+use open::Open;
 use pb::{
     alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer,
     audit_service_server::AuditServiceServer,
 };
 
-/// Everything gRPC: the three services behind their keys; health and reflection, which need none.
+/// Who may ask which services and messages there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reflection {
+    /// Anybody.
+    Open,
+    /// Whoever has a valid key.
+    Keyed,
+    /// Nobody.
+    Off,
+}
+
+/// Everything gRPC: the three services behind their keys; health, which needs none; reflection as it is set.
 ///
 /// No call works longer than `request_timeout`, or than the `grpc-timeout` that it came with.
 ///
@@ -44,26 +59,30 @@ pub fn router(
     service: Service,
     authenticator: Authenticator,
     request_timeout: Duration,
+    reflection: Reflection,
     health: &Health,
 ) -> anyhow::Result<Router> {
     let alerts = AlertServiceServer::new(alerts::Alerts::new(service.clone()));
     let audit = AuditServiceServer::new(audit::Audit::new(service.clone()));
     let statuses = AlertStatusServiceServer::new(statuses::Statuses::new(service));
     let guard = Guard::new(authenticator, request_timeout);
-    let guarded = Routes::new(alerts.max_decoding_message_size(MAX_REQUEST_BYTES))
+    let mut guarded = Routes::new(alerts.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(statuses.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
-        .reset_fallback()
-        .layer(middleware::from_fn_with_state(guard, guard::guard));
-    let open = Routes::new(health.service().max_decoding_message_size(MAX_REQUEST_BYTES))
-        .add_service(reflection().build_v1()?.max_decoding_message_size(MAX_REQUEST_BYTES))
-        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(MAX_REQUEST_BYTES))
-        .into_axum_router()
-        .reset_fallback()
-        .layer(middleware::map_response(without_end));
+        .reset_fallback();
+    let open = Open::new(request_timeout, health.end());
+    let bounds = middleware::from_fn_with_state(open, open::bound);
+    let health = Routes::new(health.service().max_decoding_message_size(open::MAX_REQUEST_BYTES));
+    let mut unguarded = health.into_axum_router().reset_fallback().layer(bounds.clone());
+    match reflection {
+        Reflection::Open => unguarded = unguarded.merge(reflection_routes()?.layer(bounds)),
+        Reflection::Keyed => guarded = guarded.merge(reflection_routes()?.layer(bounds)),
+        Reflection::Off => {}
+    }
+    let guarded = guarded.layer(middleware::from_fn_with_state(guard, guard::guard));
     // Only here: the layer answers plain HTTP/1.1 with an error, REST must not pass it.
-    Ok(guarded.merge(open).layer(GrpcWebLayer::new()))
+    Ok(guarded.merge(unguarded).layer(GrpcWebLayer::new()))
 }
 
 /// Whether the route that was taken is one of gRPC's, which are whole services, each named with its package.
@@ -73,18 +92,14 @@ pub fn is_route(request: &axum::extract::Request) -> bool {
     service.is_some_and(|service| service.contains('.'))
 }
 
-/// Marks an answer that may have no end: of whoever watches health, or keeps reflection open.
-#[derive(Debug, Clone, Copy)]
-pub struct WithoutEnd;
-
-async fn without_end(mut answer: axum::response::Response) -> axum::response::Response {
-    answer.extensions_mut().insert(WithoutEnd);
-    answer
-}
-
 /// What a call answers whose method has panicked; what it died of is in the log.
 pub fn panicked(_: Box<dyn Any + Send>) -> axum::response::Response {
     status(&Error::internal("a method panicked")).into_http()
+}
+
+/// What a call answers that is refused before it reaches its service.
+pub fn refused(error: &Error) -> axum::response::Response {
+    status(error).into_http()
 }
 
 /// What a gRPC call to a path that is not there answers.
@@ -116,6 +131,12 @@ fn answer_change<T, M>(
         response.metadata_mut().insert(call::REPLAYED, replayed);
     }
     Ok(response)
+}
+
+fn reflection_routes() -> anyhow::Result<Router> {
+    let v1 = reflection().build_v1()?.max_decoding_message_size(open::MAX_REQUEST_BYTES);
+    let v1alpha = reflection().build_v1alpha()?.max_decoding_message_size(open::MAX_REQUEST_BYTES);
+    Ok(Routes::new(v1).add_service(v1alpha).into_axum_router().reset_fallback())
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{auth::Authenticator, service::Service};
 
-pub use problem::{not_found, panicked};
+pub use problem::{not_found, panicked, refused};
 
 /// What the REST face can be told.
 #[derive(Debug, Clone, Copy)]

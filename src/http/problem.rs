@@ -144,6 +144,11 @@ pub fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem(Error::internal("a call panicked")).into_response()
 }
 
+/// The answer of a call that is refused before it reaches its path.
+pub fn refused(error: Error) -> Response {
+    Problem(error).into_response()
+}
+
 /// The answer for a path where there is nothing.
 pub fn not_found(path: &str) -> Response {
     let message = format!("there is nothing at {}", quoted(path));

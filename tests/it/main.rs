@@ -7,6 +7,8 @@ mod cli;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod connections;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod grpc;
@@ -20,6 +22,8 @@ mod lifecycle;
 mod parity;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod strangers;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

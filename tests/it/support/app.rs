@@ -3,11 +3,14 @@
 use std::{net::SocketAddr, time::Duration};
 
 use redflag::{
-    app::{App, Config},
+    app::{App, Config, ConnectionLimits},
     auth::Secret,
-    grpc::pb::{
-        alert_service_client::AlertServiceClient, alert_status_service_client::AlertStatusServiceClient,
-        audit_service_client::AuditServiceClient,
+    grpc::{
+        Reflection,
+        pb::{
+            alert_service_client::AlertServiceClient, alert_status_service_client::AlertStatusServiceClient,
+            audit_service_client::AuditServiceClient,
+        },
     },
     store::{queue::GroupCommit, schema::OnOlderSchema},
 };
@@ -115,6 +118,8 @@ pub fn config(url: &str, adjust: impl FnOnce(&mut Config)) -> Config {
         on_older: OnOlderSchema::Migrate,
         bootstrap_key: Some(Secret::parse(KEY).expect("the test key is valid")),
         request_timeout: Duration::from_secs(30),
+        connections: ConnectionLimits::DEFAULT,
+        reflection: Reflection::Open,
         shutdown_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         allow_origins: Vec::new(),

@@ -1,0 +1,173 @@
+//! Who may have a connection: so many in all, a share for each address, and room for new ones while strangers hold all.
+//!
+//! No places are kept back. When all are taken, those connections are closed that have been silent longest and never showed
+//! a valid key: kept places would be taken by strangers too, and stand empty otherwise.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::mpsc, task::AbortHandle};
+
+use super::{activity::Activity, limits::ConnectionLimits};
+
+/// How many connections are closed at once when all places are taken, so that they are seldom looked through.
+const CLOSED_AT_ONCE: usize = 64;
+/// How often the log tells that connections are refused or closed.
+const TELL_EVERY: Duration = Duration::from_mins(1);
+
+/// The connections that are open.
+pub struct Places {
+    limits: ConnectionLimits,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    last_id: u64,
+    connections: HashMap<u64, Open>,
+    by_network: HashMap<IpAddr, usize>,
+    last_told: Option<Instant>,
+}
+
+/// A connection that is open.
+struct Open {
+    network: IpAddr,
+    activity: Arc<Activity>,
+    task: AbortHandle,
+}
+
+/// What a connection holds as long as it is there.
+pub struct Place {
+    places: Arc<Places>,
+    id: u64,
+    network: IpAddr,
+    /// When all are dropped, all connections have ended.
+    _ended: mpsc::Sender<()>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.lock().leave(self.id, self.network);
+    }
+}
+
+impl Places {
+    /// Places within `limits`, none of them taken.
+    pub fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self { limits, taken: Mutex::default() })
+    }
+
+    /// Gives a connection from `peer` a place and `start`s the task that serves it, where there is a place.
+    pub fn take(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        activity: Arc<Activity>,
+        ended: mpsc::Sender<()>,
+        start: impl FnOnce(Place) -> Option<AbortHandle>,
+    ) {
+        let network = network(peer);
+        let mut taken = self.lock();
+        let share = taken.by_network.get(&network).copied().unwrap_or_default();
+        if self.limits.per_address > 0 && share >= self.limits.per_address {
+            taken.tell("an address has its share of the connections");
+            return;
+        }
+        if taken.connections.len() >= self.limits.total {
+            taken.tell("all connections are taken");
+            if !taken.make_room(CLOSED_AT_ONCE.min(self.limits.total)) {
+                return;
+            }
+        }
+        taken.last_id += 1;
+        let id = taken.last_id;
+        *taken.by_network.entry(network).or_default() += 1;
+        let place = Place { places: Arc::clone(self), id, network, _ended: ended };
+        // It can't leave before it is entered: leaving waits for the lock.
+        if let Some(task) = start(place) {
+            taken.connections.insert(id, Open { network, activity, task });
+        }
+    }
+
+    /// Closes connections of strangers, for when the machine can take no further ones.
+    pub fn make_room(&self) {
+        self.lock().make_room(CLOSED_AT_ONCE);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// Closes the `count` connections that have been silent longest, of those that never showed a valid key. Whether there
+    /// was one.
+    fn make_room(&mut self, count: usize) -> bool {
+        let strangers = self.connections.iter().filter(|(_, open)| !open.activity.is_known());
+        let mut strangers: Vec<_> = strangers.map(|(id, open)| (open.activity.since(), *id)).collect();
+        if strangers.len() > count {
+            strangers.select_nth_unstable(count);
+            strangers.truncate(count);
+        }
+        for (_, id) in &strangers {
+            if let Some(open) = self.connections.get(id) {
+                open.task.abort();
+                let network = open.network;
+                self.leave(*id, network);
+            }
+        }
+        !strangers.is_empty()
+    }
+
+    /// Gives the place of a connection back, if it still has one.
+    fn leave(&mut self, id: u64, network: IpAddr) {
+        if self.connections.remove(&id).is_none() {
+            return;
+        }
+        if let Some(share) = self.by_network.get_mut(&network) {
+            *share -= 1;
+            if *share == 0 {
+                self.by_network.remove(&network);
+            }
+        }
+    }
+
+    fn tell(&mut self, what: &str) {
+        if self.last_told.is_none_or(|last| last.elapsed() >= TELL_EVERY) {
+            self.last_told = Some(Instant::now());
+            tracing::warn!(
+                connections = self.connections.len(),
+                networks = self.by_network.len(),
+                "{what}: connections are refused, or closed where no valid key was shown"
+            );
+        }
+    }
+}
+
+/// Whose share a connection counts in: its address, of IPv6 the /64 network, which one customer has to himself.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
+            IpAddr::V6(network)
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_shares_and_a_mapped_address_is_itself() {
+        let network = |raw: &str| network(raw.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:2:ffff::1"), "2001:db8:1:2::");
+        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("192.0.2.7"), "192.0.2.7");
+    }
+}

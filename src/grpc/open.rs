@@ -1,0 +1,156 @@
+//! The bounds of the services that need no key: strangers get no power over the server by them.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use hyper::body::Frame;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
+
+use super::status;
+use crate::{
+    call::{self, Connection, Counted},
+    error::{Error, Reason},
+};
+
+/// The most bytes of one message: names are all that is asked here.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
+/// How many calls one connection may have open.
+const MOST_OF_CONNECTION: usize = 8;
+/// How many streams without an end there may be in all.
+const MOST_STREAMS: usize = 1_024;
+/// How long reflection waits for a question.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Marks an answer that may have no end: of whoever watches health, or keeps reflection open.
+#[derive(Debug, Clone, Copy)]
+pub struct WithoutEnd;
+
+/// What the calls are bounded by.
+#[derive(Clone)]
+pub struct Open {
+    request_timeout: Duration,
+    end: watch::Receiver<bool>,
+    streams: Arc<Semaphore>,
+}
+
+impl Open {
+    /// Gives calls `request_timeout` until the head of their answer, and ends them when `end` turns true.
+    pub fn new(request_timeout: Duration, end: watch::Receiver<bool>) -> Self {
+        Self { request_timeout, end, streams: Arc::new(Semaphore::new(MOST_STREAMS)) }
+    }
+
+    async fn call(mut self, request: Request, next: Next) -> Result<Response, Error> {
+        let counted = match request.extensions().get::<Connection>() {
+            Some(connection) => Some(connection.open(MOST_OF_CONNECTION).ok_or_else(too_many)?),
+            None => None,
+        };
+        let kind = Kind::of(request.uri().path());
+        let permit = match kind {
+            Kind::Single => None,
+            _ => Some(Arc::clone(&self.streams).try_acquire_owned().map_err(|_| too_many())?),
+        };
+        let end = self.end.clone();
+        let answer = tokio::select! {
+            answer = call::within(self.request_timeout, next.run(request)) => answer?,
+            // Also when whoever could tell is gone.
+            _ = self.end.wait_for(|end| *end) => return Err(Error::unavailable("the server shuts down")),
+        };
+        if kind == Kind::Single {
+            return Ok(answer);
+        }
+        let question = (kind == Kind::Reflection).then(|| question(end.clone()));
+        let mut answer =
+            answer.map(|body| Body::new(Stream { body, question, end, _held: (counted, permit) }));
+        answer.extensions_mut().insert(WithoutEnd);
+        Ok(answer)
+    }
+}
+
+/// Lets a call pass within the bounds.
+pub async fn bound(State(open): State<Open>, request: Request, next: Next) -> Response {
+    open.call(request, next).await.unwrap_or_else(|error| status::status(&error).into_http())
+}
+
+fn too_many() -> Error {
+    Error::new(Reason::RateLimited, "too many calls without a key are open, try again")
+}
+
+/// What a method answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Single,
+    Watch,
+    Reflection,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        match path.rsplit_once('/') {
+            Some((_, "Watch")) => Self::Watch,
+            Some((_, "ServerReflectionInfo")) => Self::Reflection,
+            _ => Self::Single,
+        }
+    }
+}
+
+type Question = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Is done when no question has come for too long, or the server shuts down.
+fn question(mut end: watch::Receiver<bool>) -> Question {
+    Box::pin(async move { drop(timeout(QUESTION_TIMEOUT, end.wait_for(|end| *end)).await) })
+}
+
+/// An answer without an end, and what it holds. Of reflection it ends when nothing is asked.
+struct Stream {
+    body: Body,
+    question: Option<Question>,
+    end: watch::Receiver<bool>,
+    _held: (Option<Counted>, Option<OwnedSemaphorePermit>),
+}
+
+impl HttpBody for Stream {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let Some(asked) = self.question.as_mut() else {
+            return polled;
+        };
+        if polled.is_ready() {
+            let end = self.end.clone();
+            self.question = Some(question(end));
+            return polled;
+        }
+        if asked.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        // Nothing comes after the trailers.
+        self.body = Body::empty();
+        self.question = None;
+        let silent = Error::deadline_exceeded(QUESTION_TIMEOUT);
+        let trailers = status::status(&silent).into_http::<Body>().headers().clone();
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
