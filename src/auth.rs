@@ -1,5 +1,7 @@
 //! Who calls: API keys, their verification and what they allow.
 
+mod uses;
+
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,12 +9,15 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     domain::{Actor, ApiKey, Clock, Invalid, KeyDigest, OrganizationId, Person, Scope},
     error::{Error, Reason},
     store::Store,
 };
+
+use uses::Uses;
 
 /// A key's secret: what a caller presents. Never printed by accident.
 #[derive(Debug, Clone)]
@@ -131,6 +136,8 @@ pub struct Presented<'a> {
     pub actor: Option<&'a [u8]>,
     /// The call's tracing id.
     pub request_id: &'a str,
+    /// A header of these that was given more than once.
+    pub repeated: Option<&'static str>,
 }
 
 /// How long a verified key is believed: well within the five seconds after which a revoked key must not work.
@@ -140,30 +147,76 @@ const REMEMBERED: u64 = 10_000;
 /// How coarsely the last use of a key is kept.
 const TOUCH_EVERY: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
+/// How long a key that was refused is refused without a look: a new key may take that long to work.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
+/// How long after its last use a key that was valid is still looked up before those that nobody knows.
+const KNOWN_FOR: Duration = Duration::from_mins(10);
+/// How many keys that nobody knows are looked up at once.
+const LOOK_UPS: usize = 4;
+/// How many such keys may be looked up or wait for that; further ones are refused.
+const LOOK_UPS_WAITING: usize = 128;
+
 /// Verifies API keys against the store, and remembers them for a moment so that the hot path does not ask each time.
+///
+/// Whoever makes up keys can't keep others waiting: few keys that nobody knows are looked up at once, and what was refused
+/// is remembered too. Keys that were valid a moment ago never wait for them.
 #[derive(Clone)]
 pub struct Authenticator {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     verified: Arc<Cache<KeyDigest, Arc<ApiKey>>>,
+    /// The digests that were refused just now.
+    refused: Arc<Cache<KeyDigest, ()>>,
+    /// The digests of keys that were valid not long ago.
+    known: Arc<Cache<KeyDigest, ()>>,
+    strangers: Arc<Strangers>,
+    uses: Arc<Uses>,
+}
+
+/// The room for keys that nobody knows.
+struct Strangers {
+    /// What all of them find a place in, or are refused.
+    waiting: Semaphore,
+    /// What lets them be looked up.
+    turn: Semaphore,
 }
 
 impl Authenticator {
     /// An authenticator for the keys in `store`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let verified = Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED).build();
-        Self { store, clock, verified: Arc::new(verified) }
+        let refused = Cache::builder().max_capacity(REMEMBERED).time_to_live(REFUSED_FOR).build();
+        let known = Cache::builder().max_capacity(REMEMBERED).time_to_idle(KNOWN_FOR).build();
+        let strangers =
+            Strangers { waiting: Semaphore::new(LOOK_UPS_WAITING), turn: Semaphore::new(LOOK_UPS) };
+        Self {
+            store,
+            clock,
+            verified: Arc::new(verified),
+            refused: Arc::new(refused),
+            known: Arc::new(known),
+            strangers: Arc::new(strangers),
+            uses: Arc::default(),
+        }
     }
 
     /// Verifies who calls.
     ///
     /// # Errors
     /// [`Reason::MissingApiKey`], [`Reason::InvalidApiKey`] (also for a revoked key), [`Reason::ExpiredApiKey`],
-    /// [`Reason::ValidationError`] for a malformed actor, [`Reason::Unavailable`] when the store does not answer.
+    /// [`Reason::ValidationError`] for a malformed actor, [`Reason::Unavailable`] when the store does not answer,
+    /// [`Reason::RateLimited`] when too many unknown keys are looked up already.
     pub async fn authenticate(&self, presented: Presented<'_>) -> Result<Caller, Error> {
+        if let Some(header) = presented.repeated {
+            return Err(Error::violation(
+                Reason::ValidationError,
+                header,
+                Invalid::new("must be given once"),
+            ));
+        }
         let digest = presented_secret(&presented)?.digest();
         let found = self.verified.try_get_with(digest, self.look_up(digest)).await;
-        let key = found.map_err(|error| shared(&error))?;
+        let key = found.map_err(|error: Arc<Error>| error.shared())?;
         if key.expires_at.is_some_and(|at| at <= self.clock.now()) {
             return Err(Error::new(Reason::ExpiredApiKey, "the API key has expired"));
         }
@@ -171,38 +224,49 @@ impl Authenticator {
         Ok(Caller { key, request_id: presented.request_id.to_owned(), on_behalf_of })
     }
 
+    /// Writes when keys were last used to the store now and then, until `stopping` turns true.
+    pub async fn write_uses_until(&self, stopping: watch::Receiver<bool>) {
+        self.uses.write_until(self.store.as_ref(), stopping).await;
+    }
+
     async fn look_up(&self, digest: KeyDigest) -> Result<Arc<ApiKey>, Error> {
-        let found = self.store.key_by_digest(&digest).await?;
+        let found = if self.known.get(&digest).await.is_some() {
+            self.store.key_by_digest(&digest).await?
+        } else {
+            self.look_up_stranger(digest).await?
+        };
         let valid = |key: &ApiKey| key.revoked_at.is_none() && bool::from(key.digest.0.ct_eq(&digest.0));
-        let key = found
-            .filter(valid)
-            .ok_or_else(|| Error::new(Reason::InvalidApiKey, "the API key is not valid"))?;
+        let Some(key) = found.filter(valid) else {
+            self.known.invalidate(&digest).await;
+            self.refused.insert(digest, ()).await;
+            return Err(not_valid());
+        };
+        self.known.insert(digest, ()).await;
         self.note_use(&key);
         Ok(Arc::new(key))
     }
 
-    /// Notes the use in the background: no call waits for it, and one that is lost is made up a minute later.
+    async fn look_up_stranger(&self, digest: KeyDigest) -> Result<Option<ApiKey>, Error> {
+        if self.refused.contains_key(&digest) {
+            return Err(not_valid());
+        }
+        let too_many =
+            |_| Error::new(Reason::RateLimited, "too many unknown API keys are tried at once, try again");
+        let _place = self.strangers.waiting.try_acquire().map_err(too_many)?;
+        let _turn = self.strangers.turn.acquire().await.map_err(Error::internal)?;
+        Ok(self.store.key_by_digest(&digest).await?)
+    }
+
     fn note_use(&self, key: &ApiKey) {
         let now = self.clock.now();
-        if key.last_used_at.is_some_and(|at| now - at < TOUCH_EVERY) {
-            return;
+        if key.last_used_at.is_none_or(|at| now - at >= TOUCH_EVERY) {
+            self.uses.note(key.id, now);
         }
-        let (store, id) = (Arc::clone(&self.store), key.id);
-        tokio::spawn(async move {
-            if let Err(error) = store.touch_key(id, now).await {
-                tracing::debug!(%error, key_id = %id, "the use of a key was not noted");
-            }
-        });
     }
 }
 
-/// The same error for each of several calls that waited for one look-up.
-fn shared(error: &Arc<Error>) -> Error {
-    match error.reason() {
-        Reason::Internal => Error::internal(Arc::clone(error)),
-        Reason::Unavailable => Error::unavailable(Arc::clone(error)),
-        reason => Error::new(reason, error.message()),
-    }
+fn not_valid() -> Error {
+    Error::new(Reason::InvalidApiKey, "the API key is not valid")
 }
 
 fn presented_secret(presented: &Presented<'_>) -> Result<Secret, Error> {
@@ -210,7 +274,6 @@ fn presented_secret(presented: &Presented<'_>) -> Result<Secret, Error> {
         let message = "an API key is needed: send it as `Authorization: Bearer <key>`";
         Error::new(Reason::MissingApiKey, message)
     };
-    let invalid = || Error::new(Reason::InvalidApiKey, "the API key is not valid");
     let raw = match (presented.authorization.map(bearer), presented.blnk_key) {
         // Another scheme may be a proxy's, before which the key has its own header.
         (Some(Some(key)), _) | (_, Some(key)) => key,
@@ -220,11 +283,11 @@ fn presented_secret(presented: &Presented<'_>) -> Result<Secret, Error> {
         }
         (None, None) => return Err(missing()),
     };
-    let raw = std::str::from_utf8(raw).map_err(|_| invalid())?.trim();
+    let raw = std::str::from_utf8(raw).map_err(|_| not_valid())?.trim();
     if raw.is_empty() {
         return Err(missing());
     }
-    Secret::parse(raw).map_err(|_| invalid())
+    Secret::parse(raw).map_err(|_| not_valid())
 }
 
 /// The credentials of a `Bearer` header; the scheme is read in any case (RFC 9110 §11.1).

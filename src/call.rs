@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::{Authenticator, Caller, Presented},
-    error::Error,
+    error::{Error, Reason},
 };
 
 /// The header (and metadata key) that traces one call; taken from the caller or made, and always answered.
@@ -41,12 +41,13 @@ const MAX_REQUEST_ID: usize = 128;
 pub struct Traced {
     request_id: Arc<str>,
     key_id: OnceLock<String>,
+    failure: OnceLock<Reason>,
 }
 
 impl Traced {
     /// A call with that tracing id, whose key is not known yet.
     pub const fn new(request_id: Arc<str>) -> Self {
-        Self { request_id, key_id: OnceLock::new() }
+        Self { request_id, key_id: OnceLock::new(), failure: OnceLock::new() }
     }
 
     /// The tracing id.
@@ -58,6 +59,17 @@ impl Traced {
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.get().map(String::as_str)
     }
+
+    /// The name of the reason why it failed, if it did.
+    pub fn failure(&self) -> Option<&'static str> {
+        self.failure.get().map(|reason| reason.as_str())
+    }
+}
+
+/// Notes why the call that is being served fails, for the log.
+pub fn note_failure(reason: Reason) {
+    // The first error is the one that is answered; outside of a call nobody asks.
+    let _ = CURRENT.try_with(|traced| traced.failure.set(reason));
 }
 
 tokio::task_local! {
@@ -169,11 +181,22 @@ async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) -> Res
         blnk_key: bytes(BLNK_KEY),
         actor: bytes(ACTOR),
         request_id: &request_id,
+        repeated: repeated(headers),
     };
     let caller = authenticator.authenticate(presented).await?;
     // Known once, if at all: outside of a call nobody asks.
     let _ = CURRENT.try_with(|traced| traced.key_id.set(caller.key_id()));
     Ok(caller)
+}
+
+/// The header about the caller that was given more than once, where which one counts would be a guess.
+fn repeated(headers: &HeaderMap) -> Option<&'static str> {
+    let once = [
+        (http::header::AUTHORIZATION, "authorization"),
+        (BLNK_KEY, "x-blnk-key"),
+        (ACTOR, "x-redflag-actor"),
+    ];
+    once.into_iter().find(|(name, _)| headers.get_all(name).iter().nth(1).is_some()).map(|(_, name)| name)
 }
 
 /// Runs `call` for at most `limit`; then drops it, and with it its transaction. A single statement that a database is

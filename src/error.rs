@@ -1,6 +1,6 @@
 //! The one error of the service layer, and the stable reasons that both faces report.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -184,6 +184,18 @@ impl Error {
     /// The call took longer than it may.
     pub fn deadline_exceeded(limit: Duration) -> Self {
         Self::new(Reason::DeadlineExceeded, format!("the call took longer than its deadline of {limit:?}"))
+    }
+
+    /// The same failure for each of several calls that waited for one answer.
+    #[must_use]
+    pub fn shared(self: &Arc<Self>) -> Self {
+        match self.reason {
+            Reason::Internal => Self::internal(Arc::clone(self)),
+            Reason::Unavailable => {
+                Self { source: Some(Arc::clone(self).into()), ..Self::new(self.reason, self.message()) }
+            }
+            reason => Self::new(reason, self.message()),
+        }
     }
 
     /// The same failure with one more detail for programs.

@@ -1,19 +1,20 @@
 //! The log: one line for each call with its tracing id, method, code, latency and key; never a secret, a title or a
 //! description.
 
-use std::{
-    io::{BufWriter, IsTerminal},
-    sync::Arc,
-    time::Instant,
-};
+mod limit;
+mod writer;
+
+use std::{borrow::Cow, io::IsTerminal, sync::Arc, time::Instant};
 
 use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderValue, Method};
 use tracing::Instrument;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::call;
+
+use limit::{Limit, Verdict};
+use writer::{Guards, Lines};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -26,30 +27,24 @@ pub enum LogFormat {
     Json,
 }
 
-/// How many lines of the log may wait to be written; room for them is kept from the start.
-const LINES_WAITING: usize = 8_192;
-/// How many bytes of the log are written at once, where so much of it has gathered.
-const WRITTEN_AT_ONCE: usize = 64 * 1024;
+/// What calls without a valid key have written; they must not fill a disk.
+static WITHOUT_KEY: Limit = Limit::new();
 
-/// Writes the log to standard error from now on: what passes `filter`, in `format`. A thread of its own writes, all that has
-/// gathered at once, so that no call waits for the system to take its line; only where thousands of lines are not
-/// taken do calls wait. What is not written yet is written when the guard is dropped.
+/// Writes the log to standard error from now on: what passes `filter`, in `format`. Threads of their
+/// own write, all that has gathered at once, so that no call waits for the system to take its line. Where thousands of
+/// lines are not taken, further ones are lost, and their number is told with the next one. What is not written yet is
+/// written when the guards are dropped.
 ///
 /// # Errors
 /// When `filter` is malformed, or something else writes the log already.
-pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<WorkerGuard> {
+pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<Guards> {
     let filter = EnvFilter::try_new(filter)?;
     let pretty = match format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let stderr = BufWriter::with_capacity(WRITTEN_AT_ONCE, std::io::stderr());
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(false)
-        .buffered_lines_limit(LINES_WAITING)
-        .thread_name("redflag-log")
-        .finish(stderr);
+    let (writer, guards) = Lines::new(std::io::stderr, !pretty);
     let registry = tracing_subscriber::registry().with(filter);
     if pretty {
         let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -63,13 +58,13 @@ pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<WorkerGuard> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("for no reason given"));
     }));
-    Ok(guard)
+    Ok(guards)
 }
 
 /// Traces a call of either face to `path`, which `serve` answers: gives it its id, logs how it went, and answers the id.
 pub async fn trace<F: Future<Output = Response>>(
     request: Request,
-    path: String,
+    path: Cow<'static, str>,
     serve: impl FnOnce(Request) -> F,
 ) -> Response {
     let started = Instant::now();
@@ -89,7 +84,7 @@ pub async fn trace<F: Future<Output = Response>>(
 /// The line that the log gets for a call, also for one whose caller goes away.
 struct Line {
     method: Method,
-    path: String,
+    path: Cow<'static, str>,
     started: Instant,
     call: Arc<call::Traced>,
     is_answered: bool,
@@ -98,14 +93,34 @@ struct Line {
 impl Line {
     fn write(&mut self, response: &Response) {
         self.is_answered = true;
-        let Self { method, path, call, .. } = &*self;
-        let (request_id, key_id, latency_us) = (call.request_id(), call.key_id(), self.latency_us());
-        if let Some(code) = grpc_code(response.headers()) {
-            tracing::info!(path, code, latency_us, request_id, key_id, "gRPC");
-        } else {
-            let code = response.status().as_u16();
-            tracing::info!(%method, path, code, latency_us, request_id, key_id, "HTTP");
+        if !self.has_room() {
+            return;
         }
+        let Self { method, path, call, .. } = &*self;
+        let (path, request_id, key_id) = (path.as_ref(), call.request_id(), call.key_id());
+        let (reason, latency_us) = (call.failure(), self.latency_us());
+        let (grpc, status) = (grpc_code(response.headers()), response.status());
+        let is_quiet = is_probe(path) && grpc.map_or(status.is_success(), |code| code == 0);
+        match (grpc, status.as_u16()) {
+            // Load balancers ask without end, and mean the same each time.
+            (_, code) if is_quiet => tracing::debug!(path, code, latency_us, request_id, "probe"),
+            (Some(code), _) => tracing::info!(path, code, reason, latency_us, request_id, key_id, "gRPC"),
+            (None, code) => {
+                tracing::info!(%method, path, code, reason, latency_us, request_id, key_id, "HTTP");
+            }
+        }
+    }
+
+    /// Whether the log has room for the line: always for a call with a valid key, for others within limits.
+    fn has_room(&self) -> bool {
+        if self.call.key_id().is_some() {
+            return true;
+        }
+        let verdict = WITHOUT_KEY.admit(Instant::now());
+        if let Verdict::WriteAfter(count) = verdict {
+            tracing::info!(count, "… and {count} more calls without a valid key");
+        }
+        verdict != Verdict::LeaveOut
     }
 
     fn latency_us(&self) -> u64 {
@@ -115,12 +130,18 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.is_answered {
+        if !self.is_answered && self.has_room() {
             let Self { method, path, call, .. } = &*self;
+            let path = path.as_ref();
             let (request_id, key_id, latency_us) = (call.request_id(), call.key_id(), self.latency_us());
             tracing::info!(%method, path, latency_us, request_id, key_id, "the caller went away");
         }
     }
+}
+
+/// Whether a path is one that tells whether the service is there.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz") || path.starts_with("/grpc.health.v1.Health/")
 }
 
 /// The gRPC code that a response carries: in its headers when the call failed, else OK is still to come.

@@ -58,6 +58,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Which web origins may call from a browser; `*` is any.
     pub allow_origins: Vec<HeaderValue>,
+    /// Whether there is a page about the calls at `/docs`.
+    pub docs: bool,
 }
 
 /// The use cases over the database at `url`, for the command line.
@@ -76,6 +78,7 @@ pub struct App {
     router: axum::Router,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    authenticator: Authenticator,
     health: Health,
     stopping: watch::Sender<bool>,
     first_key: Option<FirstKey>,
@@ -109,7 +112,13 @@ impl App {
         let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
         let health = Health::serving().await;
         let (stopping, is_stopping) = watch::channel(false);
-        let faces = router::Faces { service, authenticator, health: &health, is_stopping };
+        let faces = router::Faces {
+            service,
+            authenticator: authenticator.clone(),
+            health: &health,
+            is_stopping,
+            docs: config.docs,
+        };
         let router = router::build(faces, config.request_timeout, config.reflection, &config.allow_origins)?;
         let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
         Ok(Self {
@@ -118,6 +127,7 @@ impl App {
             router,
             store,
             clock,
+            authenticator,
             health,
             stopping,
             first_key,
@@ -139,9 +149,12 @@ impl App {
 
     /// Serves until `shutdown` is done; then turns NOT_SERVING, lets calls in flight finish, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { listener, router, store, clock, health, stopping, .. } = self;
+        let Self { listener, router, store, clock, authenticator, health, stopping, .. } = self;
         let (shutdown_delay, drain_timeout) = (self.shutdown_delay, self.drain_timeout);
         let cleaning = tokio::spawn(cleaning::run(Arc::clone(&store), clock, stopping.subscribe()));
+        // Calls in flight may use keys until the last one is answered.
+        let (drained, is_drained) = watch::channel(false);
+        let uses = tokio::spawn(async move { authenticator.write_uses_until(is_drained).await });
         let stop = async {
             shutdown.await;
             tracing::info!("shutting down");
@@ -156,6 +169,8 @@ impl App {
         }
         // It has stopped, or panicked, which the log tells.
         let _ = cleaning.await;
+        drained.send_replace(true);
+        let _ = uses.await;
         if timeout(CLOSE_TIMEOUT, store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");
         }

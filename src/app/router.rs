@@ -1,6 +1,6 @@
 //! Joins the two faces on one port.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Router,
@@ -35,6 +35,8 @@ pub struct Faces<'a> {
     pub health: &'a Health,
     /// Turns true when the shutdown begins.
     pub is_stopping: watch::Receiver<bool>,
+    /// Whether there is a page at `/docs`.
+    pub docs: bool,
 }
 
 /// The routes of both faces, traced, for calls from `allow_origins` too.
@@ -44,8 +46,8 @@ pub fn build(
     reflection: Reflection,
     allow_origins: &[HeaderValue],
 ) -> anyhow::Result<Router> {
-    let Faces { service, authenticator, health, is_stopping } = faces;
-    let settings = rest::Settings { request_timeout };
+    let Faces { service, authenticator, health, is_stopping, docs } = faces;
+    let settings = rest::Settings { request_timeout, docs };
     let readiness = rest::health::Readiness::new(is_stopping);
     let rest = rest::router(service.clone(), authenticator.clone(), settings, readiness);
     let rest = rest.layer(CatchPanicLayer::custom(rest::panicked));
@@ -63,16 +65,15 @@ async fn enter(request: Request, next: Next) -> Response {
     telemetry::trace(request, path, |request| only_grpc(request, next)).await
 }
 
-/// The most characters of a path that the log repeats.
-const MAX_PATH: usize = 100;
-
 /// What the log calls a path: the route that was taken; of gRPC, whose routes are whole services, the method. What matches no
-/// route is not repeated: anything may stand in it.
-fn logged_path(request: &Request) -> String {
+/// route and no method is not repeated: anything may stand in it.
+fn logged_path(request: &Request) -> Cow<'static, str> {
     match request.extensions().get::<MatchedPath>() {
-        Some(_) if grpc::is_route(request) => request.uri().path().chars().take(MAX_PATH).collect(),
-        Some(route) => route.as_str().to_owned(),
-        None => "(no route)".to_owned(),
+        Some(_) if grpc::is_route(request) => {
+            grpc::methods::known(request.uri().path()).unwrap_or("(no method)").into()
+        }
+        Some(route) => route.as_str().to_owned().into(),
+        None => "(no route)".into(),
     }
 }
 

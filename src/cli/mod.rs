@@ -16,7 +16,7 @@ mod serve;
 use std::{ffi::OsString, io, process::ExitCode};
 
 use clap::{
-    Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand,
+    Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand,
     builder::Resettable,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
@@ -127,10 +127,11 @@ impl Database {
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = without_empty_variables(Cli::command());
     let parsed = command.try_get_matches_from(args).and_then(|matches| {
-        let is_log_asked_for = matches.value_source("log") == Some(ValueSource::CommandLine);
-        Ok((Cli::from_arg_matches(&matches)?, is_log_asked_for))
+        let is_log_asked_for = is_typed(&matches, "log");
+        let told = exposed_secrets(&matches);
+        Ok((Cli::from_arg_matches(&matches)?, is_log_asked_for, told))
     });
-    let (cli, is_log_asked_for) = match parsed {
+    let (cli, is_log_asked_for, exposed) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&without_secret(error)),
     };
@@ -141,6 +142,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(guard) => guard,
         Err(error) => return fail(USAGE, &format!("invalid value for --log: {error}")),
     };
+    for flag in exposed {
+        tracing::warn!("{flag} holds a secret on the command line, which everybody on this machine can read");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("can't start: {error}")),
@@ -153,6 +157,37 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => fail(client::exit_code(&error).unwrap_or(1), &format!("{error:#}")),
     }
+}
+
+/// Whether a flag stands on the command line itself.
+fn is_typed(matches: &ArgMatches, id: &str) -> bool {
+    let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id)).flatten();
+    source == Some(ValueSource::CommandLine)
+}
+
+/// The flags that hold a secret which stands on the command line.
+fn exposed_secrets(matches: &ArgMatches) -> Vec<&'static str> {
+    let mut exposed = Vec::new();
+    let innermost =
+        std::iter::successors(Some(matches), |matches| matches.subcommand().map(|(_, verb)| verb));
+    for matches in innermost {
+        if is_typed(matches, "bootstrap_key") {
+            exposed.push(serve::BOOTSTRAP_KEY);
+        }
+        let url = is_typed(matches, "database_url").then(|| matches.get_one::<String>("database_url"));
+        if url.flatten().is_some_and(|url| holds_password(url)) {
+            exposed.push("--database-url");
+        }
+    }
+    exposed
+}
+
+/// Whether a URL has a password before its host, or as one of its parameters.
+fn holds_password(url: &str) -> bool {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let in_place = place.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    in_place || parameters.split('&').any(|parameter| parameter.starts_with("password="))
 }
 
 impl Verb {
@@ -213,4 +248,19 @@ fn without_secret(mut error: clap::Error) -> clap::Error {
 fn fail(code: u8, told: &str) -> ExitCode {
     output::complain(told);
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_found() {
+        for url in ["postgres://ana:secret@host/alerts", "postgres://ana@host/alerts?a=b&password=secret"] {
+            assert!(holds_password(url), "{url}");
+        }
+        for url in ["postgres://ana@host:5432/alerts?sslmode=require", "sqlite:a@b:c.db", "sqlite::memory:"] {
+            assert!(!holds_password(url), "{url}");
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::domain::text::is_steering;
+
 /// Writes lines to standard output.
 ///
 /// # Errors
@@ -55,13 +57,6 @@ pub fn printable(text: &str) -> String {
 /// The same for text of several lines.
 pub fn printable_text(text: &str) -> String {
     text.replace(|c| c != '\n' && is_steering(c), " ")
-}
-
-/// Whether a character moves the cursor, changes what a terminal does, or turns the direction of other text around.
-fn is_steering(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || c.is_control()
 }
 
 /// Writes rows under their headings to standard output, in columns.

@@ -1,6 +1,6 @@
 //! `redflag serve`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use anyhow::bail;
 use clap::{Args, builder::BoolishValueParser};
@@ -44,10 +44,19 @@ pub struct Serve {
     /// Refuse to start on an older schema instead of migrating it
     #[arg(long, env = "REDFLAG_NO_MIGRATE", value_parser = BoolishValueParser::new())]
     no_migrate: bool,
-    /// The first API key, 32 to 200 visible ASCII characters, used while the database has no key; better given by its
-    /// variable than on the command line, where others can see it [default: made and printed once]
+    /// The first API key, 32 to 200 visible ASCII characters, used while the database has no key; better given in a file
+    /// or by its variable than on the command line, where others can see it [default: made and printed once]
     #[arg(long, env = "REDFLAG_BOOTSTRAP_KEY", hide_env_values = true, value_name = "KEY", value_parser = parse_secret)]
     bootstrap_key: Option<Secret>,
+    /// A file that holds the first API key
+    #[arg(
+        long,
+        env = "REDFLAG_BOOTSTRAP_KEY_FILE",
+        value_name = "FILE",
+        value_parser = read_secret,
+        conflicts_with = "bootstrap_key"
+    )]
+    bootstrap_key_file: Option<Secret>,
     /// How long one call may take; a caller's own deadline may be shorter
     #[arg(long, env = "REDFLAG_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = parse_span)]
     request_timeout: Duration,
@@ -66,6 +75,9 @@ pub struct Serve {
     /// given several times, in the variable separated by commas [default: none]
     #[arg(long = "allow-origin", env = "REDFLAG_ALLOW_ORIGINS", value_delimiter = ',', value_name = "ORIGIN", value_parser = parse_origin)]
     allow_origins: Vec<HeaderValue>,
+    /// Don't serve the page at `/docs`
+    #[arg(long, env = "REDFLAG_NO_DOCS", value_parser = BoolishValueParser::new())]
+    no_docs: bool,
 }
 
 /// What connections may take.
@@ -109,11 +121,14 @@ impl Serve {
         let (stop, stop_at_once, stop_starting) = (stop_signals(1)?, stop_signals(2)?, stop_signals(1)?);
         // As many connections as the machine allows; where that can't be, those that it allows now.
         let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let config = self.config();
+        let settings = config.clone();
         let app = tokio::select! {
-            app = App::start(self.config()) => app?,
+            app = App::start(config) => app?,
             () = stop_starting => return Ok(()),
         };
         let address = app.address();
+        tell_start(&settings, address);
         // The key first: it is told only now, whatever becomes of standard output.
         if let Some(first) = app.first_key() {
             output::note(&welcome(first, &format!("http://{address}")));
@@ -138,15 +153,32 @@ impl Serve {
                 in_flight: self.commits_in_flight,
             },
             on_older: if self.no_migrate { OnOlderSchema::Refuse } else { OnOlderSchema::Migrate },
-            bootstrap_key: self.bootstrap_key,
+            bootstrap_key: self.bootstrap_key.or(self.bootstrap_key_file),
             request_timeout: self.request_timeout,
             connections: self.connections.into(),
             reflection: self.reflection,
             shutdown_delay: self.shutdown_delay,
             drain_timeout: self.drain_timeout,
             allow_origins: self.allow_origins,
+            docs: !self.no_docs,
         }
     }
+}
+
+/// Tells in the log what has started, without anything secret.
+fn tell_start(config: &Config, address: SocketAddr) {
+    // What follows the scheme may hold a password.
+    let database = config.database_url.split(':').next().unwrap_or_default();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %address,
+        database,
+        database_connections = config.database_connections,
+        changes_per_commit = config.commits.size,
+        waiting_changes = config.commits.waiting,
+        request_timeout = ?config.request_timeout,
+        "started"
+    );
 }
 
 /// Twice the cores: more connections make a database slower, not faster.
@@ -155,8 +187,23 @@ fn default_connections() -> u32 {
     u32::try_from(2 * cores).unwrap_or(u32::MAX).max(4)
 }
 
+/// The fewest different characters of a chosen key: 32 random ones of any usual alphabet have more.
+const MIN_VARIETY: usize = 8;
+
 fn parse_secret(raw: &str) -> Result<Secret, Invalid> {
-    Secret::parse(raw)
+    let secret = Secret::parse(raw)?;
+    let variety = raw.bytes().collect::<BTreeSet<_>>().len();
+    if variety < MIN_VARIETY {
+        let rule = format!("must hold at least {MIN_VARIETY} different characters, has {variety}");
+        return Err(Invalid::new(rule));
+    }
+    Ok(secret)
+}
+
+/// The secret in a file, which may end with a line feed.
+fn read_secret(path: &str) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    parse_secret(text.trim_end_matches(['\r', '\n'])).map_err(|rule| format!("the key in it {rule}"))
 }
 
 /// An address as `HOST:PORT`; whether the host is there shows when it is bound.
@@ -177,8 +224,10 @@ pub fn parse_span(raw: &str) -> Result<Duration, String> {
 
 fn parse_origin(raw: &str) -> Result<HeaderValue, String> {
     let host = raw.strip_prefix("https://").or_else(|| raw.strip_prefix("http://"));
-    if raw != "*" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
-        return Err("must be * or an origin such as https://console.example.com, without a path".to_owned());
+    // A wildcard within an origin would match nothing.
+    if raw != "*" && host.is_none_or(|host| host.is_empty() || host.contains(['/', '*'])) {
+        return Err("must be * or an origin such as https://console.example.com, without a path or wildcard"
+            .to_owned());
     }
     HeaderValue::from_str(raw).map_err(|error| error.to_string())
 }

@@ -91,6 +91,13 @@ pub fn refuse_controls(text: &str) -> Result<(), Invalid> {
     }
 }
 
+/// Whether a character moves a terminal's cursor, changes what it does, or turns the direction of other text around.
+pub fn is_steering(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
+}
+
 /// How many bytes a text takes in an answer: JSON escapes quotes, backslashes, line feeds and tabs with one byte more.
 pub fn weight(text: &str) -> usize {
     text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t')).count()

@@ -5,6 +5,7 @@ mod audit;
 mod convert;
 mod guard;
 mod health;
+pub mod methods;
 mod open;
 pub mod pb;
 pub mod reference;

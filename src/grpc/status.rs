@@ -18,6 +18,7 @@ const DOMAIN: &str = "redflag.dev";
 /// The status that tells `error`, which is also logged.
 pub fn status(error: &Error) -> Status {
     error.log();
+    call::note_failure(error.reason());
     let mut details = ErrorDetails::with_error_info(error.reason().as_str(), DOMAIN, metadata(error));
     if !error.field_violations().is_empty() {
         let violations = error.field_violations().iter();

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{OriginalUri, State},
-    http::{StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
@@ -14,7 +14,7 @@ use utoipa_swagger_ui::{Config, serve};
 
 use super::{
     path::Segment,
-    problem::{json_bytes, not_found},
+    problem::{AS_TOLD, json_bytes, not_found},
 };
 
 /// The page itself, and everything that it loads.
@@ -29,6 +29,15 @@ const FILES: [&str; 8] = [
     "favicon-32x32.png",
 ];
 const INDEX: &str = "index.html";
+/// What the page may load and who may show it within another: nothing but its own files, and nobody. Its styles are set by
+/// its script, its pictures stand within its style sheet.
+const POLICY: (HeaderName, HeaderValue) = (
+    header::CONTENT_SECURITY_POLICY,
+    HeaderValue::from_static(
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+         frame-ancestors 'none'; base-uri 'none'; form-action 'none'; object-src 'none'",
+    ),
+);
 
 /// A file of the page; its bytes are shared by all who ask for it.
 #[derive(Clone)]
@@ -40,11 +49,15 @@ struct File {
 /// The files of the page by their names.
 type Page = Arc<HashMap<&'static str, File>>;
 
-/// The routes of the document and its page.
-pub fn router(document: String) -> Router {
+/// The route of the document.
+pub fn document(document: String) -> Router {
     let document = Bytes::from(document);
+    Router::new().route("/openapi.json", get(|| async { json_bytes(StatusCode::OK, document) }))
+}
+
+/// The routes of the page that shows it.
+pub fn pages() -> Router {
     Router::new()
-        .route("/openapi.json", get(|| async { json_bytes(StatusCode::OK, document) }))
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(index))
         .route("/docs/{file}", get(file))
@@ -76,7 +89,10 @@ async fn file(page: State<Page>, Segment(name): Segment, uri: OriginalUri) -> Re
 fn answer(page: &Page, name: &str, OriginalUri(uri): &OriginalUri) -> Response {
     match page.get(name) {
         Some(file) => {
-            ([(header::CONTENT_TYPE, file.content_type.clone())], file.bytes.clone()).into_response()
+            // What was compiled in is valid; were it not, the browser would learn no type.
+            let content_type = HeaderValue::from_str(&file.content_type);
+            let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static(""));
+            ([(header::CONTENT_TYPE, content_type), AS_TOLD, POLICY], file.bytes.clone()).into_response()
         }
         None => not_found(uri.path()),
     }

@@ -1,8 +1,9 @@
 //! Whether the process runs and serves calls; needs no key.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, http::StatusCode, response::Response};
+use moka::future::Cache;
 use tokio::sync::watch;
 
 use super::{
@@ -34,15 +35,33 @@ impl Readiness {
     }
 }
 
+/// How long it is believed that the database answers.
+const BELIEVED: Duration = Duration::from_secs(1);
+
 /// What the health calls look at.
 #[derive(Clone)]
 pub(super) struct Health {
-    /// Whether shutdown has begun.
-    pub readiness: Readiness,
-    /// What serves calls.
-    pub service: Service,
-    /// How long the database may take to answer.
-    pub timeout: Duration,
+    readiness: Readiness,
+    service: Service,
+    timeout: Duration,
+    /// Holds its one entry while it is believed that the database answers; whoever asks meanwhile costs it nothing.
+    ready: Cache<(), ()>,
+}
+
+impl Health {
+    /// Health of `service`, whose database may take `timeout` to answer, until `readiness` tells that shutdown has begun.
+    pub fn new(readiness: Readiness, service: Service, timeout: Duration) -> Self {
+        let ready = Cache::builder().max_capacity(1).time_to_live(BELIEVED).build();
+        Self { readiness, service, timeout, ready }
+    }
+
+    /// Asks the database, once for all who wait for its answer.
+    async fn check_database(&self) -> Result<(), Error> {
+        let check = async {
+            call::within(self.timeout, self.service.check_ready()).await.map_err(Error::unavailable)?
+        };
+        self.ready.try_get_with((), check).await.map_err(|error: Arc<Error>| error.shared())
+    }
 }
 
 /// Whether the process runs
@@ -66,6 +85,6 @@ pub(super) async fn healthz(State(health): State<Health>) -> Result<Response, Pr
 )]
 pub(super) async fn readyz(State(health): State<Health>) -> Result<Response, Problem> {
     health.readiness.check()?;
-    call::within(health.timeout, health.service.check_ready()).await.map_err(Error::unavailable)??;
+    health.check_database().await?;
     json(StatusCode::OK, &HealthView { status: "ready" })
 }

@@ -38,6 +38,8 @@ pub use problem::{not_found, panicked, refused};
 pub struct Settings {
     /// How long a call may take, from its first header to its answer.
     pub request_timeout: Duration,
+    /// Whether there is a page at `/docs`.
+    pub docs: bool,
 }
 
 /// Everything REST: alerts, statuses and history at the root and under `/cloud`, health, the OpenAPI document and its page.
@@ -54,12 +56,14 @@ pub fn router(
     let calls = Router::from(calls())
         .route_layer(middleware::from_fn_with_state(gate, gate::pass))
         .with_state(service.clone());
-    let health = Health { readiness, service, timeout };
+    let health = Health::new(readiness, service, timeout);
+    let pages = if settings.docs { docs::pages() } else { Router::new() };
     Router::new()
         .merge(calls.clone())
         .nest("/cloud", calls)
         .merge(Router::from(health_calls()).with_state(health))
-        .merge(docs::router(openapi_json()))
+        .merge(docs::document(openapi_json()))
+        .merge(pages)
         .method_not_allowed_fallback(method_not_allowed)
 }
 

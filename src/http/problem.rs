@@ -54,6 +54,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self(error) = self;
         error.log();
+        call::note_failure(error.reason());
         let body = ErrorView {
             error: error.message().to_owned(),
             error_detail: ErrorDetail {
@@ -136,8 +137,14 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, Probl
 pub fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
     const JSON: (HeaderName, HeaderValue) =
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    (status, [JSON], body.into()).into_response()
+    (status, [JSON, UNCACHED, AS_TOLD], body.into()).into_response()
 }
+
+/// Keeps caches from answers: whoever may read one depends on its key, of which a cache knows nothing.
+pub const UNCACHED: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+/// Keeps browsers from guessing another type than the one that is told.
+pub const AS_TOLD: (HeaderName, HeaderValue) =
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 /// The answer of a call that has panicked; what it died of is in the log.
 pub fn panicked(_: Box<dyn Any + Send>) -> Response {

@@ -207,8 +207,9 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NotFound`] when there is no such key.
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError>;
 
-    /// Notes that a key was used at `at`, unless it was noted within the minute before.
-    async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError>;
+    /// Notes when keys were last used, each unless that was noted within the minute before. Never waits for somebody who
+    /// holds a key's row: that key is left out.
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError>;
 
     /// Makes the first key, and the organization named in `organization` unless there is one of that name, unless there
     /// is any key. Of several callers at once exactly one makes it. Answers the key as it was made, under the

@@ -17,6 +17,8 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod parity;

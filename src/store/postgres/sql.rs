@@ -150,8 +150,13 @@ statements! {
     REVOKE_KEY = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1) WHERE key_id = $2 \
         RETURNING key_id, organization_id, name, owner, scopes, prefix, digest, created_at, expires_at, revoked_at, \
         last_used_at";
-    TOUCH_KEY = "UPDATE api_keys SET last_used_at = $1 WHERE key_id = $2 \
-        AND (last_used_at IS NULL OR last_used_at <= $1::timestamptz - interval '60 seconds')";
+    // Waits for nobody: not for whoever holds a row, and not for a standby (what is lost with the primary is noted again).
+    TOUCH_KEYS = "WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)), \
+        free AS MATERIALIZED (SELECT key_id, used.at FROM api_keys \
+            JOIN unnest($1::uuid[], $2::timestamptz[]) AS used (id, at) ON key_id = used.id \
+            WHERE last_used_at IS NULL OR last_used_at <= used.at - interval '60 seconds' \
+            ORDER BY key_id FOR NO KEY UPDATE OF api_keys SKIP LOCKED) \
+        UPDATE api_keys SET last_used_at = free.at FROM quick, free WHERE api_keys.key_id = free.key_id";
     SHOW_ENCODING = "SHOW server_encoding";
     IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool";
     ANY_KEY = "SELECT EXISTS (SELECT 1 FROM api_keys)";

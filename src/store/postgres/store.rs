@@ -159,8 +159,8 @@ impl Store for PostgresStore {
         self.update_revoked(id, at).await
     }
 
-    async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
-        self.update_last_used(id, at).await
+    async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        self.update_last_used(used).await
     }
 
     async fn bootstrap(

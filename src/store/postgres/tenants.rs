@@ -64,8 +64,9 @@ impl PostgresStore {
         Ok(ApiKey::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
-    pub(super) async fn update_last_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(sql::TOUCH_KEY).bind(at).bind(id.uuid()).execute(&self.pool).await?;
+    pub(super) async fn update_last_used(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let (ids, times): (Vec<_>, Vec<_>) = used.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
+        sqlx::query(sql::TOUCH_KEYS).bind(ids).bind(times).execute(&self.pool).await?;
         Ok(())
     }
 

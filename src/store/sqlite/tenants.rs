@@ -66,9 +66,12 @@ impl SqliteStore {
         .await
     }
 
-    pub(super) async fn update_last_used(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn update_last_used(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
+        let used = used.to_vec();
         self.write(move |batch| {
-            query::execute(batch.conn, sql::TOUCH_KEY, params![at.timestamp_micros(), id.uuid()])?;
+            for (id, at) in &used {
+                query::execute(batch.conn, sql::TOUCH_KEY, params![at.timestamp_micros(), id.uuid()])?;
+            }
             Ok(())
         })
         .await

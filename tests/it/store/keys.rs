@@ -3,10 +3,11 @@
 use chrono::TimeDelta;
 use redflag::domain::{ApiKey, KeyDigest, KeyId, Scope, Scopes};
 use redflag::store::StoreError;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::on_every_store;
 use super::world::{World, text};
-use crate::support::instant;
+use crate::support::{DatabaseKind, instant};
 
 on_every_store!(
     a_key_is_read_as_it_was_made,
@@ -18,6 +19,7 @@ on_every_store!(
     an_unknown_key_can_t_be_revoked,
     use_is_noted_at_most_once_a_minute,
     use_of_an_unknown_key_is_not_noted_anywhere,
+    the_use_of_many_keys_is_noted_at_once,
 );
 
 async fn add(world: &World, key: ApiKey) -> ApiKey {
@@ -121,7 +123,7 @@ async fn use_is_noted_at_most_once_a_minute(world: &World) {
         (minute + just_before, minute),
         (minute * 60, minute * 60),
     ] {
-        world.store.touch_key(key.id, start + after).await.unwrap();
+        world.store.touch_keys(&[(key.id, start + after)]).await.unwrap();
         assert_eq!(read(world, &key).await.last_used_at, Some(start + noted), "{after}");
     }
     assert_eq!(read(world, &other).await.last_used_at, None);
@@ -130,6 +132,40 @@ async fn use_is_noted_at_most_once_a_minute(world: &World) {
 async fn use_of_an_unknown_key_is_not_noted_anywhere(world: &World) {
     let key = add(world, world.key(world.organization)).await;
     let unknown = KeyId::from_uuid(world.organization.uuid());
-    world.store.touch_key(unknown, world.change().at).await.unwrap();
+    world.store.touch_keys(&[(unknown, world.change().at)]).await.unwrap();
     assert_eq!(world.store.keys(None).await.unwrap(), [key]);
+}
+
+async fn the_use_of_many_keys_is_noted_at_once(world: &World) {
+    let keys = [
+        add(world, world.key(world.organization)).await,
+        add(world, world.key(world.add_organization("other").await)).await,
+        add(world, world.key(world.organization)).await,
+    ];
+    let (start, second) = (world.change().at, TimeDelta::seconds(1));
+    world.store.touch_keys(&[]).await.unwrap();
+    world.store.touch_keys(&[(keys[2].id, start), (keys[0].id, start + second)]).await.unwrap();
+    world.store.touch_keys(&[(keys[0].id, start + second * 2), (keys[1].id, start)]).await.unwrap();
+    let mut noted = Vec::new();
+    for key in &keys {
+        noted.push(read(world, key).await.last_used_at);
+    }
+    assert_eq!(noted, [Some(start + second), Some(start), Some(start)]);
+}
+
+#[tokio::test]
+async fn a_key_whose_row_is_held_is_left_out() {
+    let world = World::new(DatabaseKind::Postgres).await;
+    let (held, free) =
+        (add(&world, world.key(world.organization)).await, add(&world, world.key(world.organization)).await);
+    let mut other = PgConnection::connect(world.database.url()).await.unwrap();
+    let lock = format!("BEGIN; UPDATE api_keys SET name = name WHERE key_id = '{}'", held.id.uuid());
+    other.execute(AssertSqlSafe(lock)).await.unwrap();
+    let at = world.change().at;
+    world.store.touch_keys(&[(held.id, at), (free.id, at)]).await.unwrap();
+    assert_eq!(read(&world, &free).await.last_used_at, Some(at));
+    assert_eq!(read(&world, &held).await.last_used_at, None);
+    other.execute("ROLLBACK").await.unwrap();
+    world.store.touch_keys(&[(held.id, at)]).await.unwrap();
+    assert_eq!(read(&world, &held).await.last_used_at, Some(at));
 }

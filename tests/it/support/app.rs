@@ -123,6 +123,7 @@ pub fn config(url: &str, adjust: impl FnOnce(&mut Config)) -> Config {
         shutdown_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
         allow_origins: Vec::new(),
+        docs: true,
     };
     adjust(&mut config);
     config
