@@ -131,10 +131,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let told = exposed_secrets(&matches);
         Ok((Cli::from_arg_matches(&matches)?, is_log_asked_for, told))
     });
-    let (cli, is_log_asked_for, exposed) = match parsed {
+    let (mut cli, is_log_asked_for, exposed) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refuse(&without_secret(error)),
     };
+    if let Verb::Serve(serve) = &mut cli.verb {
+        serve.exposed = exposed;
+    }
     // Who calls a server reads answers, not logs: those are for the server, whose variables may be set here too.
     let is_logged = is_log_asked_for || !matches!(cli.verb, Verb::Client(_));
     let log = is_logged.then(|| telemetry::init(&cli.log.log, cli.log.log_format)).transpose();
@@ -142,9 +145,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(guard) => guard,
         Err(error) => return fail(USAGE, &format!("invalid value for --log: {error}")),
     };
-    for flag in exposed {
-        tracing::warn!("{flag} holds a secret on the command line, which everybody on this machine can read");
-    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("can't start: {error}")),

@@ -78,6 +78,9 @@ pub struct Serve {
     /// Don't serve the page at `/docs`
     #[arg(long, env = "REDFLAG_NO_DOCS", value_parser = BoolishValueParser::new())]
     no_docs: bool,
+    /// The flags that hold a secret which stands on the command line.
+    #[arg(skip)]
+    pub exposed: Vec<&'static str>,
 }
 
 /// What connections may take.
@@ -121,6 +124,7 @@ impl Serve {
         let (stop, stop_at_once, stop_starting) = (stop_signals(1)?, stop_signals(2)?, stop_signals(1)?);
         // As many connections as the machine allows; where that can't be, those that it allows now.
         let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let exposed = self.exposed.clone();
         let config = self.config();
         let settings = config.clone();
         let app = tokio::select! {
@@ -129,6 +133,11 @@ impl Serve {
         };
         let address = app.address();
         tell_start(&settings, address);
+        for flag in exposed {
+            tracing::warn!(
+                "{flag} holds a secret on the command line, which everybody on this machine can read"
+            );
+        }
         // The key first: it is told only now, whatever becomes of standard output.
         if let Some(first) = app.first_key() {
             output::note(&welcome(first, &format!("http://{address}")));

@@ -3,6 +3,7 @@
 mod audit;
 mod client;
 mod keys;
+mod log;
 mod mistakes;
 mod secrets;
 mod serve;

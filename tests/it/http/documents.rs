@@ -186,3 +186,36 @@ async fn the_page_asks_only_this_server() {
     assert!(script.contains("\"/openapi.json\"") && !script.contains("://"), "{script}");
     assert!(script.contains("\"validatorUrl\": \"none\""), "{script}");
 }
+
+#[tokio::test]
+async fn no_answer_is_cached_and_none_is_taken_for_another_type() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    for (path, status) in [("/alerts", 200), ("/alerts/ano_1", 404), ("/nowhere", 404), ("/readyz", 200)] {
+        let with_bearer = app.rest(Method::GET, path);
+        let with_own_header =
+            app.rest_without_key(Method::GET, path).header("x-blnk-key", crate::support::app::KEY);
+        for request in [with_bearer, with_own_header] {
+            let answer = request.send().await.unwrap();
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()["cache-control"]),
+                (status, &"no-store".parse().unwrap())
+            );
+            assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        }
+    }
+    assert_eq!(open(&app, "/alerts").await.headers()["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn the_page_loads_its_own_files_only_and_is_shown_in_no_other() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    for path in ["/docs/", "/docs/swagger-initializer.js"] {
+        let answer = open(&app, path).await;
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.starts_with("default-src 'self'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    }
+}
