@@ -28,17 +28,19 @@ pub struct Serve {
     listen: String,
     #[command(flatten)]
     database: Database,
-    /// How many connections to the database at most [default: 2 for each core, at least 4]
+    /// How many connections to the database at most, on PostgreSQL besides one for readiness; from 5 on, changes, look-ups,
+    /// lists and changes that wait for locks each have their own [default: 2 for each core, at least 6]
     #[arg(long, env = "REDFLAG_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     database_connections: Option<u32>,
     /// How many changes share one commit at most; 1 gives each its own
     #[arg(long, env = "REDFLAG_CHANGES_PER_COMMIT", default_value_t = GroupCommit::DEFAULT.size, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     changes_per_commit: usize,
-    /// How many changes may wait for the next commit; further ones are refused with 429, over gRPC `RESOURCE_EXHAUSTED`
+    /// How many changes may wait for the next commit, and at most 64 MiB of them; beyond, those of the organization with most
+    /// of them are refused with 429, over gRPC `RESOURCE_EXHAUSTED`
     #[arg(long, env = "REDFLAG_WAITING_CHANGES", default_value_t = GroupCommit::DEFAULT.waiting, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     waiting_changes: usize,
-    /// How many commits PostgreSQL works on at once, each for other organizations, and fewer than there are connections;
-    /// SQLite has one writer
+    /// How many commits PostgreSQL works on at once, each for other organizations, and fewer than there are connections; one more
+    /// is kept for organizations with few changes. SQLite has one writer
     #[arg(long, env = "REDFLAG_COMMITS_IN_FLIGHT", default_value_t = GroupCommit::DEFAULT.in_flight, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     commits_in_flight: usize,
     /// Refuse to start on an older schema instead of migrating it
@@ -190,10 +192,10 @@ fn tell_start(config: &Config, address: SocketAddr) {
     );
 }
 
-/// Twice the cores: more connections make a database slower, not faster.
+/// Twice the cores, and some to wait with: more connections make a database slower, not faster.
 fn default_connections() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(2 * cores).unwrap_or(u32::MAX).max(4)
+    u32::try_from(2 * cores).unwrap_or(u32::MAX).max(6)
 }
 
 /// The fewest different characters of a chosen key: 32 random ones of any usual alphabet have more.

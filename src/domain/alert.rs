@@ -155,11 +155,39 @@ impl Weighed for Alert {
             self.dedup_key.as_ref().map_or("", DedupKey::as_str),
         ];
         let texts: usize = texts.into_iter().map(weight).sum();
-        let people: usize = self.escalated_to.iter().map(|person| weight(person.as_str()) + WRAPPING).sum();
         let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
         let closed_by = self.closed_by.as_ref().map_or(0, Weighed::weight);
-        FIXED + texts + people + entities + closed_by + self.metadata.weight()
+        FIXED + texts + people(&self.escalated_to) + entities + closed_by + self.metadata.weight()
     }
+}
+
+impl Weighed for NewAlert {
+    fn weight(&self) -> usize {
+        let texts = [self.title.as_str(), self.description.as_str()].map(weight).iter().sum::<usize>();
+        let entities = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum::<usize>();
+        texts + entities + people(&self.escalated_to) + self.metadata.weight()
+    }
+}
+
+impl Weighed for AlertPatch {
+    fn weight(&self) -> usize {
+        let texts = [
+            self.title.as_ref().map_or("", Title::as_str),
+            self.description.as_ref().map_or("", Description::as_str),
+            self.disposition_reason.as_ref().map_or("", DispositionReason::as_str),
+        ];
+        let entities = [&self.affected_balances, &self.affected_transactions, &self.affected_identities];
+        let entities = entities.into_iter().flatten().flatten();
+        texts.map(weight).iter().sum::<usize>()
+            + entities.map(|entity| entity.as_str().len() + WRAPPING).sum::<usize>()
+            + self.escalated_to.as_deref().map_or(0, people)
+            + self.metadata.as_ref().map_or(0, Metadata::weight)
+    }
+}
+
+/// What a list of people takes.
+fn people(people: &[Person]) -> usize {
+    people.iter().map(|person| weight(person.as_str()) + WRAPPING).sum()
 }
 
 fn replace<T: Clone>(field: &mut T, new: Option<&T>) {

@@ -2,11 +2,12 @@
 
 use super::{
     Alert, AlertEvent, AlertPatch, AnomalyId, ChangeContext, EventType, FieldChange, Head, Invalid, NewAlert,
-    OrganizationId, Person, StatusClass, StatusKey, Timestamp,
+    OrganizationId, Person, StatusClass, StatusKey, Timestamp, Weighed,
     alert::MAX_ESCALATED_TO,
     dedup,
     event::Happened,
     replay::{self, ENTITIES_LEFT_OUT},
+    text::weight,
 };
 
 /// What is to be done to an alert.
@@ -59,6 +60,21 @@ impl AlertChange {
             Command::Flag(alert) => alert.dedup_key.as_ref(),
             Command::Update(..) | Command::Escalate(..) | Command::Adopt(_) => None,
         }
+    }
+}
+
+/// About how many bytes a change holds besides what it asks for: its context, and its place in a queue.
+const FIXED: usize = 1_024;
+
+impl Weighed for AlertChange {
+    fn weight(&self) -> usize {
+        let asked = match &self.command {
+            Command::Flag(alert) => alert.weight(),
+            Command::Update(_, patch) => patch.weight(),
+            Command::Escalate(_, to) => to.iter().map(|person| weight(person.as_str())).sum(),
+            Command::Adopt(_) => 0,
+        };
+        FIXED + asked + weight(self.context.note.as_str())
     }
 }
 

@@ -67,8 +67,25 @@ impl From<sqlx::Error> for StoreError {
             },
             other => other,
         };
-        if is_passing(&error) { Self::Unavailable(Box::new(error)) } else { Self::Internal(Box::new(error)) }
+        if is_locked(&error) {
+            Self::Locked(Box::new(error))
+        } else if is_passing(&error) {
+            Self::Unavailable(Box::new(error))
+        } else {
+            Self::Internal(Box::new(error))
+        }
     }
+}
+
+/// Whether somebody was in the way, rather than the server away.
+fn is_locked(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| is_locked_state(&code))
+}
+
+/// SQLSTATEs of PostgreSQL that tell of others who are at work on the same rows: a serialization failure, a deadlock, a lock that
+/// was not to be had in time, and a statement whose time was up.
+fn is_locked_state(state: &str) -> bool {
+    matches!(state, "40001" | "40P01" | "55P03" | "57014")
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -99,9 +116,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
     }
 }
 
-/// SQLSTATE classes of PostgreSQL that pass: connection (08), login (28, 3D), rolled back for a conflict (40), resources (53),
-/// not in the right state, such as closed to connections or locked (55), operator intervention and timeouts (57); read-only
-/// (25006), as after a failover; and silent for too long in a transaction (25P03).
+/// SQLSTATE classes of PostgreSQL that pass: connection (08), login (28, 3D), rolled back (40), resources (53), not in the right
+/// state, such as closed to connections (55), operator intervention (57); read-only (25006), as after a failover; and silent for too long in a transaction (25P03).
 fn is_passing_state(state: &str) -> bool {
     matches!(state, "25006" | "25P03")
         || ["08", "28", "3D", "40", "53", "55", "57"].iter().any(|class| state.starts_with(class))
@@ -113,8 +129,14 @@ mod tests {
 
     #[test]
     fn codes_that_pass_are_told_from_those_that_stay() {
-        for state in ["08006", "40001", "40P01", "53300", "57P01", "57014", "25006", "25P03"] {
+        for state in ["08006", "53300", "57P01", "25006", "25P03"] {
             assert!(is_passing_state(state), "{state}");
+        }
+        for state in ["40001", "40P01", "55P03", "57014"] {
+            assert!(is_locked_state(state), "{state}");
+        }
+        for state in ["57P01", "25006", "55006", "23505"] {
+            assert!(!is_locked_state(state), "{state}");
         }
         for state in ["23503", "42P01", "22021"] {
             assert!(!is_passing_state(state), "{state}");

@@ -6,13 +6,12 @@ use super::{StoreError, answers::Memory, event_rows::read_head, rows::AlertRow};
 use crate::domain::{Alert, AlertChange, AnomalyId, Command, Head, Known, OrganizationId, StatusClass};
 
 /// The statement that reads what changes are decided from. It takes the source of the questions `q`, with the columns
-/// `organization_id`, `anomaly_id`, `dedup_key`, `status`, `idempotency_key` and `since`, since when changes are remembered;
-/// how a question is numbered; and the expression for the head's revision. No row for a question: there is no such
-/// organization.
+/// `organization_id`, `anomaly_id`, `dedup_key`, `status` and `idempotency_key`; how a question is numbered; and the expressions
+/// for the head's revision, and for since when changes are remembered. No row for a question: there is no such organization.
 ///
 /// The alert is the one named, or the one of the deduplication key that is not closed.
 macro_rules! select_known {
-    ($questions:literal, $number:literal, $revision:literal) => {
+    ($questions:literal, $number:literal, $revision:literal, $since:expr) => {
         concat!(
             $questions,
             "SELECT ",
@@ -30,7 +29,9 @@ macro_rules! select_known {
             " FROM questions q JOIN event_heads h ON h.organization_id = q.organization_id ",
             "JOIN organizations o ON o.organization_id = q.organization_id ",
             "LEFT JOIN idempotency_keys i ON i.organization_id = q.organization_id AND i.key = q.idempotency_key ",
-            "AND i.created_at > q.since ",
+            "AND i.created_at > ",
+            $since,
+            " ",
             "LEFT JOIN alerts a ON a.organization_id = q.organization_id AND a.anomaly_id = coalesce(q.anomaly_id, ",
             "(SELECT d.anomaly_id FROM alerts d WHERE d.organization_id = q.organization_id ",
             "AND d.dedup_key = q.dedup_key AND d.status_class <> 3))",

@@ -4,6 +4,7 @@ mod answers;
 pub mod connect;
 mod event_rows;
 mod failure;
+mod fair;
 mod known;
 mod listing;
 pub mod postgres;
@@ -254,6 +255,9 @@ pub enum StoreError {
     /// Too many changes wait for the next commit.
     #[error("too many changes are waiting")]
     Busy,
+    /// Somebody else is at work on the same rows; a moment later the same may well succeed.
+    #[error("the database is locked")]
+    Locked(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database does not answer.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -270,6 +274,9 @@ impl StoreError {
 
     /// The failure for each of `count` calls that it befell together.
     fn for_each<T>(self, count: usize) -> Vec<Result<T, Self>> {
+        if count == 1 {
+            return vec![Err(self)];
+        }
         let error = Arc::new(self);
         (0..count).map(|_| Err(Self::shared(&error))).collect()
     }
@@ -277,6 +284,8 @@ impl StoreError {
     fn shared(error: &Arc<Self>) -> Self {
         match **error {
             Self::Unavailable(_) => Self::Unavailable(Arc::clone(error).into()),
+            Self::Locked(_) => Self::Locked(Arc::clone(error).into()),
+            Self::Busy => Self::Busy,
             _ => Self::Internal(Arc::clone(error).into()),
         }
     }

@@ -45,6 +45,12 @@ pub enum OpenError {
     /// The database keeps text in an encoding that lacks characters.
     #[error("the database's encoding is {0}, redflag needs UTF8: create it with ENCODING 'UTF8'")]
     Encoding(String),
+    /// A pooler gives each transaction another session.
+    #[error(
+        "the database URL leads to a pooler that gives each transaction another session, such as pgbouncer in \
+         transaction mode: redflag needs one in session mode, or none"
+    )]
+    SharedSessions,
     /// A migration failed.
     #[error("can't migrate the database: {0}")]
     Migration(#[from] MigrateError),

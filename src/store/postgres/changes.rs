@@ -3,135 +3,182 @@
 //! A batch takes two round trips: one statement reads all that its changes are decided from, in one snapshot; another saves
 //! what was decided, where the heads still have the revisions that were read. Every change moves the revision, so where it
 //! has not moved, nothing has changed. Plain flags take the second alone, where this instance made the change before them
-//! (`heads.rs`). Where another instance came in between, the changes of that organization are decided once more, aside and
-//! under the lock of its head's row (`aside.rs`).
+//! (`heads.rs`).
+//!
+//! Nothing in these statements waits for a lock for long: a head that another instance holds is skipped, and a statement that
+//! meets any other lock ends after a moment. Then whoever is in the way is found organization by organization, the others
+//! commit together, and it goes on alone (`contended.rs`).
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
+    mem,
     sync::Arc,
-    time::Duration,
 };
 
-use sqlx::{PgExecutor, PgPool};
+use sqlx::{Acquire, PgConnection};
 
 use super::{
     PostgresStore,
-    aside::Aside,
-    begin,
+    connections::{Connections, Use},
     heads::Heads,
-    lanes::{self, Serve, Served},
-    memory,
+    lanes::{self, Calls, Waiting},
     plan::Plan,
     save::save,
     sql,
 };
 use crate::{
-    domain::{AlertChange, AnomalyId, Answer, Changed, DedupKey, Head, OrganizationId, StatusKey},
+    domain::{AlertChange, AnomalyId, Answer, Changed, DedupKey, Head, OrganizationId, StatusKey, Weighed},
     store::{
-        REMEMBERED, StoreError,
+        StoreError,
         failure::Failure,
         known::{KnownRow, Reading, is_plain_flag},
+        queue::{self, Batch, Contended, GroupCommit, Lane, Load},
     },
 };
 
 /// What comes of a change.
 pub type Outcome = Result<Answer<Changed>, StoreError>;
-/// A change that may wait in several places.
+/// A change that may be attempted several times.
 pub type Change = Arc<AlertChange>;
+/// The queue of changes.
+pub type Changes = Calls<Change, Answer<Changed>>;
+/// A call that waits for a change.
+pub type Call = Waiting<Change, Answer<Changed>>;
+
+/// What comes of a change that is done beside those of other organizations; or what was in the way of it, and it was not done.
+pub type Attempted = Result<Outcome, Contended>;
 
 impl PostgresStore {
     pub(super) async fn change(&self, change: &AlertChange) -> Outcome {
-        lanes::ask(self.lane(change.organization_id), Arc::new(change.clone())).await
+        let load = Load { organization: change.organization_id, bytes: change.weight() };
+        lanes::ask(&self.changes, load, Arc::new(change.clone())).await
     }
 }
 
 /// Changes alerts, a batch at a time.
 #[derive(Clone)]
 pub struct Changer {
-    pool: PgPool,
-    heads: Arc<Heads>,
-    pub(super) aside: Arc<Aside>,
-    /// How long one attempt to do something aside may take.
-    pub(super) limit: Duration,
+    pub(super) connections: Connections,
+    pub(super) heads: Arc<Heads>,
 }
 
-impl Serve<Change, Answer<Changed>> for Changer {
-    const IS_PATIENT: bool = false;
-
-    async fn serve(&self, changes: Vec<Change>) -> Result<Vec<Served<Answer<Changed>>>, StoreError> {
-        let is_aside = self.aside.must_follow(&changes);
-        let free = changes.iter().zip(&is_aside).filter(|(_, is_aside)| !**is_aside);
-        let free: Vec<_> = free.map(|(change, _)| Arc::clone(change)).collect();
-        let mut outcomes = match self.attempt(&free).await {
-            Ok(outcomes) => outcomes.into_iter(),
-            // The status is gone, or the idempotency key is there, perhaps an old one.
-            Err(Failure::ForeignKey | Failure::Unique) if changes.len() == 1 => vec![None].into_iter(),
-            Err(failure) => return Err(failure.unexpected()),
-        };
-        let served = |(change, is_aside): (Change, bool)| {
-            let outcome = if is_aside { None } else { outcomes.next().flatten() };
-            outcome.map_or_else(|| self.put_aside(change), Served::Now)
-        };
-        Ok(changes.into_iter().zip(is_aside).map(served).collect())
+/// Starts the workers that change alerts: `in_flight` for all organizations, one for those with few changes where there is a
+/// connection for it, and one for those that somebody is in the way of.
+pub fn start(connections: Connections, commits: GroupCommit, in_flight: usize) -> Changes {
+    let changes = queue::queue(commits.room(), commits.batch(), commits.batch());
+    let express = connections.has_express().then_some(Lane::Express);
+    let lanes = std::iter::repeat_n(Lane::Main, in_flight).chain(express).chain([Lane::Contended]);
+    let worker = Changer { connections, heads: Arc::default() };
+    for lane in lanes {
+        let (mut batches, worker) = (changes.batches(lane), worker.clone());
+        tokio::spawn(async move {
+            while let Some(batch) = batches.next().await {
+                match lane {
+                    Lane::Main | Lane::Express => worker.serve(batch).await,
+                    Lane::Contended => worker.serve_contended(batch).await,
+                }
+            }
+        });
     }
-
-    async fn finish(&self) {
-        self.aside.finish().await;
-    }
+    changes
 }
 
 impl Changer {
-    /// Changes through `pool`. At most `waiting` changes wait to be done aside, at most `size` of them share a commit, and each
-    /// attempt at them takes at most `limit`.
-    pub fn new(pool: PgPool, waiting: usize, size: usize, limit: Duration) -> Self {
-        Self { pool, heads: Arc::default(), aside: Arc::new(Aside::new(waiting, size)), limit }
+    /// Does a batch that nobody is known to be in the way of.
+    async fn serve(&self, mut batch: Batch<Call>) {
+        let calls = mem::take(&mut batch.jobs);
+        let changes = changes_of(&calls);
+        let own = self.clone();
+        let attempted = self.connections.guarded(async move { own.attempt(&changes).await }).await;
+        let attempted = match attempted {
+            Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(error.into()),
+            Err(_) => self.isolate(&calls).await,
+            done => done,
+        };
+        finish(&batch, calls, attempted.map_err(Failure::unexpected));
     }
 
-    /// Does all changes; `None` for those of an organization in which another instance came in between.
-    pub(super) async fn attempt(&self, changes: &[Change]) -> Result<Vec<Option<Outcome>>, Failure> {
+    /// Does all changes in one statement for all organizations; those of an organization that another instance is at work on are not done.
+    async fn attempt(&self, changes: &[Change]) -> Result<Vec<Attempted>, Failure> {
+        let mut lent = self.connections.lend(Use::Changes).await?;
         let mut plan = Plan::default();
-        let readings = self.read_or_recall(changes).await?;
+        let readings = self.read_or_recall(lent.connection()?, changes).await?;
         let outcomes: Vec<_> =
             changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
-        let saved = save(&self.pool, &plan).await?;
-        let overtaken: HashSet<_> = plan.heads.keys().filter(|id| !saved.contains(id)).copied().collect();
-        for (organization, head) in &plan.heads {
-            if overtaken.contains(organization) {
-                self.heads.note_another(*organization);
-            } else {
-                self.heads.leave(*organization, head.to, head.revision + 1);
-            }
+        let saved = save(lent.connection()?, &plan).await.inspect_err(|failure| self.note(failure))?;
+        drop(lent);
+        for (organization, head) in plan.heads.iter().filter(|(organization, _)| saved.contains(organization))
+        {
+            self.heads.put(*organization, head.to, head.revision + 1);
         }
-        let organizations = changes.iter().map(|change| change.organization_id);
-        let stands = |(outcome, organization)| (!overtaken.contains(&organization)).then_some(outcome);
-        Ok(outcomes.into_iter().zip(organizations).map(stands).collect())
+        let is_overtaken = |change: &Change| {
+            let organization = change.organization_id;
+            plan.heads.contains_key(&organization) && !saved.contains(&organization)
+        };
+        let attempted = |(change, outcome)| {
+            if is_overtaken(change) { Err(Contended::Overtaken) } else { Ok(outcome) }
+        };
+        Ok(changes.iter().zip(outcomes).map(attempted).collect())
     }
 
-    /// Does the changes of one organization under the lock of its head, which waits for whoever holds it.
-    pub(super) async fn change_locked(
-        &self,
-        organization: OrganizationId,
-        changes: &[Change],
-    ) -> Result<Vec<Outcome>, Failure> {
-        let mut transaction = begin(&self.pool).await?;
-        memory::lock_head(&mut transaction, organization).await?;
-        let mut plan = Plan::default();
-        let readings = read(&mut *transaction, changes.iter()).await?;
-        let outcomes =
-            changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
-        let contexts = changes.iter().map(|change| &change.context);
-        memory::forget_expired(&mut transaction, organization, contexts).await?;
-        let saved = save(&mut *transaction, &plan).await?;
-        if saved.len() < plan.heads.len() {
-            return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));
+    /// Does the changes organization by organization, after their statement for all has failed: those of whoever is in the way, or
+    /// wrong, are left out, and all others commit together.
+    async fn isolate(&self, calls: &[(Load, Call)]) -> Result<Vec<Attempted>, Failure> {
+        let changes = changes_of(calls);
+        let is_one = calls.windows(2).all(|pair| pair[0].0.organization == pair[1].0.organization);
+        if is_one {
+            return Ok(changes.iter().map(|_| Err(Contended::Overtaken)).collect());
+        }
+        let own = self.clone();
+        let guarded = self.connections.guarded(async move { own.save_by_organization(&changes).await });
+        match guarded.await {
+            Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(Failure::Other(error)),
+            Err(_) => Ok(calls.iter().map(|_| Err(Contended::Overtaken)).collect()),
+            Ok(attempted) => Ok(attempted),
+        }
+    }
+
+    async fn save_by_organization(&self, changes: &[Change]) -> Result<Vec<Attempted>, Failure> {
+        let mut transaction = self.connections.begin().await?;
+        sqlx::raw_sql(sql::BARELY_WAIT).execute(&mut *transaction).await?;
+        let readings = read(&mut transaction, changes.iter()).await?;
+        let mut organizations: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (place, (change, reading)) in changes.iter().zip(readings).enumerate() {
+            organizations.entry(change.organization_id).or_default().push((place, change, reading));
+        }
+        let mut attempted = Vec::with_capacity(changes.len());
+        let mut moved = Vec::new();
+        for (organization, changes) in organizations {
+            let mut plan = Plan::default();
+            let outcomes: Vec<_> = changes
+                .into_iter()
+                .map(|(place, change, reading)| {
+                    (place, reading.and_then(|reading| plan.decide(change, reading)))
+                })
+                .collect();
+            let in_the_way = save_apart(&mut transaction, &plan).await?;
+            if in_the_way.is_none() {
+                moved.extend(plan.heads.get(&organization).map(|head| (organization, *head)));
+            }
+            attempted.extend(
+                outcomes.into_iter().map(|(place, outcome)| (place, in_the_way.map_or(Ok(outcome), Err))),
+            );
         }
         transaction.commit().await?;
-        Ok(outcomes)
+        for (organization, head) in moved {
+            self.heads.put(organization, head.to, head.revision + 1);
+        }
+        attempted.sort_by_key(|(place, _)| *place);
+        Ok(attempted.into_iter().map(|(_, attempted)| attempted).collect())
     }
 
     /// Reads what the changes are decided from; of plain flags only the head, once for all that are of one organization, and
-    /// not even that where it is remembered and nothing else of the organization is read.
-    async fn read_or_recall(&self, changes: &[Change]) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
+    /// not even that where it is kept and nothing else of the organization is read.
+    async fn read_or_recall(
+        &self,
+        connection: &mut PgConnection,
+        changes: &[Change],
+    ) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
         let mut heads = self.recall_heads(changes);
         let mut seen: HashSet<_> = heads.keys().copied().collect();
         let mut asked = Vec::new();
@@ -140,7 +187,8 @@ impl Changer {
                 asked.push((place, change));
             }
         }
-        let read = read(&self.pool, asked.iter().map(|(_, change)| *change)).await?;
+        let read = read(connection, asked.iter().map(|(_, change)| *change)).await;
+        let read = read.inspect_err(|failure| self.note(failure))?;
         let mut readings = HashMap::with_capacity(read.len());
         for ((place, change), reading) in asked.into_iter().zip(read) {
             if let Ok(reading) = &reading {
@@ -157,7 +205,7 @@ impl Changer {
         Ok(changes.iter().enumerate().map(reading).collect())
     }
 
-    /// The heads that are remembered of organizations of which nothing else is read.
+    /// The heads that are kept of organizations of which nothing else is read.
     fn recall_heads(&self, changes: &[Change]) -> HashMap<OrganizationId, (Head, i64)> {
         let organizations = |is_plain: bool| {
             let of_kind = changes.iter().filter(move |change| is_plain_flag(change) == is_plain);
@@ -167,18 +215,69 @@ impl Changer {
         let plain = organizations(true).into_iter().filter(|organization| !read.contains(organization));
         plain.filter_map(|organization| Some((organization, self.heads.take(organization)?))).collect()
     }
+
+    /// Notes what a failure says about the server.
+    pub(super) fn note(&self, failure: &Failure) {
+        if let Failure::Other(StoreError::Unavailable(error)) = failure
+            && let Some(error) = error.downcast_ref::<sqlx::Error>()
+        {
+            self.connections.note_error(error);
+        }
+    }
 }
 
-/// What the failure to save a single change means.
-pub(super) fn meaning(failure: Failure, change: &AlertChange) -> StoreError {
-    let taken = || StoreError::Internal("the id of the alert, or its place in the history, is taken".into());
-    let gone = change.status().map_or_else(taken, |status| StoreError::UnknownStatus(status.clone()));
-    failure.meaning(taken(), gone)
+/// Saves the plan of one organization so that a failure undoes nothing else; what was in the way, if it was not saved.
+async fn save_apart(transaction: &mut PgConnection, plan: &Plan) -> Result<Option<Contended>, Failure> {
+    let mut apart = transaction.begin().await?;
+    match save(&mut *apart, plan).await {
+        Ok(saved) if saved.len() == plan.heads.len() => {
+            apart.commit().await?;
+            Ok(None)
+        }
+        Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(Failure::Other(error)),
+        Err(Failure::Other(StoreError::Locked(_))) => {
+            apart.rollback().await?;
+            Ok(Some(Contended::Locked))
+        }
+        Ok(_) | Err(_) => {
+            apart.rollback().await?;
+            Ok(Some(Contended::Overtaken))
+        }
+    }
+}
+
+/// The changes that the calls ask for.
+pub fn changes_of(calls: &[(Load, Call)]) -> Vec<Change> {
+    calls.iter().map(|(_, call)| Arc::clone(&call.asked)).collect()
+}
+
+/// Answers calls with what came of them, and puts back those that were not done.
+pub fn finish(batch: &Batch<Call>, calls: Vec<(Load, Call)>, attempted: Result<Vec<Attempted>, StoreError>) {
+    let attempted = match attempted {
+        Ok(attempted) => attempted,
+        Err(error) => {
+            let calls: Vec<_> = calls.into_iter().map(|(_, call)| call).collect();
+            return lanes::fail_all(calls.into_iter(), error);
+        }
+    };
+    let (mut locked, mut overtaken) = (Vec::new(), Vec::new());
+    for ((load, call), attempted) in calls.into_iter().zip(attempted) {
+        match attempted {
+            Ok(outcome) => call.answer(outcome),
+            Err(Contended::Locked) => locked.push((load, call)),
+            Err(Contended::Overtaken) => overtaken.push((load, call)),
+        }
+    }
+    for (calls, contended) in [(locked, Contended::Locked), (overtaken, Contended::Overtaken)] {
+        if !calls.is_empty() {
+            batch.put_back(calls, contended);
+        }
+    }
 }
 
 /// Reads what the changes are decided from, in one snapshot.
-async fn read<'c>(
-    executor: impl PgExecutor<'_>,
+pub async fn read<'c>(
+    connection: &mut PgConnection,
     changes: impl Iterator<Item = &'c Change> + Clone,
 ) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
     if changes.clone().next().is_none() {
@@ -190,9 +289,8 @@ async fn read<'c>(
     let statuses: Vec<_> = changes.clone().map(|change| change.status().map(StatusKey::as_str)).collect();
     let key = |change: &'c Change| change.context.idempotency.as_ref().map(|asked| asked.key.as_str());
     let keys: Vec<_> = changes.clone().map(key).collect();
-    let since: Vec<_> = changes.clone().map(|change| change.context.at - REMEMBERED).collect();
     let query = sqlx::query_as(sql::SELECT_KNOWN).bind(ids).bind(alerts).bind(dedup_keys).bind(statuses);
-    let rows: Vec<KnownRow> = query.bind(keys).bind(since).fetch_all(executor).await?;
+    let rows: Vec<KnownRow> = query.bind(keys).fetch_all(connection).await?;
     let mut rows: HashMap<_, _> = rows.into_iter().map(|row| (row.number, row)).collect();
     let reading = |(number, change): (i64, &Change)| {
         rows.remove(&number).ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)

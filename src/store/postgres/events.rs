@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{PostgresStore, rows::take_page, sql};
+use super::{PostgresStore, connections::Use, rows::take_page, sql};
 use crate::{
     domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
     store::{
@@ -23,7 +23,8 @@ impl PostgresStore {
             .bind(organization.uuid())
             .bind(position)
             .bind(size.with_next());
-        take_page(query.fetch(&self.pool), size).await
+        let mut lent = self.lend_for_lists(organization).await?;
+        take_page(query.fetch(lent.connection()?), size).await
     }
 
     pub(super) async fn select_alert_events(
@@ -38,12 +39,14 @@ impl PostgresStore {
             .bind(id.uuid())
             .bind(sequence)
             .bind(size.with_next());
-        take_page(query.fetch(&self.pool), size).await
+        let mut lent = self.lend_for_lists(organization).await?;
+        take_page(query.fetch(lent.connection()?), size).await
     }
 
     pub(super) async fn select_head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
         let query = sqlx::query_as(sql::SELECT_HEAD).bind(organization.uuid());
-        let row: Option<(i64, Vec<u8>)> = query.fetch_optional(&self.pool).await?;
+        let row: Option<(i64, Vec<u8>)> =
+            query.fetch_optional(self.lend_for_lists(organization).await?.connection()?).await?;
         row.map(|(position, hash)| read_head(organization, position, hash)).transpose()
     }
 
@@ -53,7 +56,8 @@ impl PostgresStore {
         hash: ChainHash,
     ) -> Result<Vec<i64>, StoreError> {
         let query = sqlx::query_scalar(sql::SELECT_FOLLOWING).bind(organization.uuid());
-        Ok(query.bind(hash.0.as_slice()).fetch_all(&self.pool).await?)
+        let mut lent = self.lend_for_lists(organization).await?;
+        Ok(query.bind(hash.0.as_slice()).fetch_all(lent.connection()?).await?)
     }
 
     pub(super) async fn select_to_adopt(
@@ -63,7 +67,8 @@ impl PostgresStore {
         let (organization, id) =
             after.map_or((Uuid::nil(), Uuid::nil()), |(organization, id)| (organization.uuid(), id.uuid()));
         let query = sqlx::query_as(sql::SELECT_TO_ADOPT).bind(organization).bind(id);
-        let rows: Vec<(Uuid, Uuid)> = query.fetch_all(&self.pool).await?;
+        let mut lent = self.connections.lend(Use::Background).await?;
+        let rows: Vec<(Uuid, Uuid)> = query.fetch_all(lent.connection()?).await?;
         let ids = |(organization, id)| (OrganizationId::from_uuid(organization), AnomalyId::from_uuid(id));
         Ok(rows.into_iter().map(ids).collect())
     }
@@ -74,7 +79,8 @@ impl PostgresStore {
         id: AnomalyId,
     ) -> Result<(), StoreError> {
         let query = sqlx::query(sql::DELETE_TO_ADOPT).bind(organization.uuid()).bind(id.uuid());
-        query.execute(&self.pool).await?;
+        let mut lent = self.connections.lend(Use::Background).await?;
+        query.execute(lent.connection()?).await?;
         Ok(())
     }
 
@@ -88,6 +94,7 @@ impl PostgresStore {
             .bind(organization.uuid())
             .bind(after.map_or(Uuid::nil(), AnomalyId::uuid))
             .bind(size.with_next());
-        take_page(query.fetch(&self.pool), size).await
+        let mut lent = self.lend_for_lists(organization).await?;
+        take_page(query.fetch(lent.connection()?), size).await
     }
 }

@@ -19,14 +19,16 @@ const PREPARED: bool = false;
 
 impl PostgresStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
+        let mut lent = self.lend_for_lists(query.organization_id).await?;
         let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
-        let rows = page_statement.build_query_as::<AlertRow>().persistent(PREPARED).fetch(&self.pool);
+        let page_query = page_statement.build_query_as::<AlertRow>().persistent(PREPARED);
+        let rows = page_query.fetch(lent.connection()?);
         let mut page = take_page(rows, query.size).await?;
         if query.include_total {
             let total = statement(&listing::total(query))
                 .build_query_scalar()
                 .persistent(PREPARED)
-                .fetch_one(&self.pool)
+                .fetch_one(lent.connection()?)
                 .await?;
             page.total = Some(total);
         }
@@ -41,18 +43,20 @@ impl PostgresStore {
     #[doc(hidden)]
     pub async fn explain_list(&self, query: &AlertQuery) -> Result<[Vec<String>; 2], StoreError> {
         Ok([
-            self.explain(&listing::page(query, ALERT_COLUMNS)).await?,
-            self.explain(&listing::total(query)).await?,
+            self.explain(query, &listing::page(query, ALERT_COLUMNS)).await?,
+            self.explain(query, &listing::total(query)).await?,
         ])
     }
 
-    async fn explain(&self, parts: &[Part]) -> Result<Vec<String>, StoreError> {
+    async fn explain(&self, query: &AlertQuery, parts: &[Part]) -> Result<Vec<String>, StoreError> {
         let explained: Vec<_> = [Part::Sql("EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) ")]
             .iter()
             .chain(parts)
             .cloned()
             .collect();
-        Ok(statement(&explained).build_query_scalar().persistent(PREPARED).fetch_all(&self.pool).await?)
+        let mut lent = self.lend_for_lists(query.organization_id).await?;
+        let mut explained = statement(&explained);
+        Ok(explained.build_query_scalar().persistent(PREPARED).fetch_all(lent.connection()?).await?)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::{PostgresStore, sql};
+use super::{PostgresStore, connections::Use, sql};
 use crate::{
-    domain::{Answer, ChangeContext, OrganizationId, Timestamp},
+    domain::{AlertChange, Answer, ChangeContext, Idempotency, OrganizationId},
     store::{
-        REMEMBERED, StoreError,
+        StoreError,
         answers::{self, Memory, Remembered},
     },
 };
@@ -26,13 +26,12 @@ impl PostgresStore {
         organization: OrganizationId,
         context: &ChangeContext,
     ) -> Result<Once<T>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.connections.begin().await?;
         let Some(idempotency) = &context.idempotency else { return Ok(Once::Now(transaction)) };
         lock_head(&mut transaction, organization).await?;
         let row: Option<(Vec<u8>, String)> = sqlx::query_as(sql::SELECT_MEMORY)
             .bind(organization.uuid())
             .bind(idempotency.key.as_str())
-            .bind(context.at - REMEMBERED)
             .fetch_optional(&mut *transaction)
             .await?;
         let memory = row.map(|(fingerprint, answer)| Memory { fingerprint, answer });
@@ -42,9 +41,9 @@ impl PostgresStore {
         }
     }
 
-    pub(super) async fn delete_old_memories(&self, at: Timestamp) -> Result<u64, StoreError> {
-        let query = sqlx::query(sql::DELETE_OLD_MEMORIES).bind(at - REMEMBERED);
-        Ok(query.execute(&self.pool).await?.rows_affected())
+    pub(super) async fn delete_old_memories(&self) -> Result<u64, StoreError> {
+        let mut lent = self.connections.lend(Use::Background).await?;
+        Ok(sqlx::query(sql::DELETE_OLD_MEMORIES).execute(lent.connection()?).await?.rows_affected())
     }
 }
 
@@ -56,13 +55,12 @@ pub async fn finish<T: Remembered>(
     value: T,
 ) -> Result<Answer<T>, StoreError> {
     if let Some(idempotency) = &context.idempotency {
-        forget_expired(&mut transaction, organization, std::iter::once(context)).await?;
+        forget_key(&mut transaction, organization, idempotency).await?;
         sqlx::query(sql::REMEMBER)
             .bind(organization.uuid())
             .bind(idempotency.key.as_str())
             .bind(idempotency.fingerprint.as_slice())
             .bind(answers::text_of(&value)?)
-            .bind(context.at)
             .execute(&mut *transaction)
             .await?;
     }
@@ -76,18 +74,31 @@ pub async fn lock_head(conn: &mut PgConnection, organization: OrganizationId) ->
     Ok(())
 }
 
-/// Forgets what the idempotency keys named so long ago that they are free again.
-pub async fn forget_expired(
+async fn forget_key(
     conn: &mut PgConnection,
     organization: OrganizationId,
-    contexts: impl Iterator<Item = &ChangeContext>,
+    idempotency: &Idempotency,
 ) -> Result<(), StoreError> {
-    let named = contexts.filter_map(|context| Some((&context.idempotency.as_ref()?.key, context.at)));
-    let (keys, since): (Vec<_>, Vec<_>) = named.map(|(key, at)| (key.as_str(), at - REMEMBERED)).unzip();
+    let (organizations, keys) = ([organization.uuid()], [idempotency.key.as_str()]);
+    let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organizations).bind(keys);
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets what the idempotency keys of the changes named so long ago that they are free again.
+pub async fn forget_expired(
+    conn: &mut PgConnection,
+    changes: impl Iterator<Item = &AlertChange>,
+) -> Result<(), StoreError> {
+    let named = changes.filter_map(|change| {
+        let idempotency = change.context.idempotency.as_ref()?;
+        Some((change.organization_id.uuid(), idempotency.key.as_str()))
+    });
+    let (organizations, keys): (Vec<_>, Vec<_>) = named.unzip();
     if keys.is_empty() {
         return Ok(());
     }
-    let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organization.uuid()).bind(keys).bind(since);
+    let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organizations).bind(keys);
     query.execute(conn).await?;
     Ok(())
 }

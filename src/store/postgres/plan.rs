@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::{
     domain::{
         Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, Head, Idempotency,
-        IdempotencyKey, OrganizationId, Timestamp, decide,
+        IdempotencyKey, OrganizationId, decide,
     },
     store::{
         StoreError,
@@ -61,8 +61,6 @@ pub struct Remembrance {
     pub idempotency: Idempotency,
     /// The answer.
     pub answer: String,
-    /// Since when.
-    pub at: Timestamp,
 }
 
 impl Plan {
@@ -136,10 +134,10 @@ impl Plan {
         changed: &Changed,
     ) -> Result<Option<Remembrance>, StoreError> {
         let Some(idempotency) = change.context.idempotency.clone() else { return Ok(None) };
-        let (organization_id, at) = (change.organization_id, change.context.at);
+        let organization_id = change.organization_id;
         let answer = answers::text_of(changed)?;
         self.keys.insert((organization_id, idempotency.key.clone()), self.remembered.len());
-        Ok(Some(Remembrance { organization_id, idempotency, answer, at }))
+        Ok(Some(Remembrance { organization_id, idempotency, answer }))
     }
 
     fn add(&mut self, decision: Decision) {

@@ -80,7 +80,6 @@ fn bind_remembered<'q>(save: Save<'q>, remembered: &[Remembrance]) -> Save<'q> {
         .bind(column(remembered, key))
         .bind(column(remembered, |one| one.idempotency.fingerprint.to_vec()))
         .bind(column(remembered, |one| one.answer.clone()))
-        .bind(column(remembered, |one| one.at))
 }
 
 /// The alerts that are made, with the fields that are given once.

@@ -8,8 +8,8 @@ use crate::store::{
 /// the answers, and adds the alerts that are made and what finds alerts. All else hangs on `head`: of an organization whose
 /// head has moved, nothing is saved. Nor where another instance holds the head: nobody waits for it here.
 macro_rules! save_new {
-    () => {
-        "WITH moved AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[]) AS \
+    ($closing:expr, $after_closing:expr) => {
+        concat!("WITH moved AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[]) AS \
             m(organization_id, position, hash, revision, previous_hash)), \
         locked AS MATERIALIZED (SELECT h.organization_id FROM event_heads h JOIN moved USING (organization_id) \
             ORDER BY h.organization_id FOR NO KEY UPDATE OF h SKIP LOCKED), \
@@ -27,9 +27,9 @@ macro_rules! save_new {
             changes, note, request_id, idempotency_key, created_at, previous_hash, hash) JOIN head USING \
             (organization_id)), \
         memory AS (INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) SELECT \
-            i.organization_id, i.key, i.fingerprint, i.answer, i.created_at FROM unnest($22::uuid[], \
-            $23::text[], $24::bytea[], $25::text[], $26::timestamptz[]) AS i(organization_id, key, fingerprint, \
-            answer, created_at) JOIN head USING (organization_id)), \
+            i.organization_id, i.key, i.fingerprint, i.answer, now() FROM unnest($22::uuid[], $23::text[], \
+            $24::bytea[], $25::text[]) AS i(organization_id, key, fingerprint, answer) JOIN head USING \
+            (organization_id)), ", $closing, " \
         made AS (INSERT INTO alerts (created_at, type, dedup_key, previous_anomaly_id, organization_id, \
             anomaly_id, title, description, status, status_class, severity, assigned_to, escalated_to, \
             affected_balances, affected_transactions, affected_identities, version, updated_at, disposition, \
@@ -38,69 +38,103 @@ macro_rules! save_new {
             a.title, a.description, a.status, a.status_class, a.severity, a.assigned_to, a.escalated_to::text[], \
             a.affected_balances::text[], a.affected_transactions::text[], a.affected_identities::text[], \
             a.version, a.updated_at, a.disposition, a.disposition_reason, a.closed_at, a.closed_by, \
-            a.occurrence_count, a.last_occurred_at, a.sequence, a.metadata FROM unnest($27::timestamptz[], \
-            $28::smallint[], $29::text[], $30::uuid[], $31::uuid[], $32::uuid[], $33::text[], $34::text[], \
-            $35::text[], $36::smallint[], $37::smallint[], $38::text[], $39::text[], $40::text[], $41::text[], \
-            $42::text[], $43::bigint[], $44::timestamptz[], $45::smallint[], $46::text[], $47::timestamptz[], \
-            $48::jsonb[], $49::bigint[], $50::timestamptz[], $51::bigint[], $52::jsonb[]) AS a(created_at, type, \
+            a.occurrence_count, a.last_occurred_at, a.sequence, a.metadata FROM unnest($26::timestamptz[], \
+            $27::smallint[], $28::text[], $29::uuid[], $30::uuid[], $31::uuid[], $32::text[], $33::text[], \
+            $34::text[], $35::smallint[], $36::smallint[], $37::text[], $38::text[], $39::text[], $40::text[], \
+            $41::text[], $42::bigint[], $43::timestamptz[], $44::smallint[], $45::text[], $46::timestamptz[], \
+            $47::jsonb[], $48::bigint[], $49::timestamptz[], $50::bigint[], $51::jsonb[]) AS a(created_at, type, \
             dedup_key, previous_anomaly_id, organization_id, anomaly_id, title, description, status, \
             status_class, severity, assigned_to, escalated_to, affected_balances, affected_transactions, \
             affected_identities, version, updated_at, disposition, disposition_reason, closed_at, closed_by, \
-            occurrence_count, last_occurred_at, sequence, metadata) JOIN head USING (organization_id)), \
+            occurrence_count, last_occurred_at, sequence, metadata) JOIN head USING (organization_id)",
+            $after_closing, "), \
         entities_in AS (INSERT INTO alert_entities (organization_id, created_at, anomaly_id, entity_id) SELECT \
-            d.organization_id, d.created_at, d.anomaly_id, d.entity_id FROM unnest($53::uuid[], \
-            $54::timestamptz[], $55::uuid[], $56::text[]) AS d(organization_id, created_at, anomaly_id, \
+            d.organization_id, d.created_at, d.anomaly_id, d.entity_id FROM unnest($52::uuid[], \
+            $53::timestamptz[], $54::uuid[], $55::text[]) AS d(organization_id, created_at, anomaly_id, \
             entity_id) JOIN head USING (organization_id)), \
         people_in AS (INSERT INTO alert_escalations (organization_id, created_at, anomaly_id, escalated_to) \
-            SELECT d.organization_id, d.created_at, d.anomaly_id, d.escalated_to FROM unnest($57::uuid[], \
-            $58::timestamptz[], $59::uuid[], $60::text[]) AS d(organization_id, created_at, anomaly_id, \
-            escalated_to) JOIN head USING (organization_id))"
+            SELECT d.organization_id, d.created_at, d.anomaly_id, d.escalated_to FROM unnest($56::uuid[], \
+            $57::timestamptz[], $58::uuid[], $59::text[]) AS d(organization_id, created_at, anomaly_id, \
+            escalated_to) JOIN head USING (organization_id))")
     };
 }
 
-statements! {
-    SELECT_KNOWN = select_known!("WITH questions AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
-        $5::text[], $6::timestamptz[]) WITH ORDINALITY \
-        AS q(organization_id, anomaly_id, dedup_key, status, idempotency_key, since, number)) ", "q.number", "h.revision");
-    /// Saves a batch that only makes alerts.
-    SAVE_NEW = concat!(save_new!(), " SELECT organization_id FROM head");
-    /// Saves a batch that also changes alerts.
-    SAVE = concat!(save_new!(), ", \
-        changed AS (UPDATE alerts a SET title = c.title, description = c.description, status = c.status, \
+/// The fields of an alert that can change, as they are set.
+macro_rules! alert_fields {
+    () => {
+        "title = c.title, description = c.description, status = c.status, \
             status_class = c.status_class, severity = c.severity, assigned_to = c.assigned_to, escalated_to = \
             c.escalated_to::text[], affected_balances = c.affected_balances::text[], affected_transactions = \
             c.affected_transactions::text[], affected_identities = c.affected_identities::text[], version = \
             c.version, updated_at = c.updated_at, disposition = c.disposition, disposition_reason = \
             c.disposition_reason, closed_at = c.closed_at, closed_by = c.closed_by, occurrence_count = \
             c.occurrence_count, last_occurred_at = c.last_occurred_at, sequence = c.sequence, metadata = \
-            c.metadata FROM unnest($61::uuid[], $62::uuid[], $63::text[], $64::text[], $65::text[], \
-            $66::smallint[], $67::smallint[], $68::text[], $69::text[], $70::text[], $71::text[], $72::text[], \
-            $73::bigint[], $74::timestamptz[], $75::smallint[], $76::text[], $77::timestamptz[], $78::jsonb[], \
-            $79::bigint[], $80::timestamptz[], $81::bigint[], $82::jsonb[]) AS c(organization_id, anomaly_id, \
+            c.metadata"
+    };
+}
+
+/// Changes the alerts that are closed afterwards. All others follow, and those that are made: only once an alert has left its
+/// deduplication key may another take it.
+macro_rules! closing {
+    () => {
+        concat!("changes AS (SELECT c.* FROM unnest($60::uuid[], $61::uuid[], $62::text[], $63::text[], $64::text[], \
+            $65::smallint[], $66::smallint[], $67::text[], $68::text[], $69::text[], $70::text[], $71::text[], \
+            $72::bigint[], $73::timestamptz[], $74::smallint[], $75::text[], $76::timestamptz[], $77::jsonb[], \
+            $78::bigint[], $79::timestamptz[], $80::bigint[], $81::jsonb[]) AS c(organization_id, anomaly_id, \
             title, description, status, status_class, severity, assigned_to, escalated_to, affected_balances, \
             affected_transactions, affected_identities, version, updated_at, disposition, disposition_reason, \
-            closed_at, closed_by, occurrence_count, last_occurred_at, sequence, metadata) JOIN head USING \
-            (organization_id) WHERE a.organization_id = c.organization_id AND a.anomaly_id = c.anomaly_id), \
-        entities_out AS (DELETE FROM alert_entities d USING unnest($83::uuid[], $84::timestamptz[], $85::uuid[], \
-            $86::text[]) AS o(organization_id, created_at, anomaly_id, entity_id) JOIN head USING \
+            closed_at, closed_by, occurrence_count, last_occurred_at, sequence, metadata) JOIN head USING (organization_id)), \
+        closed AS (UPDATE alerts a SET ", alert_fields!(), " FROM changes c WHERE a.organization_id = c.organization_id \
+            AND a.anomaly_id = c.anomaly_id AND c.status_class = 3 RETURNING 1), ")
+    };
+}
+
+/// Since when idempotency keys are remembered: by the database's clock, which is the same for every instance.
+macro_rules! remembered_since {
+    () => {
+        "now() - interval '24 hours'"
+    };
+}
+
+statements! {
+    SELECT_KNOWN = select_known!("WITH questions AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
+        $5::text[]) WITH ORDINALITY \
+        AS q(organization_id, anomaly_id, dedup_key, status, idempotency_key, number)) ", "q.number", "h.revision",
+        remembered_since!());
+    /// Saves a batch that only makes alerts.
+    SAVE_NEW = concat!(save_new!("", ""), " SELECT organization_id FROM head");
+    /// Saves a batch that also changes alerts.
+    SAVE = concat!(save_new!(closing!(), " CROSS JOIN (SELECT count(*) FROM closed) AS done"), ", \
+        changed AS (UPDATE alerts a SET ", alert_fields!(), " FROM changes c, (SELECT count(*) FROM closed) AS done \
+            WHERE a.organization_id = c.organization_id AND a.anomaly_id = c.anomaly_id AND c.status_class <> 3), \
+        entities_out AS (DELETE FROM alert_entities d USING unnest($82::uuid[], $83::timestamptz[], $84::uuid[], \
+            $85::text[]) AS o(organization_id, created_at, anomaly_id, entity_id) JOIN head USING \
             (organization_id) WHERE d.organization_id = o.organization_id AND d.entity_id = o.entity_id AND \
             d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id), \
-        people_out AS (DELETE FROM alert_escalations d USING unnest($87::uuid[], $88::timestamptz[], \
-            $89::uuid[], $90::text[]) AS o(organization_id, created_at, anomaly_id, escalated_to) JOIN head \
+        people_out AS (DELETE FROM alert_escalations d USING unnest($86::uuid[], $87::timestamptz[], \
+            $88::uuid[], $89::text[]) AS o(organization_id, created_at, anomaly_id, escalated_to) JOIN head \
             USING (organization_id) WHERE d.organization_id = o.organization_id AND d.escalated_to = \
             o.escalated_to AND d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id) \
         SELECT organization_id FROM head");
     /// Remembers a change that changed nothing.
     REMEMBER = "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
-        VALUES ($1, $2, $3, $4, $5)";
-    SELECT_MEMORY = "SELECT fingerprint, answer FROM idempotency_keys \
-        WHERE organization_id = $1 AND key = $2 AND created_at > $3";
-    DELETE_EXPIRED_MEMORIES = "DELETE FROM idempotency_keys i USING unnest($2::text[], $3::timestamptz[]) AS k(key, since) \
-        WHERE i.organization_id = $1 AND i.key = k.key AND i.created_at <= k.since";
+        VALUES ($1, $2, $3, $4, now())";
+    SELECT_MEMORY = concat!("SELECT fingerprint, answer FROM idempotency_keys \
+        WHERE organization_id = $1 AND key = $2 AND created_at > ", remembered_since!());
+    DELETE_EXPIRED_MEMORIES = concat!("DELETE FROM idempotency_keys i USING unnest($1::uuid[], $2::text[]) AS \
+        k(organization_id, key) WHERE i.organization_id = k.organization_id AND i.key = k.key AND i.created_at <= ",
+        remembered_since!());
     /// Skips what another instance is deleting.
-    DELETE_OLD_MEMORIES = "DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
-        SELECT organization_id, key FROM idempotency_keys WHERE created_at <= $1 ORDER BY created_at LIMIT 500 \
-        FOR UPDATE SKIP LOCKED)";
+    DELETE_OLD_MEMORIES = concat!("DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
+        SELECT organization_id, key FROM idempotency_keys WHERE created_at <= ", remembered_since!(), " \
+        ORDER BY created_at LIMIT 500 FOR UPDATE SKIP LOCKED)");
+    /// In their order, as every statement locks several.
+    LOCK_HEADS = "SELECT organization_id FROM event_heads WHERE organization_id = ANY($1) ORDER BY organization_id \
+        FOR NO KEY UPDATE";
+    LOCK_FREE_HEADS = "SELECT organization_id FROM event_heads WHERE organization_id = ANY($1) ORDER BY organization_id \
+        FOR NO KEY UPDATE SKIP LOCKED";
+    /// Within a transaction that holds what others need.
+    BARELY_WAIT = "SET LOCAL lock_timeout = 20";
     LOCK_HEAD = "SELECT position FROM event_heads WHERE organization_id = $1 FOR NO KEY UPDATE";
     SELECT_HEAD = "SELECT position, hash FROM event_heads WHERE organization_id = $1";
     INSERT_HEAD = "INSERT INTO event_heads (organization_id, position, hash) VALUES ($1, $2, $3)";
@@ -159,5 +193,11 @@ statements! {
         UPDATE api_keys SET last_used_at = free.at FROM quick, free WHERE api_keys.key_id = free.key_id";
     SHOW_ENCODING = "SHOW server_encoding";
     IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool";
+    TAKES_WRITES = "SELECT current_setting('transaction_read_only')";
+    /// Whether anything that the instance named has asked is in work, other than what began a moment ago.
+    WORKS_ON_SOMETHING = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = $1 AND \
+        pid <> pg_backend_pid() AND (state LIKE 'idle in transaction%' OR \
+        (state = 'active' AND query_start < now() - interval '1 second')))";
+    BACKEND = "SELECT pg_backend_pid()::text";
     ANY_KEY = "SELECT EXISTS (SELECT 1 FROM api_keys)";
 }

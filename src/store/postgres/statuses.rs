@@ -4,6 +4,7 @@ use sqlx::{PgExecutor, Postgres, Transaction};
 
 use super::{
     PostgresStore,
+    connections::Use,
     memory::{self, Once},
     sql,
 };
@@ -22,6 +23,16 @@ impl PostgresStore {
         status: NewStatus,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
+        self.connections.patiently(|| self.try_insert(organization, status.clone(), change)).await
+    }
+
+    async fn try_insert(
+        &self,
+        organization: OrganizationId,
+        status: NewStatus,
+        change: &ChangeContext,
+    ) -> Result<Answer<AlertStatus>, StoreError> {
+        let _place = self.connections.place(Use::Locks(organization)).await?;
         let mut transaction = match self.once(organization, change).await? {
             Once::Now(transaction) => transaction,
             Once::Before(answer) => return Ok(answer),
@@ -39,12 +50,13 @@ impl PostgresStore {
         after: Option<&StatusKey>,
         size: PageSize,
     ) -> Result<Page<AlertStatus>, StoreError> {
+        let mut lent = self.lend_for_lists(organization).await?;
         let rows: Vec<StatusRow> = sqlx::query_as(sql::SELECT_STATUSES)
             .bind(organization.uuid())
             .bind(after.map_or("", StatusKey::as_str))
             .bind(origin == StatusOrigin::Builtin)
             .bind(size.with_next())
-            .fetch_all(&self.pool)
+            .fetch_all(lent.connection()?)
             .await?;
         let statuses = rows.into_iter().map(AlertStatus::try_from).collect::<Result<_, _>>()?;
         Ok(Page::from_rows(statuses, size))
@@ -55,10 +67,11 @@ impl PostgresStore {
         organization: OrganizationId,
         keys: &[StatusKey],
     ) -> Result<Vec<StatusKey>, StoreError> {
+        let mut lent = self.lend_for_lists(organization).await?;
         let missing: Vec<String> = sqlx::query_scalar(sql::SELECT_MISSING_STATUSES)
             .bind(organization.uuid())
             .bind(words(keys))
-            .fetch_all(&self.pool)
+            .fetch_all(lent.connection()?)
             .await?;
         Ok(keys.iter().filter(|key| missing.iter().any(|missing| missing == key.as_str())).cloned().collect())
     }
@@ -70,6 +83,17 @@ impl PostgresStore {
         patch: &StatusPatch,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
+        self.connections.patiently(|| self.try_patch(organization, key, patch, change)).await
+    }
+
+    async fn try_patch(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        patch: &StatusPatch,
+        change: &ChangeContext,
+    ) -> Result<Answer<AlertStatus>, StoreError> {
+        let _place = self.connections.place(Use::Locks(organization)).await?;
         let mut transaction = match self.once(organization, change).await? {
             Once::Now(transaction) => transaction,
             Once::Before(answer) => return Ok(answer),
@@ -93,17 +117,31 @@ impl PostgresStore {
         key: &StatusKey,
         change: &ChangeContext,
     ) -> Result<Answer<()>, StoreError> {
+        match self.connections.patiently(|| self.try_remove(organization, key, change)).await? {
+            Some(answer) => Ok(answer),
+            None => Err(StoreError::InUse(self.uses(organization, key).await?)),
+        }
+    }
+
+    /// Deletes it; `None` where alerts use it.
+    async fn try_remove(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        change: &ChangeContext,
+    ) -> Result<Option<Answer<()>>, StoreError> {
+        let _place = self.connections.place(Use::Locks(organization)).await?;
         let mut transaction = match self.once(organization, change).await? {
             Once::Now(transaction) => transaction,
-            Once::Before(answer) => return Ok(answer),
+            Once::Before(answer) => return Ok(Some(answer)),
         };
         match delete(&mut *transaction, organization, key).await {
             Ok(0) => Err(StoreError::NotFound),
-            Ok(_) => memory::finish(transaction, organization, change, ()).await,
+            Ok(_) => memory::finish(transaction, organization, change, ()).await.map(Some),
             Err(Failure::ForeignKey) => {
                 // Undone first: a transaction that has failed answers nothing more.
                 transaction.rollback().await?;
-                Err(StoreError::InUse(self.uses(organization, key).await?))
+                Ok(None)
             }
             Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::NotFound)),
         }
@@ -113,7 +151,8 @@ impl PostgresStore {
     /// moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
         let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
-        let now: i64 = count.fetch_one(&self.pool).await?;
+        let mut lent = self.lend_for_lists(organization).await?;
+        let now: i64 = count.fetch_one(lent.connection()?).await?;
         Ok(now.max(1))
     }
 }

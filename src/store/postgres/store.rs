@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::{MIGRATOR, PostgresStore, sql};
+use super::PostgresStore;
 use crate::{
     domain::{
         Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
         ChangeContext, Changed, Head, KeyDigest, KeyId, NewStatus, Organization, OrganizationId, Page,
         PageSize, StatusKey, StatusOrigin, StatusPatch, Timestamp,
     },
-    store::{Store, StoreError, schema::SchemaVersion},
+    store::{Store, StoreError},
 };
 
 #[async_trait]
@@ -77,8 +77,8 @@ impl Store for PostgresStore {
         self.delete_to_adopt(organization, id).await
     }
 
-    async fn forget_changes(&self, at: Timestamp) -> Result<u64, StoreError> {
-        self.delete_old_memories(at).await
+    async fn forget_changes(&self, _at: Timestamp) -> Result<u64, StoreError> {
+        self.delete_old_memories().await
     }
 
     async fn create_status(
@@ -172,20 +172,12 @@ impl Store for PostgresStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let version = SchemaVersion::read(&mut *connection, &MIGRATOR).await;
-        version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()?;
-        if sqlx::query_scalar(sql::IS_READ_ONLY).fetch_one(&mut *connection).await? {
-            return Err(StoreError::Unavailable("the database takes no writes".into()));
-        }
-        Ok(())
+        self.check_ready().await
     }
 
     async fn close(&self) {
-        for lane in &self.changes {
-            lane.close().await;
-        }
+        self.changes.close().await;
         self.lookups.close().await;
-        self.pool.close().await;
+        self.connections.close().await;
     }
 }

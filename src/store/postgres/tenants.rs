@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::{PostgresStore, sql, statuses};
+use super::{PostgresStore, connections::Use, sql, statuses};
 use crate::{
     domain::{AlertStatus, ApiKey, Head, KeyDigest, KeyId, Organization, OrganizationId, Timestamp},
     store::{
@@ -15,7 +15,12 @@ use crate::{
 
 impl PostgresStore {
     pub(super) async fn insert_organization(&self, organization: &Organization) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        self.connections.patiently(|| self.try_insert_organization(organization)).await
+    }
+
+    async fn try_insert_organization(&self, organization: &Organization) -> Result<(), StoreError> {
+        let _place = self.connections.place(Use::Background).await?;
+        let mut transaction = self.connections.begin().await?;
         insert_organization(&mut transaction, sql::INSERT_ORGANIZATION, organization)
             .await
             .map_err(meaning)?;
@@ -25,7 +30,8 @@ impl PostgresStore {
 
     pub(super) async fn select_organizations(&self) -> Result<Vec<Organization>, StoreError> {
         let query = sqlx::query_as(sql::SELECT_ORGANIZATIONS);
-        let rows: Vec<OrganizationRow> = query.fetch_all(&self.pool).await?;
+        let mut lent = self.connections.lend(Use::Background).await?;
+        let rows: Vec<OrganizationRow> = query.fetch_all(lent.connection()?).await?;
         Ok(rows.into_iter().map(Organization::try_from).collect::<Result<_, _>>()?)
     }
 
@@ -34,13 +40,21 @@ impl PostgresStore {
         organization: OrganizationId,
         required: bool,
     ) -> Result<Organization, StoreError> {
-        let query = sqlx::query_as(sql::REQUIRE_DISPOSITION).bind(organization.uuid()).bind(required);
-        let row: Option<OrganizationRow> = query.fetch_optional(&self.pool).await?;
+        let attempt = || async {
+            let query = sqlx::query_as(sql::REQUIRE_DISPOSITION).bind(organization.uuid()).bind(required);
+            let mut lent = self.connections.lend(Use::Locks(organization)).await?;
+            Ok(query.fetch_optional(lent.connection()?).await?)
+        };
+        let row: Option<OrganizationRow> = self.connections.patiently(attempt).await?;
         Ok(Organization::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        insert(&self.pool, key).await.map_err(meaning)
+        let attempt = || async {
+            let mut lent = self.connections.lend(Use::Background).await?;
+            insert(lent.connection()?, key).await.map_err(meaning)
+        };
+        self.connections.patiently(attempt).await
     }
 
     pub(super) async fn select_keys(
@@ -48,25 +62,33 @@ impl PostgresStore {
         organization: Option<OrganizationId>,
     ) -> Result<Vec<ApiKey>, StoreError> {
         let query = sqlx::query_as(sql::SELECT_KEYS).bind(organization.map(OrganizationId::uuid));
-        let rows: Vec<KeyRow> = query.fetch_all(&self.pool).await?;
+        let mut lent = self.connections.lend(Use::Background).await?;
+        let rows: Vec<KeyRow> = query.fetch_all(lent.connection()?).await?;
         Ok(rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?)
     }
 
     pub(super) async fn select_key(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
         let query = sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.as_slice());
-        let row: Option<KeyRow> = query.fetch_optional(&self.pool).await?;
+        let mut lent = self.connections.lend(Use::Keys).await?;
+        let row = query.fetch_optional(lent.connection()?).await;
+        let row: Option<KeyRow> = lent.note(row)?;
         Ok(row.map(ApiKey::try_from).transpose()?)
     }
 
     pub(super) async fn update_revoked(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
-        let query = sqlx::query_as(sql::REVOKE_KEY).bind(at).bind(id.uuid());
-        let row: Option<KeyRow> = query.fetch_optional(&self.pool).await?;
+        let attempt = || async {
+            let mut lent = self.connections.lend(Use::Background).await?;
+            let query = sqlx::query_as(sql::REVOKE_KEY).bind(at).bind(id.uuid());
+            Ok(query.fetch_optional(lent.connection()?).await?)
+        };
+        let row: Option<KeyRow> = self.connections.patiently(attempt).await?;
         Ok(ApiKey::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
     pub(super) async fn update_last_used(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let (ids, times): (Vec<_>, Vec<_>) = used.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
-        sqlx::query(sql::TOUCH_KEYS).bind(ids).bind(times).execute(&self.pool).await?;
+        let mut lent = self.connections.lend(Use::Background).await?;
+        sqlx::query(sql::TOUCH_KEYS).bind(ids).bind(times).execute(lent.connection()?).await?;
         Ok(())
     }
 
@@ -76,10 +98,19 @@ impl PostgresStore {
         organization: &Organization,
         key: &ApiKey,
     ) -> Result<Option<ApiKey>, StoreError> {
-        if any_key(&self.pool).await? {
+        self.connections.patiently(|| self.try_insert_first_key(organization, key)).await
+    }
+
+    async fn try_insert_first_key(
+        &self,
+        organization: &Organization,
+        key: &ApiKey,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        let _place = self.connections.place(Use::Background).await?;
+        let mut transaction = self.connections.begin().await?;
+        if any_key(&mut *transaction).await? {
             return Ok(None);
         }
-        let mut transaction = self.begin().await?;
         let made = insert_organization(&mut transaction, sql::INSERT_ORGANIZATION_IF_NEW, organization).await;
         if made.map_err(meaning)? {
             insert_builtin(&mut transaction, organization).await.map_err(meaning)?;

@@ -6,15 +6,16 @@ use super::{Batch, SqliteStore, memory, query, rows, rows::json_list, sql};
 use crate::{
     domain::{
         Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, EntityId,
-        IdempotencyKey, OrganizationId, Person, StatusKey, decide,
+        IdempotencyKey, OrganizationId, Person, StatusKey, Weighed, decide,
     },
-    store::{REMEMBERED, StoreError, answers, failure::Failure, known::Reading, rows::AlertRow},
+    store::{REMEMBERED, StoreError, answers, failure::Failure, known::Reading, queue::Load, rows::AlertRow},
 };
 
 impl SqliteStore {
     pub(super) async fn change(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
+        let load = Load { organization: change.organization_id, bytes: change.weight() };
         let change = change.clone();
-        self.write(move |batch| apply(batch, &change)).await
+        self.write_for(load, move |batch| apply(batch, &change)).await
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     store::{
         REMEMBERED, StoreError,
         answers::{self, Memory, Remembered},
+        queue::Load,
     },
 };
 
@@ -20,7 +21,7 @@ impl SqliteStore {
         change: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<Answer<T>, StoreError> {
         let context = context.clone();
-        self.write(move |batch| {
+        self.write_for(Load { organization, bytes: 0 }, move |batch| {
             let memory = select(batch.conn, organization, &context)?;
             if let Some(answer) = answers::recall(context.idempotency.as_ref(), memory)? {
                 return Ok(answer);

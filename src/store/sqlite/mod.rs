@@ -25,6 +25,7 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
+use uuid::Uuid;
 
 use self::{
     checkpoints::Checkpoints,
@@ -34,8 +35,10 @@ use self::{
 use super::{
     StoreError,
     connect::Options,
+    queue::Load,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
+use crate::domain::OrganizationId;
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -124,7 +127,16 @@ impl SqliteStore {
         &self,
         work: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(work).await
+        self.write_for(Load { organization: OrganizationId::from_uuid(Uuid::nil()), bytes: 0 }, work).await
+    }
+
+    /// The same, for an organization.
+    async fn write_for<T: Send + 'static>(
+        &self,
+        load: Load,
+        work: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.run(load, work).await
     }
 
     /// Reads what may take a while.
@@ -134,7 +146,7 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         match &self.reading {
             Some(reading) => reading.lists.run(read).await,
-            None => self.writer.run(move |batch| read(batch.conn)).await,
+            None => self.write(move |batch| read(batch.conn)).await,
         }
     }
 

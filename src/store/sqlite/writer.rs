@@ -3,21 +3,22 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
-    io,
+    collections::{HashMap, HashSet},
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
 };
 
 use rusqlite::{Connection, params};
+use tokio::runtime::Handle;
 
 use super::{checkpoints::Checkpoints, query, sql};
 use crate::{
     domain::{Head, OrganizationId},
     store::{
         StoreError,
-        queue::{Answering, Batches, GroupCommit, Queue, queue},
+        queue::{self, Amount, Answering, Batches, GroupCommit, Job, Lane, Load, Queue},
     },
 };
 
@@ -62,9 +63,14 @@ impl Batch<'_> {
     }
 }
 
+/// What a batch holds while several organizations write: it lasts a millisecond or two, for all others wait for the one writer.
+const SHARED: Amount = Amount { count: 24, bytes: 128 * 1024 };
+/// How many organizations whose work has failed midway are remembered.
+const MOST_SUSPECTS: usize = 10_000;
+
 /// The way to the writer.
 pub struct Writer {
-    queue: Queue<Box<dyn Job>>,
+    queue: Queue<Box<dyn Work>>,
 }
 
 impl Writer {
@@ -74,9 +80,19 @@ impl Writer {
         checkpoints: Option<Checkpoints>,
         commits: GroupCommit,
     ) -> io::Result<Self> {
-        let (queue, mut batches) = queue(commits.waiting, commits.size);
+        let batch = commits.batch();
+        let shared = Amount { count: SHARED.count.min(batch.count), ..SHARED };
+        let queue = queue::queue(commits.room(), batch, shared);
+        let mut batches = queue.batches(Lane::Main);
+        let runtime = Handle::current();
         let write = move || {
-            serve(&mut batches, &conn, checkpoints.as_ref());
+            let mut suspects = HashSet::new();
+            while let Some(batch) = runtime.block_on(batches.next()) {
+                serve(&conn, batch, &mut batches, &mut suspects);
+                if let Some(checkpoints) = &checkpoints {
+                    checkpoints.note_commit(&conn);
+                }
+            }
             if let Some(checkpoints) = checkpoints {
                 checkpoints.end();
             }
@@ -92,9 +108,11 @@ impl Writer {
     /// undone, and nothing else with it; it may be done several times until then, so it must not depend on how often.
     pub async fn run<T: Send + 'static>(
         &self,
+        load: Load,
         work: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.queue.ask(|answering| Box::new(Task { work, result: None, answering }) as Box<dyn Job>).await
+        let job = |answering| Box::new(Task { work, result: None, answering }) as Box<dyn Work>;
+        self.queue.ask(load, job).await
     }
 
     /// Takes no more work, and waits until what was queued is committed and the connection closed.
@@ -104,11 +122,13 @@ impl Writer {
 }
 
 /// Work with its type forgotten.
-trait Job: Send {
+trait Work: Send {
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
     /// Does the work and keeps its result; tells whether it succeeded.
     fn run(&mut self, batch: &Batch<'_>) -> bool;
+    /// Whether it was done, and succeeded.
+    fn has_succeeded(&self) -> bool;
     /// Answers the result, or why the transaction failed.
     fn answer(self: Box<Self>, failed: Option<StoreError>);
 }
@@ -119,16 +139,18 @@ struct Task<T, W> {
     answering: Answering<T>,
 }
 
-impl<T: Send, W: Fn(&Batch<'_>) -> Result<T, StoreError> + Send> Job for Task<T, W> {
+impl<T: Send, W: Fn(&Batch<'_>) -> Result<T, StoreError> + Send> Work for Task<T, W> {
     fn is_abandoned(&self) -> bool {
         self.answering.is_closed()
     }
 
     fn run(&mut self, batch: &Batch<'_>) -> bool {
-        let result = (self.work)(batch);
-        let succeeded = result.is_ok();
-        self.result = Some(result);
-        succeeded
+        self.result = Some((self.work)(batch));
+        self.has_succeeded()
+    }
+
+    fn has_succeeded(&self) -> bool {
+        self.result.as_ref().is_some_and(Result::is_ok)
     }
 
     fn answer(self: Box<Self>, failed: Option<StoreError>) {
@@ -139,99 +161,131 @@ impl<T: Send, W: Fn(&Batch<'_>) -> Result<T, StoreError> + Send> Job for Task<T,
     }
 }
 
+impl Job for Box<dyn Work> {
+    fn is_abandoned(&self) -> bool {
+        self.as_ref().is_abandoned()
+    }
+
+    fn refuse(self, error: StoreError) {
+        self.answer(Some(error));
+    }
+}
+
+type Jobs = Vec<(Load, Box<dyn Work>)>;
+
 /// Why a transaction did not happen.
 enum Undone {
     /// It could not begin: the work is not to blame.
     NotBegun(StoreError),
-    /// Some work of it failed midway, or the commit did: alone, the rest may well succeed.
-    Torn(StoreError),
+    /// The work at that place failed midway: without it, the rest may well succeed.
+    Torn(usize, StoreError),
+    /// It could not be committed: one by one, some of the work may succeed.
+    Uncommitted(StoreError),
 }
 
-fn serve(batches: &mut Batches<Box<dyn Job>>, conn: &Connection, checkpoints: Option<&Checkpoints>) {
-    while let Some(mut jobs) = batches.next_blocking() {
-        match transact(conn, &mut jobs, |taken| batches.more(taken)) {
-            Err(Undone::Torn(error)) if jobs.len() > 1 => {
-                tracing::warn!(%error, changes = jobs.len(), "a batch was undone, its changes are done one by one");
-                for job in jobs {
-                    serve_alone(conn, job);
-                }
-            }
-            outcome => answer(jobs, outcome),
+/// Does a batch: in one transaction, without the work of organizations of which some has failed midway, which is done alone.
+fn serve(
+    conn: &Connection,
+    mut batch: queue::Batch<Box<dyn Work>>,
+    batches: &mut Batches<Box<dyn Work>>,
+    suspects: &mut HashSet<OrganizationId>,
+) {
+    let jobs = mem::take(&mut batch.jobs);
+    let (mut alone, jobs): (Jobs, Jobs) =
+        jobs.into_iter().partition(|(load, _)| suspects.contains(&load.organization));
+    batch.jobs = jobs;
+    let mut outcome = transact(conn, &mut batch.jobs, |jobs| batches.join(jobs));
+    while let Err(Undone::Torn(place, error)) = outcome {
+        let torn = batch.jobs[place].0.organization;
+        tracing::warn!(%error, organization_id = %torn, "a change failed midway: its organization's are done alone");
+        if suspects.len() < MOST_SUSPECTS {
+            suspects.insert(torn);
         }
-        if let Some(checkpoints) = checkpoints {
-            checkpoints.note_commit(conn);
+        let (its, others): (Jobs, Jobs) =
+            mem::take(&mut batch.jobs).into_iter().partition(|(load, _)| load.organization == torn);
+        alone.extend(its);
+        batch.jobs = others;
+        outcome = transact(conn, &mut batch.jobs, |_| {});
+    }
+    let jobs = mem::take(&mut batch.jobs);
+    match outcome {
+        Err(Undone::Uncommitted(error)) if jobs.len() > 1 => {
+            tracing::warn!(%error, changes = jobs.len(), "a batch was not committed, its changes are done one by one");
+            alone.extend(jobs);
+        }
+        outcome => answer(jobs, outcome),
+    }
+    for (load, job) in alone {
+        if serve_alone(conn, (load, job)) {
+            suspects.remove(&load.organization);
         }
     }
 }
 
-fn serve_alone(conn: &Connection, job: Box<dyn Job>) {
+/// Does one job in a transaction of its own; says whether it succeeded.
+fn serve_alone(conn: &Connection, job: (Load, Box<dyn Work>)) -> bool {
     let mut jobs = vec![job];
-    let outcome = transact(conn, &mut jobs, |_| Vec::new());
+    let outcome = transact(conn, &mut jobs, |_| {});
+    let has_succeeded = outcome.is_ok() && jobs.iter().all(|(_, job)| job.has_succeeded());
     answer(jobs, outcome);
+    has_succeeded
 }
 
-fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Undone>) {
-    let failed = outcome.err().map(|(Undone::NotBegun(error) | Undone::Torn(error))| Arc::new(error));
-    for job in jobs {
+fn answer(jobs: Jobs, outcome: Result<(), Undone>) {
+    let error = |(Undone::NotBegun(error) | Undone::Torn(_, error) | Undone::Uncommitted(error))| error;
+    let failed = outcome.map_err(error).err().map(Arc::new);
+    for (_, job) in jobs {
         job.answer(failed.as_ref().map(StoreError::shared));
     }
 }
 
-/// Does all jobs in one transaction, with those that join them meanwhile. Nothing of it stays unless all of it does.
-fn transact(
-    conn: &Connection,
-    jobs: &mut Vec<Box<dyn Job>>,
-    joining: impl FnMut(usize) -> Vec<Box<dyn Job>>,
-) -> Result<(), Undone> {
+/// Does all jobs in one transaction, with those that `joining` adds meanwhile. Nothing of it stays unless all of it does.
+fn transact(conn: &Connection, jobs: &mut Jobs, joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
     if jobs.is_empty() {
         return Ok(());
     }
     // Where a transaction could not be undone before, it is now, or nothing ever could be written again.
     undo(conn).and_then(|()| Ok(begin(conn)?)).map_err(Undone::NotBegun)?;
-    let done = catch_unwind(AssertUnwindSafe(|| run_all(conn, jobs, joining)));
-    let outcome = done.unwrap_or_else(|_| Err(StoreError::Internal("a change panicked".into())));
+    let outcome = run_all(conn, jobs, joining);
     if outcome.is_err()
         && let Err(error) = undo(conn)
     {
         tracing::error!(%error, "can't roll back");
     }
-    outcome.map_err(Undone::Torn)
+    outcome
 }
 
 fn begin(conn: &Connection) -> rusqlite::Result<()> {
     query::execute(conn, "BEGIN IMMEDIATE", ()).map(drop)
 }
 
-/// Runs all jobs; then those that `joining`, which is told how many there were, adds to them; and so on, and commits once it
-/// adds none. Who joins shares the commit, instead of waiting for it and for the next. A job that fails before it has written
-/// anything fails alone; one that fails afterwards takes the transaction with it, unless it is the only one, which is then undone
-/// and has its own answer.
-fn run_all(
-    conn: &Connection,
-    jobs: &mut Vec<Box<dyn Job>>,
-    mut joining: impl FnMut(usize) -> Vec<Box<dyn Job>>,
-) -> Result<(), StoreError> {
+/// Runs all jobs; then those that `joining` adds to them; and so on, and commits once it adds none. Who joins shares the commit,
+/// instead of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
+/// afterwards takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
+fn run_all(conn: &Connection, jobs: &mut Jobs, mut joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
     let batch = Batch { conn, heads: RefCell::default() };
     let mut done = 0;
-    while let Some(job) = jobs.get_mut(done) {
+    while let Some((_, job)) = jobs.get_mut(done) {
         let written = conn.total_changes();
         // The caller may be gone by now, as when the transaction had to wait for another process.
-        let is_settled = job.is_abandoned() || job.run(&batch);
+        let ran = catch_unwind(AssertUnwindSafe(|| job.is_abandoned() || job.run(&batch)));
+        let Ok(is_settled) = ran else {
+            return Err(Undone::Torn(done, StoreError::Internal("a change panicked".into())));
+        };
         let is_sound = !conn.is_autocommit() && (is_settled || conn.total_changes() == written);
         if !is_sound {
-            return if jobs.len() == 1 && !is_settled {
-                undo(conn)
-            } else {
-                Err(StoreError::Internal("a change failed midway".into()))
-            };
+            if jobs.len() == 1 && !is_settled {
+                return undo(conn).map_err(Undone::Uncommitted);
+            }
+            return Err(Undone::Torn(done, StoreError::Internal("a change failed midway".into())));
         }
         done += 1;
         if done == jobs.len() {
-            jobs.append(&mut joining(done));
+            joining(jobs);
         }
     }
-    batch.write_heads()?;
-    Ok(query::execute(conn, "COMMIT", ()).map(drop)?)
+    let commit = || query::execute(conn, "COMMIT", ()).map(drop);
+    batch.write_heads().and_then(|()| commit()).map_err(|error| Undone::Uncommitted(error.into()))
 }
 
 /// Undoes what was written, unless SQLite has done so by itself, as when the disk is full.
@@ -258,14 +312,15 @@ mod tests {
         let organization = OrganizationId::from_uuid(Uuid::nil());
         let (begun, (go_on, told)) = (Arc::new(Notify::new()), mpsc::channel());
         let has_begun = Arc::clone(&begun);
-        let first = writer.run(move |batch| {
+        let load = Load { organization, bytes: 0 };
+        let first = writer.run(load, move |batch| {
             batch.note_head(organization, Head::EMPTY);
             begun.notify_one();
             told.recv().map_err(|error| StoreError::Internal(error.into()))
         });
         let second = async {
             has_begun.notified().await;
-            let asked = writer.run(move |batch| Ok(batch.head(organization).is_some()));
+            let asked = writer.run(load, move |batch| Ok(batch.head(organization).is_some()));
             tokio::join!(asked, async { go_on.send(()).unwrap() }).0
         };
         let (first, is_same_batch) = tokio::join!(first, second);

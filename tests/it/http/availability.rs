@@ -64,7 +64,7 @@ async fn what_finds_no_room_to_wait_is_to_be_tried_again(#[case] kind: DatabaseK
     // Refusals come while nothing can be written.
     let refused = calls.join_next().await.unwrap().unwrap();
     assert_eq!(refused.refusal(), (429, "GEN_RATE_LIMITED"));
-    assert_eq!(refused.text(), "too many changes are waiting to be written, try again");
+    assert_eq!(refused.text(), "too many calls are waiting, try again");
     assert_eq!(refused.header("retry-after"), "1");
     held.release().await;
     let statuses: Vec<_> = calls.join_all().await.iter().map(|answer| answer.status).collect();

@@ -32,11 +32,11 @@ on_every_store!(
     look_ups_that_meet_get_each_their_own,
 );
 
-type Outcome = Result<Answer<Changed>, StoreError>;
+pub type Outcome = Result<Answer<Changed>, StoreError>;
 
 /// Asks for all of them while nothing can be written, in this order, and then lets them be done; all but the first few are
 /// one batch.
-async fn together(world: &World, store: &Arc<dyn Store>, changes: &[AlertChange]) -> Vec<Outcome> {
+pub async fn together(world: &World, store: &Arc<dyn Store>, changes: &[AlertChange]) -> Vec<Outcome> {
     let held = outage::hold_writes(world.database.url()).await;
     let mut calls: Vec<_> = changes.iter().map(|change| (store.change_alert(change), None)).collect();
     poll_fn(|context| {

@@ -11,6 +11,7 @@ mod bulk;
 mod concurrency;
 mod decisions;
 mod history;
+mod isolation;
 mod keys;
 mod largest;
 mod ledger;

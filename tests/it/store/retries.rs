@@ -116,19 +116,17 @@ async fn many_at_once_on_several_instances_have_one_effect(world: &World) {
 }
 
 async fn keys_are_forgotten_after_a_day(world: &World) {
-    let start = world.clock.step(TimeDelta::zero());
     let first = world.store.change_alert(&flag(world, "one", 1)).await.unwrap().value.alert;
-    world.clock.set(start + REMEMBERED);
+    world.pass(REMEMBERED - TimeDelta::minutes(1)).await;
     assert!(world.store.change_alert(&flag(world, "two", 1)).await.is_ok());
-    world.clock.set(start + REMEMBERED - TimeDelta::seconds(2));
     assert!(world.store.change_alert(&flag(world, "one", 1)).await.unwrap().is_replayed);
     // Free again, also before anybody has cleaned up, and with other content.
-    world.clock.set(start + REMEMBERED + TimeDelta::seconds(5));
+    world.pass(TimeDelta::minutes(2)).await;
     let second = world.store.change_alert(&flag(world, "one", 2)).await.unwrap();
     assert!(!second.is_replayed && second.value.alert.id != first.id);
     assert!(world.store.change_alert(&flag(world, "one", 2)).await.unwrap().is_replayed);
     assert_eq!(world.store.forget_changes(world.clock.step(TimeDelta::zero())).await.unwrap(), 0);
-    world.clock.set(start + REMEMBERED * 2 + TimeDelta::hours(1));
+    world.pass(REMEMBERED + TimeDelta::hours(1)).await;
     assert_eq!(world.store.forget_changes(world.clock.step(TimeDelta::zero())).await.unwrap(), 2);
     world.assert_sound().await;
 }

@@ -54,7 +54,8 @@ async fn connections_to_a_database_that_is_gone_give_their_places_to_others() {
     let (address, name) = place.split_once('/').unwrap();
     let way = Way::to(address.to_owned()).await;
     let through = format!("{user}@{}/{name}", way.address);
-    let statement_timeout = Duration::from_secs(1);
+    // Longer than the database may be silent.
+    let statement_timeout = Duration::from_mins(2);
     let options = Options { connections: 1, statement_timeout, ..Options::aside(OnOlderSchema::Refuse) };
     let store = connect::open(&through, options).await.unwrap();
     store.change_alert(&world.to_flag(world.alert())).await.unwrap();

@@ -144,6 +144,16 @@ impl World {
         }
     }
 
+    /// Lets time pass, also for what PostgreSQL measures by its own clock.
+    pub async fn pass(&self, span: TimeDelta) {
+        self.clock.step(span);
+        if self.database.kind() == DatabaseKind::Postgres {
+            let seconds = span.num_seconds();
+            let aged = "UPDATE idempotency_keys SET created_at = created_at - make_interval(secs => ";
+            self.database.execute(&format!("{aged}{seconds})")).await;
+        }
+    }
+
     /// A change made a second later than the one before.
     pub fn later(&self) -> ChangeContext {
         self.clock.step(TimeDelta::seconds(1));

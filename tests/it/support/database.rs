@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 /// Names the PostgreSQL server that tests make their databases on.
 const SERVER: &str = "TEST_DATABASE_URL";
-/// Connections of each store: enough for tasks to get in each other's way.
-const CONNECTIONS: u32 = 4;
+/// Connections of each store: enough for every share to have its own, and for tasks to get in each other's way.
+const CONNECTIONS: u32 = 5;
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,204 @@
+//! Changes of organizations that somebody is in the way of: another instance, or whoever holds a lock. They are done under the
+//! locks of their heads, those of several organizations together, and each time wait for a moment only. What arrives for such
+//! an organization meanwhile follows them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+};
+
+use sqlx::{PgConnection, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::{
+    changes::{Attempted, Call, Change, Changer, changes_of, finish, read},
+    connections::Use,
+    memory,
+    plan::Plan,
+    save::save,
+    sql,
+};
+use crate::{
+    domain::{AlertChange, OrganizationId},
+    store::{
+        StoreError,
+        failure::Failure,
+        queue::{Batch, Contended, Load},
+    },
+};
+
+/// What was done under locks.
+struct Locked {
+    attempted: Vec<Attempted>,
+    /// Of each organization that was done, whether this instance was the last to change it before.
+    done: HashMap<OrganizationId, bool>,
+}
+
+impl Changer {
+    /// Does a batch of changes that somebody was in the way of.
+    pub(super) async fn serve_contended(&self, mut batch: Batch<Call>) {
+        let calls = mem::take(&mut batch.jobs);
+        let groups = by_organization(calls);
+        let place = self.connections.place(Use::Background).await;
+        let _place = match place {
+            Ok(place) => place,
+            Err(error) => return finish(&batch, groups.into_iter().flatten().collect(), Err(error)),
+        };
+        let is_one = groups.len() == 1;
+        let together: Vec<_> = groups.into_iter().flatten().collect();
+        match self.under_locks(&together).await {
+            Ok(locked) => conclude(&batch, together, locked),
+            Err(Failure::Other(error @ StoreError::Unavailable(_))) => finish(&batch, together, Err(error)),
+            Err(failure) if is_one => self.serve_one(&batch, together, failure).await,
+            Err(_) => {
+                for group in by_organization(together) {
+                    self.serve_group(&batch, group).await;
+                }
+            }
+        }
+    }
+
+    /// Does the changes of one organization.
+    async fn serve_group(&self, batch: &Batch<Call>, calls: Vec<(Load, Call)>) {
+        match self.under_locks(&calls).await {
+            Ok(locked) => conclude(batch, calls, locked),
+            Err(failure) => self.serve_one(batch, calls, failure).await,
+        }
+    }
+
+    /// Does the changes of one organization one by one, after all of them together have failed; but waits on where it was for a
+    /// lock.
+    async fn serve_one(&self, batch: &Batch<Call>, calls: Vec<(Load, Call)>, failure: Failure) {
+        match failure {
+            Failure::Other(StoreError::Locked(_)) => return batch.put_back(calls, Contended::Locked),
+            Failure::Other(error @ StoreError::Unavailable(_)) => return finish(batch, calls, Err(error)),
+            failure if calls.len() == 1 => {
+                let organization = calls[0].0.organization;
+                let error = meaning(failure, &calls[0].1.asked);
+                finish(batch, calls, Ok(vec![Ok(Err(error))]));
+                return batch.calm(organization, true);
+            }
+            _ => {}
+        }
+        let mut calls = calls.into_iter();
+        while let Some(call) = calls.next() {
+            let one = vec![call];
+            match self.under_locks(&one).await {
+                Ok(locked) => conclude(batch, one, locked),
+                Err(Failure::Other(StoreError::Locked(_))) => {
+                    return batch.put_back(one.into_iter().chain(calls).collect(), Contended::Locked);
+                }
+                Err(Failure::Other(error @ StoreError::Unavailable(_))) => {
+                    return finish(batch, one.into_iter().chain(calls).collect(), Err(error));
+                }
+                Err(failure) => {
+                    let error = meaning(failure, &one[0].1.asked);
+                    finish(batch, one, Ok(vec![Ok(Err(error))]));
+                }
+            }
+        }
+    }
+
+    async fn under_locks(&self, calls: &[(Load, Call)]) -> Result<Locked, Failure> {
+        let changes = changes_of(calls);
+        let own = self.clone();
+        let locked = self.connections.guarded(async move { own.change_locked(&changes).await }).await;
+        locked.inspect_err(|failure| self.note(failure))
+    }
+
+    /// Does the changes of all organizations whose heads can be locked.
+    async fn change_locked(&self, changes: &[Change]) -> Result<Locked, Failure> {
+        let organizations: HashSet<_> = changes.iter().map(|change| change.organization_id).collect();
+        let (mut transaction, free) = self.lock_heads(&organizations).await?;
+        let is_free = |change: &&Change| free.contains(&change.organization_id);
+        let free_changes: Vec<_> = changes.iter().filter(is_free).collect();
+        let mut plan = Plan::default();
+        let readings = read(&mut transaction, free_changes.iter().copied()).await?;
+        let mut outcomes = free_changes
+            .iter()
+            .zip(readings)
+            .map(|(change, reading)| plan.decide(change, reading?))
+            .collect::<Vec<_>>()
+            .into_iter();
+        memory::forget_expired(&mut transaction, free_changes.iter().map(|change| &***change)).await?;
+        let saved = save(&mut *transaction, &plan).await?;
+        if saved.len() < plan.heads.len() {
+            return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));
+        }
+        transaction.commit().await?;
+        let done = free.iter().map(|organization| (*organization, self.keep_head(*organization, &plan)));
+        let done = done.collect();
+        let attempted = |change: &Change| {
+            let outcome = free.contains(&change.organization_id).then(|| outcomes.next()).flatten();
+            outcome.ok_or(Contended::Locked)
+        };
+        Ok(Locked { attempted: changes.iter().map(attempted).collect(), done })
+    }
+
+    /// Keeps the head that the plan has left; whether nobody else has moved it since it was kept last.
+    fn keep_head(&self, organization: OrganizationId, plan: &Plan) -> bool {
+        let kept = self.heads.take(organization);
+        let Some(moved) = plan.heads.get(&organization) else { return true };
+        self.heads.put(organization, moved.to, moved.revision + 1);
+        kept.is_some_and(|(_, revision)| revision == moved.revision)
+    }
+
+    /// Locks the heads of the organizations: all of them, or, where one is held by somebody for longer than a moment, those that
+    /// are free.
+    async fn lock_heads(
+        &self,
+        organizations: &HashSet<OrganizationId>,
+    ) -> Result<(Transaction<'static, Postgres>, HashSet<OrganizationId>), Failure> {
+        let ids: Vec<_> = organizations.iter().map(|organization| organization.uuid()).collect();
+        let mut transaction = self.connections.begin().await?;
+        match select_heads(&mut transaction, sql::LOCK_HEADS, &ids).await {
+            Err(Failure::Other(StoreError::Locked(_))) if ids.len() > 1 => {
+                transaction.rollback().await?;
+                let mut transaction = self.connections.begin().await?;
+                let free = select_heads(&mut transaction, sql::LOCK_FREE_HEADS, &ids).await?;
+                Ok((transaction, free))
+            }
+            Err(failure) => Err(failure),
+            // An organization without a head is there: what is wrong with it shows when it is read.
+            Ok(_) => Ok((transaction, organizations.clone())),
+        }
+    }
+}
+
+async fn select_heads(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    organizations: &[Uuid],
+) -> Result<HashSet<OrganizationId>, Failure> {
+    let heads: Vec<Uuid> = sqlx::query_scalar(statement).bind(organizations).fetch_all(connection).await?;
+    Ok(heads.into_iter().map(OrganizationId::from_uuid).collect())
+}
+
+/// Answers what was done, and notes which organizations nobody is in the way of any more.
+fn conclude(batch: &Batch<Call>, calls: Vec<(Load, Call)>, locked: Locked) {
+    finish(batch, calls, Ok(locked.attempted));
+    for (organization, is_alone) in locked.done {
+        batch.calm(organization, is_alone);
+    }
+}
+
+/// The calls of each organization, in their order.
+fn by_organization(calls: Vec<(Load, Call)>) -> Vec<Vec<(Load, Call)>> {
+    let mut groups: Vec<Vec<_>> = Vec::new();
+    let mut places = HashMap::new();
+    for (load, call) in calls {
+        let place = *places.entry(load.organization).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push((load, call));
+    }
+    groups
+}
+
+/// What the failure to save a single change means.
+fn meaning(failure: Failure, change: &AlertChange) -> StoreError {
+    let taken = || StoreError::Internal("the id of the alert, or its place in the history, is taken".into());
+    let gone = change.status().map_or_else(taken, |status| StoreError::UnknownStatus(status.clone()));
+    failure.meaning(taken(), gone)
+}

@@ -1,0 +1,96 @@
+//! Whether the database still works on what it was asked. A machine that is gone without a word leaves its connections open:
+//! their answers never come, and the system learns of it after a quarter of an hour. So while an answer is awaited for long, the
+//! database is asked on a connection of its own.
+
+use std::{
+    future::Future,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use sqlx::{Connection, PgConnection};
+use tokio::{sync::Mutex, time::timeout};
+
+use super::{servers::Servers, sql};
+
+/// For how long an answer is awaited before the database is asked, and between two questions.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// How often in a row the database must say that it works on nothing, or say nothing.
+const STRIKES: u32 = 2;
+/// How long one question may take, connecting included.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For how long an answer holds for others who ask.
+const FRESH: Duration = Duration::from_millis(300);
+
+/// Asks the database what it works on.
+pub struct Pulse {
+    servers: Servers,
+    /// What was found last, and when; held by who asks.
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+/// The database has fallen silent, or has lost what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the database does not answer")]
+pub struct Silent;
+
+impl Pulse {
+    /// Asks one of `servers`.
+    pub fn new(servers: Servers) -> Self {
+        Self { servers, last: Mutex::new(None) }
+    }
+
+    /// Waits for `work`, for at most `limit`, as long as the database works on something that this instance has asked.
+    ///
+    /// # Errors
+    /// [`Silent`]; `work` is dropped then.
+    pub async fn watch<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Silent> {
+        let started = Instant::now();
+        let mut work = pin!(work);
+        let mut strikes = 0;
+        loop {
+            if let Ok(done) = timeout(ASK_EVERY.min(limit), &mut work).await {
+                return Ok(done);
+            }
+            let is_working = tokio::select! {
+                done = &mut work => return Ok(done),
+                is_working = self.is_working() => is_working,
+            };
+            strikes = if is_working { 0 } else { strikes + 1 };
+            if strikes >= STRIKES || started.elapsed() >= limit {
+                self.servers.suspect();
+                return Err(Silent);
+            }
+        }
+    }
+
+    /// Whether the database works on something of this instance.
+    async fn is_working(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, is_working)) = *last
+            && at.elapsed() < FRESH
+        {
+            return is_working;
+        }
+        let asked = timeout(PATIENCE, self.ask()).await;
+        let is_working = match asked {
+            Ok(Ok(is_working)) => is_working,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "can't ask the database what it works on");
+                // One that says why it takes no connection is alive; what it works on is not known.
+                matches!(&error, sqlx::Error::Database(error) if error.code().as_deref() == Some("53300"))
+            }
+            Err(_) => false,
+        };
+        *last = Some((Instant::now(), is_working));
+        is_working
+    }
+
+    async fn ask(&self) -> Result<bool, sqlx::Error> {
+        let mut connection = PgConnection::connect_with(&self.servers.present()).await?;
+        let asked = sqlx::query_scalar(sql::WORKS_ON_SOMETHING).bind(self.servers.name());
+        let is_working = asked.fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(is_working)
+    }
+}

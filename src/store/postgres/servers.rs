@@ -1,0 +1,226 @@
+//! Which server takes writes. A URL may name several; and a name may lead to another server than a moment ago, as after a
+//! failover, while connections to the old one are still open.
+
+use std::{
+    sync::{
+        Arc, OnceLock, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    pool::PoolConnectionMetadata,
+    postgres::{PgConnectOptions, PgConnection as Server},
+};
+use tokio::{sync::Notify, time::timeout};
+use uuid::Uuid;
+
+use super::{address::Address, sql};
+use crate::store::schema::OpenError;
+
+/// For how long each connection is asked once one was found that leads nowhere, or to a server that takes no writes.
+const SUSPECTED_FOR: Duration = Duration::from_secs(2);
+/// How long a connection may take to say that it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a connection to a server that takes no writes gives way to a new one: while there is no other server, such a one
+/// still reads.
+const REPLACE_EVERY: Duration = Duration::from_millis(100);
+/// After how long unused a connection is asked before it is used: the database may have been restarted.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How long to wait before all servers of the URL are tried again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// The servers of a URL, and what is known of them.
+#[derive(Clone)]
+pub struct Servers(Arc<Inner>);
+
+struct Inner {
+    address: Address,
+    /// What this instance is called in the database.
+    name: String,
+    present: RwLock<PgConnectOptions>,
+    started: Instant,
+    /// When something was wrong last, in milliseconds since the start; 0 if never.
+    suspected: AtomicU64,
+    /// When a connection gave way last, likewise.
+    replaced: AtomicU64,
+    is_suspected: Notify,
+    pool: OnceLock<PgPool>,
+}
+
+impl Servers {
+    /// The servers of an address. Connections are named after `id`.
+    pub fn new(mut address: Address, id: Uuid) -> Result<Self, OpenError> {
+        let given = address.servers.first().and_then(PgConnectOptions::get_application_name);
+        let id = id.simple().to_string();
+        let name = format!("{}/{}", given.unwrap_or("redflag"), &id[id.len() - 8..]);
+        for server in &mut address.servers {
+            *server = server.clone().application_name(&name);
+        }
+        let first = address.servers.first().cloned();
+        let first = first.ok_or_else(|| OpenError::Url("the database URL names no server".to_owned()))?;
+        Ok(Self(Arc::new(Inner {
+            address,
+            name,
+            present: RwLock::new(first),
+            started: Instant::now(),
+            suspected: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
+            is_suspected: Notify::new(),
+            pool: OnceLock::new(),
+        })))
+    }
+
+    /// What this instance is called in the database.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How to connect now.
+    pub fn present(&self) -> PgConnectOptions {
+        self.0.present.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Connects to the first server that takes writes, or, where none does, to the first that answers; from now on it is the
+    /// present one.
+    ///
+    /// # Errors
+    /// Why the last one could not be reached.
+    pub async fn connect(&self) -> Result<PgConnection, OpenError> {
+        let Address { servers, connect_timeout, takes_any } = &self.0.address;
+        let (mut reading, mut failure) = (None, None);
+        for server in servers {
+            match timeout(*connect_timeout, connect(server)).await {
+                Ok(Ok((connection, takes_writes))) if takes_writes || *takes_any => {
+                    self.set_present(server.clone());
+                    return Ok(connection);
+                }
+                Ok(Ok((connection, _))) => reading = reading.or(Some((connection, server))),
+                Ok(Err(error)) => failure = Some(OpenError::from(error)),
+                Err(_) => {
+                    let silent = format!("no answer from {} within {connect_timeout:?}", server.get_host());
+                    failure = Some(OpenError::Unreachable(silent));
+                }
+            }
+        }
+        if let Some((connection, server)) = reading {
+            self.set_present(server.clone());
+            return Ok(connection);
+        }
+        Err(failure.unwrap_or_else(|| OpenError::Unreachable("no server is named".to_owned())))
+    }
+
+    fn set_present(&self, server: PgConnectOptions) {
+        *self.0.present.write().unwrap_or_else(std::sync::PoisonError::into_inner) = server.clone();
+        if let Some(pool) = self.0.pool.get() {
+            pool.set_connect_options(server);
+        }
+    }
+
+    /// Sees to it that `pool` connects to a server that takes writes, as long as the pool is open.
+    pub fn guide(&self, pool: &PgPool) {
+        // Set once: a pool has servers of its own.
+        let _ = self.0.pool.set(pool.clone());
+        if self.0.address.servers.len() > 1 {
+            let (servers, pool) = (self.clone(), pool.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = servers.look_when_suspected() => {}
+                    () = async { pool.close_event().await } => {}
+                }
+            });
+        }
+    }
+
+    async fn look_when_suspected(&self) {
+        loop {
+            self.0.is_suspected.notified().await;
+            match self.connect().await {
+                Ok(connection) => drop(connection.close().await),
+                Err(error) => tracing::warn!(%error, "no server of the database answers"),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Notes that something is wrong: a connection that leads nowhere, or to a server that takes no writes. All others are asked
+    /// before they are used.
+    pub fn suspect(&self) {
+        self.0.suspected.store(self.now(), Ordering::Relaxed);
+        self.0.is_suspected.notify_one();
+    }
+
+    /// Notes what an error says about the server.
+    pub fn note(&self, error: &sqlx::Error) {
+        let is_suspicious = match error {
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| code == "25006" || code.starts_with("57P"))
+            }
+            _ => false,
+        };
+        if is_suspicious {
+            self.suspect();
+        }
+    }
+
+    /// Whether a connection may be used.
+    ///
+    /// # Errors
+    /// When it does not answer; then it must be closed at once.
+    pub async fn check(
+        &self,
+        connection: &mut Server,
+        meta: &PoolConnectionMetadata,
+    ) -> Result<bool, sqlx::Error> {
+        let asked = if self.is_suspected(meta.idle_for) {
+            timeout(PING_TIMEOUT, takes_writes(connection)).await
+        } else if meta.idle_for > TRUSTED_FOR {
+            timeout(PING_TIMEOUT, async { connection.ping().await.map(|()| true) }).await
+        } else {
+            return Ok(true);
+        };
+        let silent = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        match asked.unwrap_or_else(silent) {
+            Ok(takes_writes) => Ok(takes_writes || self.0.address.takes_any || !self.may_replace()),
+            Err(error) => {
+                self.suspect();
+                Err(error)
+            }
+        }
+    }
+
+    fn is_suspected(&self, idle_for: Duration) -> bool {
+        let suspected = self.0.suspected.load(Ordering::Relaxed);
+        let since = Duration::from_millis(self.now().saturating_sub(suspected));
+        suspected > 0 && idle_for + SUSPECTED_FOR >= since
+    }
+
+    fn may_replace(&self) -> bool {
+        let (now, replaced) = (self.now(), self.0.replaced.load(Ordering::Relaxed));
+        let pause = u64::try_from(REPLACE_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let is_due = replaced == 0 || now.saturating_sub(replaced) >= pause;
+        is_due
+            && self.0.replaced.compare_exchange(replaced, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Milliseconds since the start, never 0.
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+}
+
+async fn connect(server: &PgConnectOptions) -> Result<(PgConnection, bool), sqlx::Error> {
+    let mut connection = PgConnection::connect_with(server).await?;
+    let takes_writes = takes_writes(&mut connection).await?;
+    Ok((connection, takes_writes))
+}
+
+/// Whether the server takes writes. In the simple protocol: a statement that is kept would meet that of another client behind a
+/// pooler that shares its connections.
+async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(sql::TAKES_WRITES)).await?;
+    Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
+}

@@ -1,0 +1,362 @@
+//! Which worker may take which jobs: the rules by which one organization's load or locks don't hold up the others.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Job,
+    turns::{Amount, Load, Taken, Turns},
+};
+use crate::domain::OrganizationId;
+
+/// What a worker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// All organizations that nothing is in the way of.
+    Main,
+    /// Organizations with few jobs, while the main lane works on a large batch of others.
+    Express,
+    /// Organizations whose rows others hold or move: their jobs wait for locks, which those of others must not.
+    Contended,
+}
+
+impl Lane {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+    /// Each of them.
+    pub const ALL: [Self; Self::COUNT] = [Self::Main, Self::Express, Self::Contended];
+}
+
+/// What came in the way of an organization's jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contended {
+    /// Another instance changed the organization in between.
+    Overtaken,
+    /// Somebody holds a lock.
+    Locked,
+}
+
+/// A batch that costs so many units is large: others would notice that they wait for it.
+const LARGE: usize = 64;
+/// An organization with so many jobs is no longer one with few.
+const FEW: usize = 8;
+/// What the express lane does at once.
+const EXPRESS: Amount = Amount { count: 32, bytes: 256 * 1024 };
+/// For how long an organization counts as contended after something came in the way of it.
+const CONTENDED_FOR: Duration = Duration::from_secs(1);
+/// How long the jobs of an organization rest after they waited for a lock in vain: longer each time, up to the second.
+const REST: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
+/// For how long organizations count as sharing the queue after another than before has put something in.
+const SHARED_FOR: Duration = Duration::from_secs(1);
+
+/// An organization that something came in the way of.
+#[derive(Debug, Clone, Copy)]
+struct Contention {
+    until: Instant,
+    rest_until: Instant,
+    rest: Duration,
+}
+
+/// What a worker finds.
+pub enum Next<J> {
+    /// Jobs to do.
+    Batch(Taken<J>),
+    /// Nothing before that moment, unless something arrives.
+    Wait(Option<Instant>),
+    /// Nothing any more.
+    End,
+}
+
+/// The jobs that wait, and what is in work.
+pub struct Lanes<J> {
+    turns: Turns<J>,
+    /// What a batch holds, and what it holds while several organizations share the queue.
+    batch: [Amount; 2],
+    /// The organizations with jobs in a batch.
+    held: HashSet<OrganizationId>,
+    contended: HashMap<OrganizationId, Contention>,
+    /// How many large batches are in work.
+    large: usize,
+    /// Who put something in last, and until when the queue counts as shared.
+    last: Option<OrganizationId>,
+    shared_until: Option<Instant>,
+    is_closed: bool,
+}
+
+impl<J: Job> Lanes<J> {
+    /// Room for `room`, taken in batches of `batch`, or of `shared` while several organizations share the queue.
+    pub fn new(room: Amount, batch: Amount, shared: Amount) -> Self {
+        Self {
+            turns: Turns::new(room),
+            batch: [batch, shared],
+            held: HashSet::new(),
+            contended: HashMap::new(),
+            large: 0,
+            last: None,
+            shared_until: None,
+            is_closed: false,
+        }
+    }
+
+    /// Takes in a job, and says which lanes may have something to do; `None` when the queue is closed.
+    pub fn push(&mut self, load: Load, job: J) -> Option<[Option<Lane>; 2]> {
+        if self.is_closed {
+            return None;
+        }
+        let organization = load.organization;
+        if self.last != Some(organization) {
+            self.shared_until = self.last.map(|_| Instant::now() + SHARED_FOR);
+            self.last = Some(organization);
+        }
+        self.turns.push(load, job);
+        Some(if self.is_contended(organization) {
+            [Some(Lane::Contended), None]
+        } else if self.held.contains(&organization) {
+            [None; 2]
+        } else {
+            [Some(Lane::Main), (self.large > 0).then_some(Lane::Express)]
+        })
+    }
+
+    /// Takes in nothing more.
+    pub const fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Takes out all that is left, where nobody will do it.
+    pub fn abandon(&mut self) -> Taken<J> {
+        self.is_closed = true;
+        self.turns.take(Amount { count: usize::MAX, bytes: usize::MAX }, |_, _| true)
+    }
+
+    /// What the lane may do now. Its organizations are held until [`Self::finish`].
+    pub fn next(&mut self, lane: Lane, now: Instant) -> Next<J> {
+        let Self { turns, held, contended, .. } = self;
+        let is_free = |organization: &OrganizationId| !held.contains(organization);
+        let is_calm =
+            |organization: &OrganizationId| contended.get(organization).is_none_or(|c| c.until <= now);
+        let is_rested =
+            |organization: &OrganizationId| contended.get(organization).is_some_and(|c| c.rest_until <= now);
+        let is_shared = self.shared_until.is_some_and(|until| until > now);
+        let taken = match lane {
+            Lane::Main => {
+                turns.take(self.batch[usize::from(is_shared)], |id, _| is_free(&id) && is_calm(&id))
+            }
+            Lane::Express if self.large == 0 => Taken::nothing(),
+            Lane::Express => turns.take(EXPRESS, |id, jobs| jobs <= FEW && is_free(&id) && is_calm(&id)),
+            Lane::Contended => turns.take(self.batch[0], |id, _| is_free(&id) && is_rested(&id)),
+        };
+        if taken.jobs.is_empty() {
+            return self.wait(lane, now);
+        }
+        self.held.extend(taken.jobs.iter().map(|(load, _)| load.organization));
+        self.large += usize::from(is_large(lane, taken.units));
+        Next::Batch(taken)
+    }
+
+    fn wait(&mut self, lane: Lane, now: Instant) -> Next<J> {
+        if self.is_closed && self.turns.is_empty() && self.held.is_empty() {
+            return Next::End;
+        }
+        if lane != Lane::Contended {
+            return Next::Wait(None);
+        }
+        let turns = &self.turns;
+        self.contended.retain(|organization, contention| contention.until > now || turns.has(*organization));
+        let resting = self.contended.iter().filter(|(organization, _)| turns.has(**organization));
+        let resting = resting.map(|(_, contention)| contention.rest_until).filter(|until| *until > now);
+        Next::Wait(resting.min())
+    }
+
+    /// What may join a batch of `jobs` on the same lane; where organizations share the queue, only those that have nothing in it.
+    pub fn join(&mut self, jobs: &[(Load, J)]) -> Taken<J> {
+        let is_shared = self.shared_until.is_some_and(|until| until > Instant::now());
+        if !is_shared {
+            let [Amount { count, bytes }, _] = self.batch;
+            let taken: usize = jobs.iter().map(|(load, _)| load.bytes).sum();
+            let room = Amount { count: count.saturating_sub(jobs.len()), bytes: bytes.saturating_sub(taken) };
+            return if room.bytes == 0 { Taken::nothing() } else { self.turns.take(room, |_, _| true) };
+        }
+        let present: HashSet<_> = jobs.iter().map(|(load, _)| load.organization).collect();
+        let room = self.batch[1].count.saturating_mul(2).saturating_sub(jobs.len());
+        let limit = Amount { count: room, ..self.batch[1] };
+        self.turns.take(limit, |organization, _| !present.contains(&organization))
+    }
+
+    /// Puts jobs of a batch back to where they were, for [`Lane::Contended`].
+    pub fn put_back(&mut self, jobs: Vec<(Load, J)>, contended: Contended) {
+        let now = Instant::now();
+        for (load, _) in &jobs {
+            self.contend(load.organization, contended, now);
+        }
+        self.turns.put_back(jobs);
+    }
+
+    fn contend(&mut self, organization: OrganizationId, contended: Contended, now: Instant) {
+        let fresh = Contention { until: now, rest_until: now, rest: Duration::ZERO };
+        let contention = self.contended.entry(organization).or_insert(fresh);
+        if contended == Contended::Locked && contention.rest_until <= now {
+            contention.rest = (contention.rest * 2).clamp(REST.0, REST.1);
+            contention.rest_until = now + contention.rest;
+        }
+        contention.until = contention.rest_until + CONTENDED_FOR;
+    }
+
+    /// Notes that the jobs of a contended organization were done. Where another instance was seen at work on it, it stays
+    /// contended for a while.
+    pub fn calm(&mut self, organization: OrganizationId, is_alone: bool) {
+        let now = Instant::now();
+        if let Some(contention) = self.contended.get_mut(&organization) {
+            contention.rest = Duration::ZERO;
+            contention.rest_until = now;
+            if !is_alone {
+                contention.until = now + CONTENDED_FOR;
+            }
+        }
+    }
+
+    /// Lets go of the organizations of a batch; says whether there may be something to do.
+    pub fn finish(&mut self, lane: Lane, held: &[OrganizationId], units: usize) -> bool {
+        for organization in held {
+            self.held.remove(organization);
+        }
+        self.large -= usize::from(is_large(lane, units));
+        self.is_closed || !self.turns.is_empty()
+    }
+
+    /// Whether jobs are left that another worker could take.
+    pub fn has_more(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    fn is_contended(&self, organization: OrganizationId) -> bool {
+        self.contended.contains_key(&organization)
+    }
+}
+
+fn is_large(lane: Lane, units: usize) -> bool {
+    lane == Lane::Main && units >= LARGE
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::StoreError;
+
+    struct Number(u32);
+
+    impl Job for Number {
+        fn is_abandoned(&self) -> bool {
+            false
+        }
+
+        fn refuse(self, _: StoreError) {}
+    }
+
+    const ROOM: Amount = Amount { count: 1_000, bytes: 1 << 30 };
+
+    fn organization(number: u128) -> OrganizationId {
+        OrganizationId::from_uuid(Uuid::from_u128(number))
+    }
+
+    fn lanes() -> Lanes<Number> {
+        Lanes::new(ROOM, ROOM, ROOM)
+    }
+
+    fn push(lanes: &mut Lanes<Number>, of: u128, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            lanes.push(Load { organization: organization(of), bytes: 0 }, Number(number));
+        }
+    }
+
+    fn next(lanes: &mut Lanes<Number>, lane: Lane) -> Vec<(Load, Number)> {
+        match lanes.next(lane, Instant::now()) {
+            Next::Batch(taken) => taken.jobs,
+            Next::Wait(_) | Next::End => Vec::new(),
+        }
+    }
+
+    fn numbers(jobs: &[(Load, Number)]) -> Vec<u32> {
+        jobs.iter().map(|(_, Number(number))| *number).collect()
+    }
+
+    #[test]
+    fn an_organization_is_in_one_batch_at_a_time() {
+        let mut lanes = lanes();
+        push(&mut lanes, 1, 0..2);
+        assert_eq!(numbers(&next(&mut lanes, Lane::Main)), [0, 1]);
+        push(&mut lanes, 1, 2..3);
+        push(&mut lanes, 2, 3..4);
+        assert_eq!(numbers(&next(&mut lanes, Lane::Main)), [3]);
+        assert!(next(&mut lanes, Lane::Main).is_empty());
+        lanes.finish(Lane::Main, &[organization(1)], 2);
+        assert_eq!(numbers(&next(&mut lanes, Lane::Main)), [2]);
+    }
+
+    #[test]
+    fn few_jobs_have_a_lane_beside_a_large_batch_and_only_then() {
+        let mut lanes = lanes();
+        push(&mut lanes, 1, 0..1);
+        assert!(next(&mut lanes, Lane::Express).is_empty(), "the main lane is free");
+        push(&mut lanes, 1, 1..100);
+        assert_eq!(next(&mut lanes, Lane::Main).len(), 100);
+        push(&mut lanes, 2, 0..9);
+        assert!(next(&mut lanes, Lane::Express).is_empty(), "these are not few");
+        push(&mut lanes, 3, 0..2);
+        assert_eq!(numbers(&next(&mut lanes, Lane::Express)), [0, 1]);
+        lanes.finish(Lane::Main, &[organization(1)], 100);
+        push(&mut lanes, 4, 0..1);
+        assert!(next(&mut lanes, Lane::Express).is_empty());
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_one_organization_leaves_the_others_alone() {
+        let mut lanes = lanes();
+        push(&mut lanes, 1, 0..2);
+        let jobs = next(&mut lanes, Lane::Main);
+        lanes.put_back(jobs, Contended::Overtaken);
+        lanes.finish(Lane::Main, &[organization(1)], 2);
+        push(&mut lanes, 1, 2..3);
+        push(&mut lanes, 2, 9..10);
+        assert_eq!(numbers(&next(&mut lanes, Lane::Main)), [9]);
+        let jobs = next(&mut lanes, Lane::Contended);
+        assert_eq!(numbers(&jobs), [0, 1, 2], "in their order");
+        lanes.put_back(jobs, Contended::Locked);
+        lanes.finish(Lane::Contended, &[organization(1)], 3);
+        let Next::Wait(Some(until)) = lanes.next(Lane::Contended, Instant::now()) else {
+            panic!("it rests");
+        };
+        assert!(matches!(lanes.next(Lane::Contended, until), Next::Batch(taken) if taken.jobs.len() == 3));
+    }
+
+    #[test]
+    fn an_organization_that_is_left_alone_is_contended_no_more() {
+        let mut lanes = lanes();
+        push(&mut lanes, 1, 0..1);
+        let jobs = next(&mut lanes, Lane::Main);
+        lanes.put_back(jobs, Contended::Overtaken);
+        lanes.finish(Lane::Main, &[organization(1)], 1);
+        let later = Instant::now() + CONTENDED_FOR;
+        assert!(matches!(lanes.next(Lane::Main, later), Next::Batch(_)));
+        lanes.finish(Lane::Main, &[organization(1)], 1);
+        lanes.next(Lane::Contended, later);
+        assert!(lanes.contended.is_empty());
+    }
+
+    #[test]
+    fn where_organizations_share_the_queue_batches_are_short_and_newcomers_join() {
+        let mut lanes = Lanes::new(ROOM, ROOM, Amount { count: 18, ..ROOM });
+        push(&mut lanes, 1, 0..1);
+        push(&mut lanes, 2, 1..2);
+        push(&mut lanes, 1, 2..50);
+        let jobs = next(&mut lanes, Lane::Main);
+        assert_eq!(jobs.len(), 18);
+        assert!(lanes.join(&jobs).jobs.is_empty(), "both have jobs in it");
+        push(&mut lanes, 3, 99..100);
+        assert_eq!(numbers(&lanes.join(&jobs).jobs), [99]);
+    }
+}
