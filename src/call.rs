@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use crate::{
+    answers::{self, Answers},
     auth::{Authenticator, Caller, Presented},
     error::{Error, Reason},
 };
@@ -96,11 +97,13 @@ pub fn choose_request_id(headers: &HeaderMap) -> Arc<str> {
 }
 
 /// What a connection has shown of itself; among the extensions of its requests.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Connection(Arc<Shown>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shown {
+    /// The room for its large answers, which it shares with all others.
+    answers: Answers,
     /// Whether there was ever a valid key.
     is_known: AtomicBool,
     /// Calls in work whose key is valid.
@@ -110,6 +113,12 @@ struct Shown {
 }
 
 impl Connection {
+    /// A connection that has shown nothing yet.
+    pub fn new(answers: Answers) -> Self {
+        let (is_known, admitted, open) = Default::default();
+        Self(Arc::new(Shown { answers, is_known, admitted, open }))
+    }
+
     /// Whether there was ever a valid key.
     pub fn is_known(&self) -> bool {
         self.0.is_known.load(Relaxed)
@@ -156,7 +165,7 @@ impl Drop for Counted {
 /// of it takes. Nothing of the body is read before.
 ///
 /// # Errors
-/// As [`Authenticator::authenticate`], and [`crate::error::Reason::DeadlineExceeded`].
+/// As [`Authenticator::authenticate`] and [`Answers::reserve`], and [`crate::error::Reason::DeadlineExceeded`].
 pub async fn admit(
     authenticator: &Authenticator,
     limit: Duration,
@@ -165,9 +174,20 @@ pub async fn admit(
 ) -> Result<Response, Error> {
     let call = async {
         let caller = authenticate(authenticator, request.headers()).await?;
-        let _admitted = request.extensions().get::<Connection>().map(Connection::admit);
+        let connection = request.extensions().get::<Connection>();
+        let _admitted = connection.map(Connection::admit);
+        let room = match connection {
+            Some(Connection(shown)) if answers::may_be_large(&request) => {
+                Some(shown.answers.reserve(caller.key_id()).await?)
+            }
+            _ => None,
+        };
         request.extensions_mut().insert(caller);
-        Ok(next.run(request).await)
+        let mut answer = next.run(request).await;
+        if let Some(room) = room {
+            answers::hand(&mut answer, room);
+        }
+        Ok(answer)
     };
     within(limit, call).await?
 }

@@ -2,6 +2,7 @@
 //!
 //! `docs/architecture.md` tells which room is for what.
 
+pub mod answers;
 pub mod app;
 pub mod auth;
 pub mod call;

@@ -16,7 +16,11 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
 use super::{server::HEAD_TIMEOUT, stalling};
-use crate::{call::Connection, grpc};
+use crate::{
+    answers::{self, Reserved},
+    call::Connection,
+    grpc,
+};
 
 /// How long an HTTP/2 connection may go without a call before it is told to go away.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
@@ -72,7 +76,7 @@ pub enum Ended {
 
 impl Activity {
     /// A connection that has done nothing yet, may be `idle` for so long, and lasts for at most `max_age`.
-    pub fn new(idle: Duration, max_age: Option<Duration>) -> Self {
+    pub fn new(connection: Connection, idle: Duration, max_age: Option<Duration>) -> Self {
         let since = Instant::now();
         let doing = Doing {
             calls: 0,
@@ -84,7 +88,7 @@ impl Activity {
             since,
         };
         let until = max_age.and_then(|age| since.checked_add(age));
-        Self { doing: Mutex::new(doing), connection: Connection::default(), idle, until }
+        Self { doing: Mutex::new(doing), connection, idle, until }
     }
 
     /// Notes that a call has begun.
@@ -226,14 +230,18 @@ pub struct Call(Held);
 
 impl Call {
     /// The answer, which counts as being sent until its end.
-    pub fn answer(self, answer: Response) -> Response {
+    pub fn answer(self, mut answer: Response) -> Response {
         let is_stream = answer.extensions().get::<grpc::WithoutEnd>().is_some();
         let counter: Counter =
             if is_stream { |doing| &mut doing.streams } else { |doing| &mut doing.answers };
         let patience = if is_stream { STREAM_STALL_TIMEOUT } else { STALL_TIMEOUT };
         let held = Held::new(&self.0.activity, counter);
         held.moved(true, patience);
-        answer.map(|body| Body::new(Sending { body, rest: Bytes::new(), held, patience }))
+        let mut room = answers::take(&mut answer);
+        if let (Some(room), Some(size)) = (&mut room, answer.body().size_hint().exact()) {
+            room.shrink(usize::try_from(size).unwrap_or(usize::MAX));
+        }
+        answer.map(|body| Body::new(Sending { body, rest: Bytes::new(), held, patience, room }))
     }
 }
 
@@ -243,6 +251,7 @@ struct Sending {
     rest: Bytes,
     held: Held,
     patience: Duration,
+    room: Option<Reserved>,
 }
 
 impl HttpBody for Sending {
@@ -269,7 +278,13 @@ impl HttpBody for Sending {
         }
         self.held.moved(true, self.patience);
         let size = self.rest.len().min(CHUNK);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(size)))))
+        let piece = self.rest.split_to(size);
+        // All of a list is one frame, so that what is left of it is what is left of the answer.
+        let left = self.rest.len();
+        if let Some(room) = &mut self.room {
+            room.shrink(left);
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -291,8 +306,14 @@ impl HttpBody for Sending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answers::{AnswerLimits, Answers};
 
     const IDLE: Duration = Duration::from_secs(75);
+
+    fn activity() -> Arc<Activity> {
+        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT));
+        Arc::new(Activity::new(connection, IDLE, None))
+    }
 
     fn patience(activity: &Activity) -> Option<Duration> {
         activity.change(|doing| doing.patience(IDLE))
@@ -300,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_head_that_has_begun_has_less_time_than_a_connection_between_two_calls() {
-        let activity = Arc::new(Activity::new(IDLE, None));
+        let activity = activity();
         assert_eq!(patience(&activity), Some(HEAD_TIMEOUT), "the first call must come soon");
         let call = Activity::begin(&activity, Version::HTTP_11);
         assert_eq!(patience(&activity), None, "a call has a limit of its own");
@@ -314,7 +335,7 @@ mod tests {
     #[test]
     fn an_answer_has_a_clock_over_http1_and_its_task_has_it_over_http2() {
         for (version, expected) in [(Version::HTTP_11, Some(STALL_TIMEOUT)), (Version::HTTP_2, None)] {
-            let activity = Arc::new(Activity::new(IDLE, None));
+            let activity = activity();
             let answer = Activity::begin(&activity, version).answer(Response::new(Body::from("text")));
             assert_eq!(patience(&activity), expected);
             drop(answer);

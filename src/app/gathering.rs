@@ -80,6 +80,15 @@ mod tests {
     use http::Version;
 
     use super::*;
+    use crate::{
+        answers::{AnswerLimits, Answers},
+        call::Connection,
+    };
+
+    fn activity() -> Arc<Activity> {
+        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT));
+        Arc::new(Activity::new(connection, Duration::MAX, None))
+    }
 
     /// Remembers that it was woken.
     #[derive(Default)]
@@ -93,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_answer_waits_one_turn_for_those_of_other_calls() {
-        let activity = Arc::new(Activity::new(Duration::MAX, None));
+        let activity = activity();
         let mut connection = Gathering::new(Vec::new(), Arc::clone(&activity));
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -113,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_full_socket_is_not_waited_for_twice() {
-        let activity = Arc::new(Activity::new(Duration::MAX, None));
+        let activity = activity();
         let _call = Activity::begin(&activity, Version::HTTP_2);
         let (mine, mut theirs) = tokio::io::duplex(3);
         let mut connection = Gathering::new(mine, activity);

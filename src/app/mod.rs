@@ -17,6 +17,7 @@ use http::HeaderValue;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use crate::{
+    answers::{AnswerLimits, Answers},
     auth::{Authenticator, Secret},
     domain::{Clock, SystemClock, SystemIds},
     grpc::{Health, Reflection},
@@ -50,6 +51,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// What connections may take.
     pub connections: ConnectionLimits,
+    /// How many bytes of answers may wait to be taken.
+    pub answers: AnswerLimits,
     /// Who may ask which services and messages there are.
     pub reflection: Reflection,
     /// How long to keep accepting calls after health has turned NOT_SERVING.
@@ -83,6 +86,7 @@ pub struct App {
     stopping: watch::Sender<bool>,
     first_key: Option<FirstKey>,
     limits: ConnectionLimits,
+    answers: Answers,
     shutdown_delay: Duration,
     drain_timeout: Duration,
 }
@@ -132,6 +136,7 @@ impl App {
             stopping,
             first_key,
             limits: config.connections,
+            answers: Answers::new(config.answers),
             shutdown_delay,
             drain_timeout,
         })
@@ -149,7 +154,7 @@ impl App {
 
     /// Serves until `shutdown` is done; then turns NOT_SERVING, lets calls in flight finish, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { listener, router, store, clock, authenticator, health, stopping, .. } = self;
+        let Self { listener, router, store, clock, authenticator, health, stopping, answers, .. } = self;
         let (shutdown_delay, drain_timeout) = (self.shutdown_delay, self.drain_timeout);
         let cleaning = tokio::spawn(cleaning::run(Arc::clone(&store), clock, stopping.subscribe()));
         // Calls in flight may use keys until the last one is answered.
@@ -162,7 +167,7 @@ impl App {
             health.stop().await;
             tokio::time::sleep(shutdown_delay).await;
         };
-        let connections = server::accept_until(listener, router, self.limits, stop).await;
+        let connections = server::accept_until(listener, router, self.limits, answers, stop).await;
         health.end_open_calls().await;
         if timeout(drain_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!(?drain_timeout, "calls were still in flight and are cut off");

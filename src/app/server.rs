@@ -30,6 +30,7 @@ use super::{
     places::{Place, Places},
     stalling::Tasks,
 };
+use crate::{answers::Answers, call};
 
 /// How long a connection may take to send the head of a request that it has begun, or of its first.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,6 +62,7 @@ pub struct Connections {
     ended: (mpsc::Sender<()>, mpsc::Receiver<()>),
     places: Arc<Places>,
     limits: ConnectionLimits,
+    answers: Answers,
     builder: Arc<Builder<Tasks>>,
     router: Router,
     /// Spreads the ends of connections that began together.
@@ -68,12 +70,13 @@ pub struct Connections {
 }
 
 impl Connections {
-    fn new(router: Router, limits: ConnectionLimits) -> Self {
+    fn new(router: Router, limits: ConnectionLimits, answers: Answers) -> Self {
         Self {
             leave: watch::Sender::new(false),
             ended: mpsc::channel(1),
             places: Places::new(limits),
             limits,
+            answers,
             builder: Arc::new(builder()),
             router,
             jitter: RandomState::new(),
@@ -91,7 +94,11 @@ impl Connections {
 
     /// Serves a connection in a task of its own, or refuses it. Waits for nothing.
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
-        let activity = Arc::new(Activity::new(self.limits.idle, self.max_age(peer)));
+        let activity = Arc::new(Activity::new(
+            call::Connection::new(self.answers.clone()),
+            self.limits.idle,
+            self.max_age(peer),
+        ));
         let connection = Connection {
             builder: Arc::clone(&self.builder),
             router: self.router.clone(),
@@ -124,9 +131,10 @@ pub async fn accept_until(
     listener: TcpListener,
     router: Router,
     limits: ConnectionLimits,
+    answers: Answers,
     stop: impl Future<Output = ()>,
 ) -> Connections {
-    let connections = Connections::new(router, limits);
+    let connections = Connections::new(router, limits, answers);
     let mut stop = pin!(stop);
     loop {
         tokio::select! {

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Database, output};
 use crate::{
+    answers::AnswerLimits,
     app::{App, Config, ConnectionLimits},
     auth::Secret,
     domain::{ApiKey, Invalid},
@@ -64,6 +65,13 @@ pub struct Serve {
     request_timeout: Duration,
     #[command(flatten)]
     connections: ConnectionArgs,
+    /// How many MiB of lists may be read for one key and not taken by its callers; further ones wait a moment, and are then
+    /// refused with 429, over gRPC `RESOURCE_EXHAUSTED`
+    #[arg(long, env = "REDFLAG_ANSWER_MEMORY_PER_KEY", default_value_t = AnswerLimits::DEFAULT.per_key, value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(AnswerLimits::LEAST)..=65_536))]
+    answer_memory_per_key: u32,
+    /// The same in all
+    #[arg(long, env = "REDFLAG_ANSWER_MEMORY", default_value_t = AnswerLimits::DEFAULT.total, value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(AnswerLimits::LEAST)..=65_536))]
+    answer_memory: u32,
     /// Who may ask over gRPC which services and messages there are: anybody, whoever has a valid key, or nobody
     #[arg(long, env = "REDFLAG_REFLECTION", default_value = "open", value_name = "WHO", value_enum)]
     reflection: Reflection,
@@ -167,6 +175,7 @@ impl Serve {
             bootstrap_key: self.bootstrap_key.or(self.bootstrap_key_file),
             request_timeout: self.request_timeout,
             connections: self.connections.into(),
+            answers: AnswerLimits { per_key: self.answer_memory_per_key, total: self.answer_memory },
             reflection: self.reflection,
             shutdown_delay: self.shutdown_delay,
             drain_timeout: self.drain_timeout,

@@ -30,3 +30,5 @@ mod strangers;
 mod support;
 #[cfg(test)]
 mod twins;
+#[cfg(test)]
+mod unread_answers;

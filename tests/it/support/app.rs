@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use redflag::{
+    answers::AnswerLimits,
     app::{App, Config, ConnectionLimits},
     auth::Secret,
     grpc::{
@@ -119,6 +120,7 @@ pub fn config(url: &str, adjust: impl FnOnce(&mut Config)) -> Config {
         bootstrap_key: Some(Secret::parse(KEY).expect("the test key is valid")),
         request_timeout: Duration::from_secs(30),
         connections: ConnectionLimits::DEFAULT,
+        answers: AnswerLimits::DEFAULT,
         reflection: Reflection::Open,
         shutdown_delay: Duration::ZERO,
         drain_timeout: Duration::from_secs(10),
