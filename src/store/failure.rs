@@ -3,7 +3,10 @@
 use rusqlite::ffi;
 use sqlx::error::{DatabaseError, ErrorKind};
 
-use super::StoreError;
+use super::{
+    StoreError,
+    sqlite::codes::{self, Damaged, Meaning},
+};
 
 /// What a statement failed with: a constraint, which means something where it was run, or anything else.
 pub enum Failure {
@@ -90,15 +93,12 @@ fn is_locked_state(state: &str) -> bool {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        let is_passing = error.sqlite_error().is_some_and(|error| is_passing_result(error.extended_code));
-        if is_passing { Self::Unavailable(Box::new(error)) } else { Self::Internal(Box::new(error)) }
+        match codes::meaning(&error) {
+            Meaning::Passing | Meaning::Refused => Self::Unavailable(Box::new(error)),
+            Meaning::Damaged => Self::Internal(Box::new(Damaged(error))),
+            Meaning::Unexpected => Self::Internal(Box::new(error)),
+        }
     }
-}
-
-/// Whether the same call may well succeed a moment later, after SQLite has answered with that code.
-const fn is_passing_result(code: i32) -> bool {
-    // The lower byte is the primary code.
-    matches!(code & 0xff, ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_IOERR | ffi::SQLITE_FULL)
 }
 
 /// Whether the same call may well succeed a moment later.
@@ -140,12 +140,6 @@ mod tests {
         }
         for state in ["23503", "42P01", "22021"] {
             assert!(!is_passing_state(state), "{state}");
-        }
-        for code in [5, 517, 6, 262, 10, 778, 13] {
-            assert!(is_passing_result(code), "{code}");
-        }
-        for code in [1, 11, 19, 787] {
-            assert!(!is_passing_result(code), "{code}");
         }
     }
 }

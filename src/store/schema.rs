@@ -2,7 +2,10 @@
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 
-use super::StoreError;
+use super::{
+    StoreError,
+    sqlite::codes::{self, Damaged, Meaning},
+};
 
 /// What to do about a schema that is older than this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +67,10 @@ impl From<sqlx::Error> for OpenError {
 
 impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unreachable(error.to_string())
+        Self::Unreachable(match codes::meaning(&error) {
+            Meaning::Damaged => Damaged(error).to_string(),
+            _ => error.to_string(),
+        })
     }
 }
 

@@ -8,13 +8,15 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, config::DbConfig};
+
+use super::file::DatabaseFile;
 
 /// For how long commits gather before they are moved: the pages that every commit touches are moved once for all of them.
 const GATHERED: Duration = Duration::from_millis(10);
@@ -22,6 +24,8 @@ const GATHERED: Duration = Duration::from_millis(10);
 const LONG_LOG: i64 = 8_000;
 /// How many pages the writer may move, which holds up all changes: some milliseconds.
 const SMALL_REST: i64 = 1_000;
+/// How often it looks whether the files are in place while nobody writes.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The thread that moves them.
 pub struct Checkpoints {
@@ -29,19 +33,20 @@ pub struct Checkpoints {
     committed: SyncSender<()>,
     /// Whether the log is long, and so little of it is left that the writer moves the rest.
     is_writers_turn: Arc<AtomicBool>,
+    file: Arc<DatabaseFile>,
     thread: JoinHandle<()>,
 }
 
 impl Checkpoints {
     /// Starts it on a connection of its own.
-    pub fn start(conn: Connection) -> io::Result<Self> {
+    pub fn start(conn: Connection, file: Arc<DatabaseFile>) -> io::Result<Self> {
         let (committed, told) = sync_channel(1);
         let is_writers_turn = Arc::new(AtomicBool::new(false));
         let thread = thread::Builder::new().name("redflag-checkpoints".to_owned()).spawn({
-            let is_writers_turn = Arc::clone(&is_writers_turn);
-            move || move_committed(&conn, &told, &is_writers_turn)
+            let (is_writers_turn, file) = (Arc::clone(&is_writers_turn), Arc::clone(&file));
+            move || move_committed(&conn, &told, &is_writers_turn, &file)
         })?;
-        Ok(Self { committed, is_writers_turn, thread })
+        Ok(Self { committed, is_writers_turn, file, thread })
     }
 
     /// Tells it that the writer has committed something on `conn`; moves the rest of a long log, where little is left of it.
@@ -53,23 +58,48 @@ impl Checkpoints {
         let _ = self.committed.try_send(());
     }
 
-    /// Waits until it has ended.
-    pub fn end(self) {
+    /// Waits until it has ended. Where the files are no longer in place, the writer's connection won't touch what is there when it
+    /// is closed: SQLite deletes the log by its path.
+    pub fn end(self, writer: &Connection) {
         drop(self.committed);
         if self.thread.join().is_err() {
             tracing::error!("the thread of checkpoints has panicked");
         }
+        if self.file.is_lost()
+            && let Err(error) = leave_log_at_close(writer)
+        {
+            tracing::error!(%error, "the write-ahead log may be deleted");
+        }
     }
 }
 
-fn move_committed(conn: &Connection, told: &Receiver<()>, is_writers_turn: &AtomicBool) {
-    while told.recv().is_ok() {
-        thread::sleep(GATHERED);
-        if checkpoint(conn).is_some_and(|log| log.pages >= LONG_LOG) {
-            // Once more: what came in meanwhile is far less than what had gathered. Unless somebody still reads what is older.
-            let rest = checkpoint(conn).map(|log| log.pages - log.moved);
-            is_writers_turn.store(rest.is_some_and(|pages| pages <= SMALL_REST), Ordering::Relaxed);
+/// Makes a connection leave the log as it is when it is closed.
+pub fn leave_log_at_close(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
+}
+
+fn move_committed(conn: &Connection, told: &Receiver<()>, is_writers_turn: &AtomicBool, file: &DatabaseFile) {
+    let mut is_emptied = false;
+    loop {
+        let heard = told.recv_timeout(LOOK);
+        // Without waiting for a call: the sooner the log is empty, the less can be taken for the log of another file.
+        if file.is_lost() {
+            is_emptied = is_emptied || file.empty_log(conn);
+        } else if heard.is_ok() {
+            thread::sleep(GATHERED);
+            move_gathered(conn, is_writers_turn);
         }
+        if heard == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+    }
+}
+
+fn move_gathered(conn: &Connection, is_writers_turn: &AtomicBool) {
+    if checkpoint(conn).is_some_and(|log| log.pages >= LONG_LOG) {
+        // Once more: what came in meanwhile is far less than what had gathered. Unless somebody still reads what is older.
+        let rest = checkpoint(conn).map(|log| log.pages - log.moved);
+        is_writers_turn.store(rest.is_some_and(|pages| pages <= SMALL_REST), Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,10 @@
 
 mod changes;
 mod checkpoints;
+pub mod codes;
+mod condition;
 mod events;
+mod file;
 mod lists;
 mod memory;
 mod query;
@@ -17,7 +20,7 @@ mod store;
 mod tenants;
 mod writer;
 
-use std::{io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use std::{io, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use sqlx::{
@@ -29,6 +32,8 @@ use uuid::Uuid;
 
 use self::{
     checkpoints::Checkpoints,
+    condition::Condition,
+    file::{DatabaseFile, Identity},
     readers::Readers,
     writer::{Batch, Writer},
 };
@@ -60,8 +65,9 @@ pub struct SqliteStore {
     writer: Writer,
     /// None in memory: such a database belongs to its one connection.
     reading: Option<Reading>,
-    /// Where it is kept, unless in memory.
-    file: Option<PathBuf>,
+    /// What it is kept in, unless in memory.
+    file: Option<Arc<DatabaseFile>>,
+    condition: Condition,
 }
 
 /// The connections that read.
@@ -92,19 +98,25 @@ impl SqliteStore {
             SchemaVersion::none(&MIGRATOR).needs_migration(options.on_older)?;
         }
         let in_memory = is_in_memory(url);
+        let path = connect.get_filename();
+        let identity = if in_memory { None } else { Some(prepare_file(path)?) };
         let conn = open_writing(&connect, in_memory)?;
         if schema_version(&conn)?.needs_migration(options.on_older)? {
             migrate(&connect, options.on_older).await?;
         }
         let no_thread = |error: io::Error| OpenError::Unreachable(error.to_string());
-        let (mut reading, mut checkpoints) = (None, None);
-        if !in_memory {
+        let (mut reading, mut checkpoints, mut file) = (None, None, None);
+        if let Some(identity) = identity {
+            let opened = DatabaseFile::opened(path, identity).map_err(|error| cannot_use(path, &error))?;
+            let opened = Arc::new(opened);
             reading = Some(Reading::open(&connect, options)?);
-            let conn = open_connection(&connect, OpenFlags::empty())?;
-            checkpoints = Some(Checkpoints::start(conn).map_err(no_thread)?);
+            checkpoints = Some(start_checkpoints(&connect, &opened)?);
+            let watched = Arc::clone(&opened);
+            conn.commit_hook(Some(move || watched.is_lost()))?;
+            file = Some(opened);
         }
         let writer = Writer::start(conn, checkpoints, options.commits).map_err(no_thread)?;
-        Ok(Self { writer, reading, file: (!in_memory).then(|| connect.get_filename().to_owned()) })
+        Ok(Self { writer, reading, file, condition: Condition::default() })
     }
 
     /// How the schema of the database at `url` compares; makes and changes nothing.
@@ -136,7 +148,29 @@ impl SqliteStore {
         load: Load,
         work: impl Fn(&Batch<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.run(load, work).await
+        self.check_file()?;
+        let outcome = self.writer.run(load, work).await;
+        self.condition.note(&outcome);
+        outcome
+    }
+
+    /// Passes while the database's files are in place; what is committed is certain to be, since every commit looks. Asked before
+    /// reading too: what was deleted or replaced is no longer the truth, and an answer from it would be wrong without a sign.
+    fn check_file(&self) -> Result<(), StoreError> {
+        self.file.as_ref().map_or(Ok(()), |file| file.check())
+    }
+
+    /// Passes while changes can be written; after one could not be, once a trial has succeeded.
+    async fn check_writing(&self) -> Result<(), StoreError> {
+        if !self.condition.is_refused() {
+            return Ok(());
+        }
+        self.condition.begin_trial()?;
+        let database = self.file.as_ref().map(|file| file.path().to_owned());
+        self.write(move |batch| condition::try_writing(batch.conn, database.as_deref())).await?;
+        self.write(|batch| condition::clean_up(batch.conn)).await?;
+        self.condition.note_trial_succeeded();
+        Ok(())
     }
 
     /// Reads what may take a while.
@@ -144,6 +178,7 @@ impl SqliteStore {
         &self,
         read: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.check_file()?;
         match &self.reading {
             Some(reading) => reading.lists.run(read).await,
             None => self.write(move |batch| read(batch.conn)).await,
@@ -155,6 +190,7 @@ impl SqliteStore {
         &self,
         read: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.check_file()?;
         match self.reading.as_ref().and_then(|reading| reading.lookups.run_here(&read)) {
             Some(found) => found,
             None => self.read(read).await,
@@ -184,6 +220,11 @@ fn open_writing(connect: &SqliteConnectOptions, in_memory: bool) -> Result<Conne
         OpenFlags::empty()
     };
     let conn = open_connection(connect, flags)?;
+    // SQLite opens what it may only read, without a word.
+    if conn.is_readonly(rusqlite::MAIN_DB)? {
+        let told = format!("{} is read-only: it must be writable", connect.get_filename().display());
+        return Err(OpenError::Unreachable(told));
+    }
     conn.pragma_update(None, "journal_mode", "WAL")?;
     // An acknowledged alert survives a power cut.
     conn.pragma_update(None, "synchronous", "FULL")?;
@@ -196,7 +237,27 @@ fn open_writing(connect: &SqliteConnectOptions, in_memory: bool) -> Result<Conne
 fn open_reading(connect: &SqliteConnectOptions) -> Result<Connection, OpenError> {
     let conn = open_connection(connect, OpenFlags::empty())?;
     conn.pragma_update(None, "query_only", true)?;
+    checkpoints::leave_log_at_close(&conn)?;
     Ok(conn)
+}
+
+fn start_checkpoints(
+    connect: &SqliteConnectOptions,
+    file: &Arc<DatabaseFile>,
+) -> Result<Checkpoints, OpenError> {
+    let conn = open_connection(connect, OpenFlags::empty())?;
+    checkpoints::leave_log_at_close(&conn)?;
+    Checkpoints::start(conn, Arc::clone(file)).map_err(|error| OpenError::Unreachable(error.to_string()))
+}
+
+/// Makes the file if there is none, and tells which it is.
+fn prepare_file(path: &Path) -> Result<Identity, OpenError> {
+    let prepared = file::make_private(path).and_then(|()| Identity::of(path));
+    prepared.map_err(|error| cannot_use(path, &error))
+}
+
+fn cannot_use(path: &Path, error: &io::Error) -> OpenError {
+    OpenError::Unreachable(format!("{}: {error}", path.display()))
 }
 
 fn open_connection(connect: &SqliteConnectOptions, more: OpenFlags) -> Result<Connection, OpenError> {

@@ -172,9 +172,12 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        if self.file.as_ref().is_some_and(|file| !file.exists()) {
-            return Err(StoreError::Unavailable("the database's file is gone".into()));
+        if let Some(file) = &self.file
+            && file.is_lost()
+        {
+            file.check()?;
         }
+        self.check_writing().await?;
         let version = self.read(|conn| Ok(schema_version(conn)?)).await;
         version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
     }

@@ -94,7 +94,7 @@ impl Writer {
                 }
             }
             if let Some(checkpoints) = checkpoints {
-                checkpoints.end();
+                checkpoints.end(&conn);
             }
             // Before the end of the batches, which tells that all is done.
             drop(conn);

@@ -10,6 +10,7 @@ mod batches;
 mod bulk;
 mod concurrency;
 mod decisions;
+mod file;
 mod history;
 mod isolation;
 mod keys;
