@@ -74,6 +74,15 @@ pub async fn open_service(url: &str, on_older: OnOlderSchema) -> anyhow::Result<
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
+/// The same over a database that is only read, and not changed at all.
+///
+/// # Errors
+/// When the database can't be opened.
+pub async fn open_service_reading(url: &str) -> anyhow::Result<Service> {
+    let store = connect::open_reading(url).await?;
+    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
+}
+
 /// A server that is bound, and not serving yet.
 pub struct App {
     listener: TcpListener,

@@ -37,7 +37,7 @@ struct Feed {
 
 impl Feed {
     async fn open(&self) -> anyhow::Result<(Service, OrganizationId)> {
-        let service = self.database.open().await?;
+        let service = self.database.open_reading().await?;
         let organization = service.find_organization(self.org.as_deref()).await?.id;
         Ok((service, organization))
     }

@@ -107,7 +107,7 @@ impl Create {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let service = self.database.open().await?;
+        let service = self.database.open_reading().await?;
         let organization = match &self.org {
             Some(org) => Some(service.find_organization(Some(org)).await?.id),
             None => None,

@@ -25,11 +25,13 @@ pub struct Migrate {
 impl Migrate {
     /// Migrates, or checks.
     pub async fn run(self) -> anyhow::Result<()> {
-        if !self.check {
-            let url = &self.database.database_url;
+        let url = &self.database.database_url;
+        if self.check {
+            connect::check_there(url)?;
+        } else {
             app::open_service(url, OnOlderSchema::Migrate).await?.adopt_alerts().await?;
         }
-        let version = connect::schema_version(&self.database.database_url).await?;
+        let version = connect::schema_version(url).await?;
         let SchemaVersion { found, known } = version;
         if !version.is_current() {
             bail!("the database's schema is version {found}, this redflag knows {known}");

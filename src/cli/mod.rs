@@ -25,7 +25,10 @@ use clap::{
 use crate::{
     app,
     service::Service,
-    store::schema::{OnOlderSchema, OpenError},
+    store::{
+        connect,
+        schema::{OnOlderSchema, OpenError},
+    },
     telemetry::{self, LogFormat},
 };
 
@@ -114,11 +117,18 @@ struct Database {
 impl Database {
     /// The use cases over the database as it is, for a command that runs beside a server.
     async fn open(&self) -> anyhow::Result<Service> {
+        connect::check_there(&self.database_url)?;
         app::open_service(&self.database_url, OnOlderSchema::Refuse).await
     }
 
-    /// The same, over a database that may not be there yet.
+    /// The same, for a command that changes nothing.
+    async fn open_reading(&self) -> anyhow::Result<Service> {
+        app::open_service_reading(&self.database_url).await
+    }
+
+    /// The same, over a database that may have no schema yet.
     async fn open_or_make(&self) -> anyhow::Result<Service> {
+        connect::check_there(&self.database_url)?;
         app::open_service(&self.database_url, OnOlderSchema::MigrateIfEmpty).await
     }
 }

@@ -92,7 +92,7 @@ impl Update {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let all = self.database.open().await?.organizations().await?;
+        let all = self.database.open_reading().await?.organizations().await?;
         if self.json {
             return output::print_json(&all.iter().map(view).collect::<Vec<_>>());
         }

@@ -74,13 +74,35 @@ pub async fn open(url: &str, options: Options) -> Result<Arc<dyn Store>, OpenErr
     })
 }
 
+/// Passes where there is a database at `url`, for who would not make one; whether a server has it shows when it is opened.
+///
+/// # Errors
+/// [`OpenError::Url`]; [`OpenError::Missing`].
+pub fn check_there(url: &str) -> Result<(), OpenError> {
+    match Kind::of(url)? {
+        Kind::Sqlite => SqliteStore::check_there(url),
+        Kind::Postgres => Ok(()),
+    }
+}
+
+/// Opens the database at `url` to read it; a file is not changed, nor what stands beside it.
+///
+/// # Errors
+/// When the URL names no database, it can't be reached, or its schema does not fit.
+pub async fn open_reading(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(match Kind::of(url)? {
+        Kind::Sqlite => Arc::new(SqliteStore::open_reading(url).await?),
+        Kind::Postgres => Arc::new(PostgresStore::open(url, Options::aside(OnOlderSchema::Refuse)).await?),
+    })
+}
+
 /// How the schema of the database at `url` compares to the one that this version knows; changes nothing.
 ///
 /// # Errors
 /// When the URL names no database or it can't be reached.
 pub async fn schema_version(url: &str) -> Result<SchemaVersion, OpenError> {
     match Kind::of(url)? {
-        Kind::Sqlite => SqliteStore::schema_version(url).await,
+        Kind::Sqlite => SqliteStore::schema_version(url),
         Kind::Postgres => PostgresStore::schema_version(url).await,
     }
 }

@@ -27,6 +27,9 @@ pub enum OpenError {
     /// The database can't be reached or opened.
     #[error("can't open the database: {0}")]
     Unreachable(String),
+    /// There is none, and none is to be made.
+    #[error("there is no database at {0} (--database-url, REDFLAG_DATABASE_URL)")]
+    Missing(String),
     /// The schema is older, and migrating was not wanted.
     #[error("the database's schema is version {found}, this redflag needs {known}: run `redflag migrate`")]
     Older {

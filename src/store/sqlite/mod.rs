@@ -12,6 +12,7 @@ mod file;
 mod lists;
 mod memory;
 mod query;
+mod read_only;
 mod readers;
 mod rows;
 pub mod sql;
@@ -34,13 +35,14 @@ use self::{
     checkpoints::Checkpoints,
     condition::Condition,
     file::{DatabaseFile, Identity},
+    read_only::Immutable,
     readers::Readers,
     writer::{Batch, Writer},
 };
 use super::{
     StoreError,
     connect::Options,
-    queue::Load,
+    queue::{GroupCommit, Load},
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
 use crate::domain::OrganizationId;
@@ -68,6 +70,8 @@ pub struct SqliteStore {
     /// What it is kept in, unless in memory.
     file: Option<Arc<DatabaseFile>>,
     condition: Condition,
+    /// Set where nobody else was at work on it, and it is only read.
+    immutable: Option<Immutable>,
 }
 
 /// The connections that read.
@@ -116,22 +120,58 @@ impl SqliteStore {
             file = Some(opened);
         }
         let writer = Writer::start(conn, checkpoints, options.commits).map_err(no_thread)?;
-        Ok(Self { writer, reading, file, condition: Condition::default() })
+        Ok(Self { writer, reading, file, condition: Condition::default(), immutable: None })
+    }
+
+    /// Passes where there is a database at `url`.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`]; [`OpenError::Missing`].
+    pub fn check_there(url: &str) -> Result<(), OpenError> {
+        let connect = connect_options(url)?;
+        if !is_missing(url, &connect) {
+            return Ok(());
+        }
+        let file = connect.get_filename();
+        let here = if file.is_relative() { "./" } else { "" };
+        Err(OpenError::Missing(format!("{here}{}", file.display())))
+    }
+
+    /// Opens the database at `url` to read it and change nothing, not even beside it. Every change fails.
+    ///
+    /// # Errors
+    /// When the URL is malformed, there is no such database, it can't be opened, or its schema does not fit.
+    pub async fn open_reading(url: &str) -> Result<Self, OpenError> {
+        if is_in_memory(url) {
+            return Self::open(url, Options::aside(OnOlderSchema::Refuse)).await;
+        }
+        Self::check_there(url)?;
+        let connect = connect_options(url)?;
+        let (mut connections, immutable) = read_only::open(connect.get_filename(), 3)?;
+        let mut take = || connections.pop().into_iter().collect::<Vec<_>>();
+        let (lists, lookups) = (Readers::new(take()), Readers::new(take()));
+        let Some(conn) = take().pop() else {
+            return Err(OpenError::Unreachable("no connection was opened".to_owned()));
+        };
+        schema_version(&conn)?.needs_migration(OnOlderSchema::Refuse)?;
+        let writer = Writer::start(conn, None, GroupCommit::DEFAULT);
+        let writer = writer.map_err(|error| OpenError::Unreachable(error.to_string()))?;
+        let reading = Some(Reading { lists, lookups });
+        Ok(Self { writer, reading, file: None, condition: Condition::default(), immutable })
     }
 
     /// How the schema of the database at `url` compares; makes and changes nothing.
     ///
     /// # Errors
     /// When the URL is malformed or the file can't be opened.
-    pub async fn schema_version(url: &str) -> Result<SchemaVersion, OpenError> {
-        let file = connect_options(url)?.create_if_missing(false);
-        if is_missing(url, &file) {
+    pub fn schema_version(url: &str) -> Result<SchemaVersion, OpenError> {
+        let connect = connect_options(url)?;
+        if is_in_memory(url) || is_missing(url, &connect) {
             return Ok(SchemaVersion::none(&MIGRATOR));
         }
-        let mut conn = SqliteConnection::connect_with(&file).await?;
-        let version = SchemaVersion::read(&mut conn, &MIGRATOR).await;
-        conn.close().await?;
-        version
+        let (connections, _) = read_only::open(connect.get_filename(), 1)?;
+        let none = SchemaVersion::none(&MIGRATOR);
+        Ok(connections.first().map(schema_version).transpose()?.unwrap_or(none))
     }
 
     /// Writes in the next transaction, with all else that waits for it.
@@ -160,6 +200,10 @@ impl SqliteStore {
         self.file.as_ref().map_or(Ok(()), |file| file.check())
     }
 
+    fn check_immutable(&self) -> Result<(), StoreError> {
+        self.immutable.as_ref().map_or(Ok(()), Immutable::check)
+    }
+
     /// Passes while changes can be written; after one could not be, once a trial has succeeded.
     async fn check_writing(&self) -> Result<(), StoreError> {
         if !self.condition.is_refused() {
@@ -180,7 +224,10 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         self.check_file()?;
         match &self.reading {
-            Some(reading) => reading.lists.run(read).await,
+            Some(reading) => {
+                let found = reading.lists.run(read).await?;
+                self.check_immutable().map(|()| found)
+            }
             None => self.write(move |batch| read(batch.conn)).await,
         }
     }
@@ -192,7 +239,7 @@ impl SqliteStore {
     ) -> Result<T, StoreError> {
         self.check_file()?;
         match self.reading.as_ref().and_then(|reading| reading.lookups.run_here(&read)) {
-            Some(found) => found,
+            Some(found) => self.check_immutable().and(found),
             None => self.read(read).await,
         }
     }

@@ -5,6 +5,7 @@ mod client;
 mod keys;
 mod log;
 mod mistakes;
+mod read_only;
 mod secrets;
 mod serve;
 
@@ -80,6 +81,12 @@ impl Place {
     /// A database without any schema: to SQLite, an empty file.
     fn make_empty_database(&self) {
         fs::write(self.folder.path().join("redflag.db"), "").unwrap();
+    }
+
+    /// A database without any organization.
+    fn make_database(&self) {
+        let url = self.database_url();
+        assert!(run(&["migrate", "--database-url", &url]).status.success());
     }
 
     /// What standard error holds.
