@@ -3,6 +3,7 @@
 
 mod api_reference;
 mod audit;
+mod backup;
 mod client;
 mod completions;
 mod key;
@@ -85,6 +86,8 @@ enum Verb {
     /// Prove that the history is complete and unchanged, or export it
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Write a verified copy of an SQLite database to a file, also while a server runs
+    Backup(backup::Backup),
     #[command(flatten)]
     Client(Box<client::Verb>),
     /// Print a script that completes commands and flags in a shell
@@ -208,6 +211,7 @@ impl Verb {
             Self::Org(org) => org.run().await,
             Self::Key(key) => key.run().await,
             Self::Audit(audit) => audit.run().await,
+            Self::Backup(backup) => backup.run().await,
             Self::Client(verb) => verb.run().await,
             Self::Completions(completions) => completions.run(Cli::command()),
             Self::Openapi => openapi::run(),

@@ -1,6 +1,6 @@
 //! Chooses the store by the scheme of its URL.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
     Store,
@@ -82,6 +82,22 @@ pub fn check_there(url: &str) -> Result<(), OpenError> {
     match Kind::of(url)? {
         Kind::Sqlite => SqliteStore::check_there(url),
         Kind::Postgres => Ok(()),
+    }
+}
+
+/// Writes a whole copy of the database at `url`, as it stands at one moment, to the new file `target`; gives the URL of the copy.
+/// `None` where the database is on a server, which has its own means.
+///
+/// # Errors
+/// When the URL names no database, it can't be read, the copy can't be written, or it is not sound.
+pub async fn copy(url: &str, target: &Path) -> Result<Option<String>, OpenError> {
+    match Kind::of(url)? {
+        Kind::Postgres => Ok(None),
+        Kind::Sqlite => {
+            let (url, target) = (url.to_owned(), target.to_owned());
+            let copied = tokio::task::spawn_blocking(move || SqliteStore::copy(&url, &target)).await;
+            copied.map_err(|error| OpenError::Unreachable(error.to_string()))?.map(Some)
+        }
     }
 }
 

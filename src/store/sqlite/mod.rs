@@ -3,6 +3,7 @@
 //! The URL is read and the schema migrated by sqlx, as on PostgreSQL; all else goes through rusqlite, because in sqlx every
 //! row and every statement crosses a channel (`docs/decisions/0003-group-commit.md`).
 
+mod backup;
 mod changes;
 mod checkpoints;
 pub mod codes;
@@ -135,6 +136,16 @@ impl SqliteStore {
         let file = connect.get_filename();
         let here = if file.is_relative() { "./" } else { "" };
         Err(OpenError::Missing(format!("{here}{}", file.display())))
+    }
+
+    /// Writes a copy of the database at `url` to the new file `target`, and gives the URL of the copy.
+    ///
+    /// # Errors
+    /// When there is no such database, it can't be read, the copy can't be written, or it is not sound.
+    pub fn copy(url: &str, target: &Path) -> Result<String, OpenError> {
+        Self::check_there(url)?;
+        backup::copy(connect_options(url)?.get_filename(), target)?;
+        Ok(format!("sqlite:{}", read_only::encoded(target)))
     }
 
     /// Opens the database at `url` to read it and change nothing, not even beside it. Every change fails.

@@ -92,7 +92,7 @@ fn open_one(path: &Path, more: &str) -> rusqlite::Result<Connection> {
 }
 
 /// A path within a URI, whatever bytes it has.
-fn encoded(path: &Path) -> String {
+pub fn encoded(path: &Path) -> String {
     let encode = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => char::from(*byte).to_string(),
         other => format!("%{other:02X}"),

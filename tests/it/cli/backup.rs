@@ -1,0 +1,83 @@
+//! A backup is whole, verified and private, and is made beside a running server.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{Place, Server, failure, json_of, run, text};
+use crate::support::{DatabaseKind, TestDatabase, app::KEY};
+
+async fn flag(server: &Server) {
+    let call = reqwest::Client::new().request(Method::POST, server.url("/alerts/flag/bln_1"));
+    let answer = call.bearer_auth(KEY).json(&json!({ "description": "d" })).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+}
+
+#[tokio::test]
+async fn a_backup_is_made_beside_a_running_server() {
+    let place = Place::new();
+    let url = place.database_url();
+    let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY)], &[]);
+    flag(&server).await;
+    let file = place.folder.path().join("a b?.db");
+    let name = file.to_str().unwrap();
+    let made = json_of(&["backup", name, "--database-url", &url, "--json"]);
+    assert_eq!(
+        (&made["organizations"][0]["name"], &made["organizations"][0]["position"]),
+        (&json!("default"), &json!(1))
+    );
+    let found = fs::metadata(&file).unwrap();
+    assert_eq!((found.permissions().mode() & 0o777, json!(found.len())), (0o600, made["bytes"].clone()));
+    // What is there is kept, unless it is to be replaced.
+    flag(&server).await;
+    let bytes = fs::read(&file).unwrap();
+    let (code, told) = failure(&["backup", name, "--database-url", &url]);
+    assert!(code == Some(1) && told.contains("is there already"), "{told}");
+    assert!(fs::read(&file).unwrap() == bytes);
+    let replaced = run(&["backup", "--force", name, "--database-url", &url]);
+    assert!(
+        replaced.status.success() && text(&replaced.stdout).contains(" 2 "),
+        "{}",
+        text(&replaced.stdout)
+    );
+    let copy = format!("sqlite:{}", file.display().to_string().replace('?', "%3F").replace(' ', "%20"));
+    let head = run(&["audit", "head", "--database-url", &copy]);
+    assert!(text(&head.stdout).starts_with("2 "), "{}", text(&head.stderr));
+    assert_eq!(server.stop("-TERM"), Some(0));
+    let names = fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("a b")).count(), 1);
+}
+
+#[tokio::test]
+async fn what_can_not_be_verified_gets_no_name() {
+    let place = Place::new();
+    let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY)], &[]);
+    flag(&server).await;
+    assert_eq!(server.stop("-TERM"), Some(0));
+    let url = place.database_url();
+    forge_head(&url).await;
+    let file = place.folder.path().join("backup.db");
+    let (code, told) = failure(&["backup", file.to_str().unwrap(), "--database-url", &url]);
+    assert!(code == Some(1) && told.contains("broken at the head"), "{told}");
+    let names = fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("backup")).count(), 0);
+}
+
+/// Forges the head past the store.
+async fn forge_head(url: &str) {
+    use sqlx::Connection;
+    let mut conn = sqlx::SqliteConnection::connect(url).await.unwrap();
+    sqlx::raw_sql("UPDATE event_heads SET hash = zeroblob(32)").execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_has_its_own_means() {
+    let database = TestDatabase::create(DatabaseKind::Postgres).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.db");
+    let (code, told) = failure(&["backup", file.to_str().unwrap(), "--database-url", database.url()]);
+    assert!(code == Some(1) && told.contains("use pg_dump or pg_basebackup"), "{told}");
+    assert!(!file.exists());
+}
