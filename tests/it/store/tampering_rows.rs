@@ -12,6 +12,7 @@ on_every_store!(
     a_count_that_was_changed_is_not_hidden_by_counting_on,
     a_forged_alert_is_found_and_not_adopted,
     an_alert_made_to_look_old_is_found,
+    nothing_is_added_to_what_is_adopted,
     a_missing_head_is_named,
 );
 
@@ -107,12 +108,17 @@ async fn a_forged_alert_is_found_and_not_adopted(world: &World) {
 
 async fn an_alert_made_to_look_old_is_found(world: &World) {
     let alert = world.flag(world.alert()).await;
-    let look_old = "UPDATE alerts SET sequence = 0; \
-        INSERT INTO alerts_to_adopt SELECT organization_id, anomaly_id FROM alerts";
-    world.database.execute(look_old).await;
-    // It can't be adopted, which keeps nobody from starting.
+    world.database.execute("UPDATE alerts SET sequence = 0").await;
     assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
     assert!(matches!(broken(world).await, Broken::Alert(id, _) if id == alert.id));
+}
+
+async fn nothing_is_added_to_what_is_adopted(world: &World) {
+    world.flag(world.alert()).await;
+    let add = "INSERT INTO alerts_to_adopt SELECT organization_id, anomaly_id FROM alerts";
+    let refused = world.database.try_execute(add).await.unwrap_err().to_string();
+    assert!(refused.contains("nothing is added after the migration"), "{refused}");
+    world.assert_sound().await;
 }
 
 async fn a_missing_head_is_named(world: &World) {
