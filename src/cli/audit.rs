@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 
 use super::{Database, output};
 use crate::{
-    domain::{Head, OrganizationId, PageSize},
-    service::{Service, audit::Unverified},
+    domain::{Head, Organization, OrganizationId, PageSize},
+    service::{
+        Service,
+        audit::{Unverified, Verified},
+    },
 };
 
 /// Prove that the history is complete and unchanged, or take it elsewhere. Works on the database directly, also while a
@@ -45,11 +48,18 @@ impl Feed {
 
 #[derive(Debug, Args)]
 pub struct Verify {
+    /// One organization, by id or name; otherwise all are verified
+    #[arg(long)]
+    org: Option<String>,
     #[command(flatten)]
-    feed: Feed,
-    /// Where to begin; from 2 on, only the alerts that the events from there on are about are compared with their history
+    database: Database,
+    /// Where to begin; from 2 on, only the alerts that the events from there on are about are compared with their history.
+    /// Needs `--org` where there are several organizations
     #[arg(long, default_value_t = 1, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
     from: i64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -92,8 +102,42 @@ impl Audit {
 }
 
 impl Verify {
+    /// Verifies one organization after the other, also after one that is broken.
     async fn run(self) -> anyhow::Result<()> {
-        let (service, organization) = self.feed.open().await?;
+        let service = self.database.open_reading().await?;
+        let organizations = self.organizations(&service).await?;
+        let is_only = organizations.len() == 1;
+        let mut results = Vec::new();
+        for organization in organizations {
+            let outcome = self.verify(&service, organization.id).await;
+            let result = OrganizationResult { organization, outcome };
+            if !self.json && !is_only {
+                output::print(&result.line())?;
+            }
+            result.note_late_adoption();
+            results.push(result);
+        }
+        if self.json {
+            output::print_json(&results.iter().map(OrganizationResult::view).collect::<Vec<_>>())?;
+        }
+        match results.as_slice() {
+            [only] if !self.json => output::print(&only.told()?),
+            all => refuse_unverified(all),
+        }
+    }
+
+    async fn organizations(&self, service: &Service) -> anyhow::Result<Vec<Organization>> {
+        if self.org.is_some() || self.from > 1 {
+            return Ok(vec![service.find_organization(self.org.as_deref()).await?]);
+        }
+        let all = service.organizations().await?;
+        if all.is_empty() {
+            bail!("there is no organization yet");
+        }
+        Ok(all)
+    }
+
+    async fn verify(&self, service: &Service, organization: OrganizationId) -> Result<Verified, Unverified> {
         let bar = progress_bar();
         let verified = service
             .verify(organization, self.from, &mut |done, all| {
@@ -102,14 +146,67 @@ impl Verify {
             })
             .await;
         bar.finish_and_clear();
-        match verified {
-            Ok(verified) => {
-                output::print(&format!("ok: {} events, head {}", verified.events, line(verified.head)))
-            }
+        verified
+    }
+}
+
+/// What the verification of an organization found.
+struct OrganizationResult {
+    organization: Organization,
+    outcome: Result<Verified, Unverified>,
+}
+
+impl OrganizationResult {
+    /// What was found sound, or why nothing was.
+    fn told(&self) -> anyhow::Result<String> {
+        match &self.outcome {
+            Ok(verified) => Ok(format!("ok: {} events, head {}", verified.events, line(verified.head))),
             Err(Unverified::Broken(broken)) => Err(anyhow!("{broken}")),
-            Err(Unverified::Failed(error)) => Err(error.into()),
+            Err(Unverified::Failed(error)) => Err(anyhow!("can't be verified: {error}")),
         }
     }
+
+    /// The same in one line that begins with the organization.
+    fn line(&self) -> String {
+        let told = self.told().unwrap_or_else(|problem| problem.to_string());
+        output::printable(&format!("{}: {told}", self.organization.name.as_str()))
+    }
+
+    fn view(&self) -> Value {
+        let verified = self.outcome.as_ref().ok();
+        let head = verified
+            .map(|Verified { head, .. }| json!({ "position": head.position, "hash": head.hash.to_string() }));
+        json!({
+            "organization_id": self.organization.id.to_string(),
+            "name": self.organization.name.as_str(),
+            "ok": verified.is_some(),
+            "events": verified.map(|verified| verified.events),
+            "head": head,
+            "late_adoption": verified.and_then(|verified| verified.late_adoption),
+            "problem": self.told().err().map(|problem| problem.to_string()),
+        })
+    }
+
+    /// Tells of an alert whose history can't be proven to be older than it says.
+    fn note_late_adoption(&self) {
+        let late = self.outcome.as_ref().ok().and_then(|verified| verified.late_adoption);
+        if let Some(position) = late {
+            let name = output::printable(self.organization.name.as_str());
+            output::note(&format!(
+                "{name}: the event at position {position} begins the history of an older alert after other events: \
+                 nothing proves that the alert is that old"
+            ));
+        }
+    }
+}
+
+/// Fails where an organization was not found sound.
+fn refuse_unverified(results: &[OrganizationResult]) -> anyhow::Result<()> {
+    let unverified = results.iter().filter(|result| result.outcome.is_err()).count();
+    if unverified > 0 {
+        bail!("{unverified} of {} organizations did not verify", results.len());
+    }
+    Ok(())
 }
 
 /// A bar on standard error; none where that is no terminal.

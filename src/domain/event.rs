@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Actor, AnomalyId, Changes, EventId, FieldChange, IdempotencyKey, Note, OrganizationId, Person, Timestamp,
-    Weighed, canonical, change::ChangeContext, clock::rfc3339, metadata, text::weight,
+    Actor, AnomalyId, Changes, EventId, FieldChange, IdempotencyKey, KeyId, Note, OrganizationId, Person,
+    Timestamp, Weighed, canonical, change::ChangeContext, clock::rfc3339, metadata, text::weight,
 };
 
 /// A SHA-256 digest of the chain, written as 64 lower-case hexadecimal digits.
@@ -177,6 +177,11 @@ impl AlertEvent {
         Head { position: self.position, hash: self.hash }
     }
 
+    /// Whether it begins the history of an alert that is older than histories are.
+    pub fn is_adoption(&self) -> bool {
+        self.sequence == 1 && self.actor.key_id == KeyId::NOBODY
+    }
+
     /// The hash that the event must have: of the previous hash and the canonical JSON (RFC 8785) of the event without
     /// its own hash.
     pub fn compute_hash(&self) -> ChainHash {
@@ -306,7 +311,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{KeyId, Text};
+    use crate::domain::Text;
 
     fn event(texts: [&str; 5], numbers: [i64; 2], key: Option<&str>, value: Value) -> AlertEvent {
         let [name, person, note, request_id, field] = texts;

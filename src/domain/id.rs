@@ -61,6 +61,11 @@ prefixed_id! {
     KeyId, "key_"
 }
 
+impl KeyId {
+    /// Stands where no key did it: redflag itself began the history of an alert that is older.
+    pub const NOBODY: Self = Self(Uuid::nil());
+}
+
 fn parse_uuid(prefix: &str, raw: &str) -> Result<Uuid, Invalid> {
     raw.strip_prefix(prefix)
         .filter(|rest| rest.len() == uuid::fmt::Hyphenated::LENGTH)

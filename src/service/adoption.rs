@@ -41,11 +41,7 @@ impl Service {
 
     async fn begin_history(&self, organization_id: OrganizationId, id: AnomalyId) -> Result<(), StoreError> {
         let at = self.clock.now();
-        let actor = Actor {
-            key_id: KeyId::from_uuid(uuid::Uuid::nil()),
-            key_name: Name::literal("migration"),
-            on_behalf_of: None,
-        };
+        let actor = Actor { key_id: KeyId::NOBODY, key_name: Name::literal("migration"), on_behalf_of: None };
         let context = ChangeContext {
             actor,
             at,

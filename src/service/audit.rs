@@ -18,6 +18,9 @@ pub struct Verified {
     pub events: i64,
     /// Where the feed ended when the verification began.
     pub head: Head,
+    /// The position of the first alert that was adopted after somebody else's event. Nothing proves that it is older than
+    /// histories are: whoever owns the tables can have any alert adopted. Not looked for where the feed is verified in part.
+    pub late_adoption: Option<i64>,
 }
 
 /// What is wrong with an event of the feed.
@@ -128,12 +131,14 @@ impl Service {
         let feed = (head.position - from + 1).max(0);
         // Each event once more where all alerts are replayed.
         let all = if from == 1 { feed * 2 } else { feed };
-        let mut walk = Walk { service: self, organization, head, steps: 0, all, progress };
+        let adoptions = Adoptions::default();
+        let mut walk = Walk { service: self, organization, head, adoptions, steps: 0, all, progress };
         let events = walk.verify_feed(from).await?;
         if from == 1 {
             walk.verify_alerts().await?;
         }
-        Ok(Verified { events, head })
+        let late_adoption = walk.adoptions.late.filter(|_| from == 1);
+        Ok(Verified { events, head, late_adoption })
     }
 
     async fn head_to_verify(&self, organization: OrganizationId) -> Result<Head, Unverified> {
@@ -145,12 +150,32 @@ impl Service {
     }
 }
 
+/// The adoptions of a feed, as far as it was read.
+#[derive(Default)]
+struct Adoptions {
+    /// Whether an event of another kind was read.
+    have_ended: bool,
+    /// The position of the first after such an event.
+    late: Option<i64>,
+}
+
+impl Adoptions {
+    fn note(&mut self, event: &AlertEvent) {
+        if !event.is_adoption() {
+            self.have_ended = true;
+        } else if self.have_ended {
+            self.late.get_or_insert(event.position);
+        }
+    }
+}
+
 /// A verification on its way.
 struct Walk<'a> {
     service: &'a Service,
     organization: OrganizationId,
     /// Where the feed ended when it began.
     head: Head,
+    adoptions: Adoptions,
     steps: i64,
     /// How many steps there are.
     all: i64,
@@ -175,6 +200,7 @@ impl Walk<'_> {
             }
             for event in &events {
                 self.verify_event(event, last).await?;
+                self.adoptions.note(event);
                 last = event.head();
             }
             if from > 1 {

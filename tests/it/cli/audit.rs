@@ -238,6 +238,48 @@ fn a_feed_without_events_is_sound() {
     assert_eq!(accepted(&[], ""), told);
 }
 
+/// Damages the head of the organization of that name.
+async fn damage_head(place: &Place, name: &str) {
+    let url = place.database_url();
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let damage = "UPDATE event_heads SET hash = randomblob(32) \
+         WHERE organization_id = (SELECT organization_id FROM organizations WHERE name = ?)";
+    sqlx::query(damage).bind(name).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_organization_is_verified_after_a_broken_one_too() {
+    let place = Place::new();
+    let url = place.database_url();
+    place.make_database();
+    for name in ["one", "two", "three"] {
+        json_of(&["org", "create", "--name", name, "--database-url", &url, "--json"]);
+    }
+    let sound = format!("ok: 0 events, head 0 {ZEROS}\n");
+    let verify = ["audit", "verify", "--database-url", &url];
+    assert_eq!(line(&verify), format!("one: {sound}two: {sound}three: {sound}"));
+    damage_head(&place, "two").await;
+    let output = run(&verify);
+    let told = text(&output.stdout).lines().collect::<Vec<_>>();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "redflag: 1 of 3 organizations did not verify\n");
+    assert!(told.len() == 3 && told[1].starts_with("two: broken at the head, position 0"), "{told:?}");
+    assert_eq!(
+        (told[0], told[2]),
+        (&*format!("one: {}", sound.trim()), &*format!("three: {}", sound.trim()))
+    );
+    let output = run(&[&verify[..], &["--json"]].concat());
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ok: Vec<_> = results.as_array().unwrap().iter().map(|result| result["ok"] == true).collect();
+    assert_eq!((output.status.code(), ok), (Some(1), vec![true, false, true]));
+    assert_eq!(results[0]["head"]["hash"], ZEROS);
+    assert!(results[1]["problem"].as_str().unwrap().starts_with("broken at the head"), "{results}");
+    assert_eq!(line(&[&verify[..], &["--org", "three"]].concat()), sound);
+    let (code, told) = failure(&[&verify[..], &["--from", "2"]].concat());
+    assert_eq!((code, &*told), (Some(1), "there are several organizations: say which with --org"));
+}
+
 #[test]
 fn a_wrong_call_or_no_such_feed_is_told() {
     let place = Place::new();

@@ -13,6 +13,7 @@ on_every_store!(
     a_forged_alert_is_found_and_not_adopted,
     an_alert_made_to_look_old_is_found,
     nothing_is_added_to_what_is_adopted,
+    an_alert_adopted_after_other_events_is_told,
     a_missing_head_is_named,
 );
 
@@ -119,6 +120,25 @@ async fn nothing_is_added_to_what_is_adopted(world: &World) {
     let refused = world.database.try_execute(add).await.unwrap_err().to_string();
     assert!(refused.contains("nothing is added after the migration"), "{refused}");
     world.assert_sound().await;
+}
+
+async fn an_alert_adopted_after_other_events_is_told(world: &World) {
+    world.flag(world.alert()).await;
+    assert_eq!(world.verify().await.unwrap().late_adoption, None);
+    let (forged, trigger) = match world.database.kind() {
+        DatabaseKind::Sqlite => ("x'01a30000000070008000000000000001'", "alerts_to_adopt_not_inserted"),
+        DatabaseKind::Postgres => {
+            ("'01a30000-0000-7000-8000-000000000001'::uuid", "alerts_to_adopt_complete ON alerts_to_adopt")
+        }
+    };
+    let forge = format!(
+        "DROP TRIGGER {trigger}; CREATE TABLE copy AS SELECT * FROM alerts; \
+         UPDATE copy SET anomaly_id = {forged}, sequence = 0; INSERT INTO alerts SELECT * FROM copy; \
+         INSERT INTO alerts_to_adopt SELECT organization_id, anomaly_id FROM copy"
+    );
+    world.database.execute(&forge).await;
+    assert_eq!(world.service().adopt_alerts().await.unwrap(), 1);
+    assert_eq!(world.verify().await.unwrap().late_adoption, Some(2));
 }
 
 async fn a_missing_head_is_named(world: &World) {
