@@ -1,11 +1,16 @@
 //! Beginning the histories of alerts that are older than histories are.
 
+use tokio::task::JoinSet;
+
 use super::Service;
 use crate::{
     domain::{Actor, AlertChange, AnomalyId, ChangeContext, Command, KeyId, Name, Note, OrganizationId},
     error::Error,
     store::StoreError,
 };
+
+/// How many histories are begun at once, so that they share commits.
+const AT_ONCE: usize = 64;
 
 impl Service {
     /// Gives every alert that was made by a version without histories its first event, which tells what it is now; tells
@@ -20,10 +25,25 @@ impl Service {
             let found = self.store.alerts_to_adopt(after).await?;
             let Some(last) = found.last() else { return Ok(adopted) };
             after = Some(*last);
-            for (organization, id) in found {
-                adopted += u64::from(self.adopt(organization, id).await?);
-            }
+            adopted += self.adopt_page(found).await?;
             tracing::info!(adopted, "histories of older alerts begun so far");
+        }
+    }
+
+    /// Begins the histories of these alerts, many at once; tells how many there were that could be begun.
+    async fn adopt_page(&self, page: Vec<(OrganizationId, AnomalyId)>) -> Result<u64, Error> {
+        let (mut waiting, mut tasks, mut adopted) = (page.into_iter(), JoinSet::new(), 0);
+        loop {
+            let free = AT_ONCE - tasks.len();
+            for (organization, id) in waiting.by_ref().take(free) {
+                let service = self.clone();
+                tasks.spawn(async move { service.adopt(organization, id).await });
+            }
+            match tasks.join_next().await {
+                Some(Ok(is_adopted)) => adopted += u64::from(is_adopted?),
+                Some(Err(panicked)) => return Err(StoreError::Internal(panicked.into()).into()),
+                None => return Ok(adopted),
+            }
         }
     }
 

@@ -39,8 +39,9 @@ async fn migrate_to(database: &TestDatabase, version: usize) {
     }
 }
 
-/// Fills it: an organization with its statuses, and an alert of each class, the last two changed since.
-async fn fill(database: &TestDatabase) {
+/// Fills it: an organization with its statuses, and an alert of each class, the last two changed since, and so many more
+/// open ones.
+async fn fill(database: &TestDatabase, more: usize) {
     let is_sqlite = database.kind() == DatabaseKind::Sqlite;
     let id = |id: &str| if is_sqlite { format!("x'{}'", id.replace('-', "")) } else { format!("'{id}'") };
     let at = |seconds: i64| {
@@ -58,8 +59,9 @@ async fn fill(database: &TestDatabase) {
              ({organization}, '{status}', '{status}', '#EF4444', {class}, {yes}, {made}, {made})"
         ));
     }
-    for ((status, class), alert) in statuses.into_iter().zip(ALERTS) {
-        let (alert, changed) = (id(alert), at(1_700_000_000 + 60 * (class - 1)));
+    let more = (0..more).map(|number| (statuses[0], format!("01a20000-0000-7000-9000-{number:012}")));
+    for ((status, class), alert) in statuses.into_iter().zip(ALERTS.map(str::to_owned)).chain(more) {
+        let (alert, changed) = (id(&alert), at(1_700_000_000 + 60 * (class - 1)));
         sql.push(format!(
             "INSERT INTO alerts VALUES ({organization}, {alert}, 'Old', 'Made long ago.', 2, '{status}', {class}, 3, \
              'ana', {none}, {none}, {one}, {none}, '{{}}', {class}, {made}, {changed}); \
@@ -72,7 +74,7 @@ async fn fill(database: &TestDatabase) {
 async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(kind: DatabaseKind) {
     let database = TestDatabase::create(kind).await;
     migrate_to(&database, 1).await;
-    fill(&database).await;
+    fill(&database, 0).await;
     let mut world = World::on(database).await;
     world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
     let other = world.database.try_execute("UPDATE alerts_to_adopt SET anomaly_id = organization_id").await;
@@ -95,6 +97,20 @@ async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(kind: DatabaseK
     }
     world.flag(world.alert()).await;
     world.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_old_alerts_than_a_page_holds_get_their_histories() {
+    for kind in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
+        let database = TestDatabase::create(kind).await;
+        migrate_to(&database, 1).await;
+        fill(&database, 1_100).await;
+        let mut world = World::on(database).await;
+        world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
+        assert_eq!(world.service().adopt_alerts().await.unwrap(), 1_103);
+        assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
+        world.assert_sound().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
