@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # The steps share one build folder, which cargo locks anyway.
 .NOTPARALLEL:
-.PHONY: run test test-clients bench bench-scale lint lint-scripts proto fmt proto-release openapi cli-reference api-reference docs openapi-check cli-reference-check api-reference-check docs-check bench-check ci help
+.PHONY: run test test-clients bench bench-scale bench-isolation lint lint-scripts proto fmt proto-release openapi cli-reference api-reference docs openapi-check cli-reference-check api-reference-check docs-check bench-check ci help
 
 run: ## start the service on the embedded store (more flags: ARGS="--listen 127.0.0.1:9090")
 	cargo run --release --locked -- serve $(ARGS)
@@ -24,6 +24,11 @@ bench-scale: ## measure databases that hold many alerts (ALERTS=1000000; WRITE=1
 	cargo bench --locked --bench bench --no-run
 	TEST_DATABASE_URL= REDFLAG_PG_DURABLE=1 scripts/with-postgres cargo bench --locked --bench bench -- \
 		scale --alerts $(or $(ALERTS),1000000) $(if $(WRITE),--write)
+
+bench-isolation: ## measure what one organization notices of another's load, locks and mistakes (QUICK=1: short)
+	cargo bench --locked --bench bench --no-run
+	TEST_DATABASE_URL= REDFLAG_PG_DURABLE=1 scripts/with-postgres cargo bench --locked --bench bench -- \
+		$(if $(QUICK),--quick) isolation
 
 lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc comments
 	cargo fmt --check
@@ -72,6 +77,7 @@ docs-check: openapi-check cli-reference-check api-reference-check ## check that 
 
 bench-check: ## see that the benchmark works; no figure is judged
 	$(MAKE) bench QUICK=1
+	$(MAKE) bench-isolation QUICK=1
 
 ci: lint docs-check test test-clients bench-check ## all of the above checks, the quickest first
 

@@ -35,8 +35,13 @@ pub struct Client {
 impl Client {
     /// Connects to the server at `url`.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
+        Self::connect_with(url, KEY).await
+    }
+
+    /// Connects with another key.
+    pub async fn connect_with(url: &str, key: &str) -> anyhow::Result<Self> {
         let channel = Endpoint::from_shared(url.to_owned())?.connect().await?;
-        let key = MetadataValue::try_from(format!("Bearer {KEY}"))?;
+        let key = MetadataValue::try_from(format!("Bearer {key}"))?;
         Ok(Self { alerts: AlertServiceClient::new(channel), key })
     }
 
@@ -53,6 +58,20 @@ impl Client {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.key.clone());
         request
+    }
+
+    /// Flags, and tells the id of the alert.
+    pub async fn flag(&mut self, request: FlagEntityRequest) -> anyhow::Result<String> {
+        let request = self.keyed(request);
+        let answer = self.alerts.flag_entity(request).await?.into_inner();
+        Ok(answer.alert.context("FlagEntity answered no alert")?.anomaly_id)
+    }
+
+    /// Changes an alert.
+    pub async fn update(&mut self, request: UpdateAlertRequest) -> anyhow::Result<()> {
+        let request = self.keyed(request);
+        self.alerts.update_alert(request).await?;
+        Ok(())
     }
 
     /// Reads one page.

@@ -6,6 +6,7 @@ mod echo;
 mod goals;
 mod idle;
 mod ids;
+mod isolation;
 mod load;
 mod machine;
 mod naive;
@@ -41,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         match &options.role {
             Some(Role::Echo) => stub::serve(echo::Echo).await,
             Some(Role::Naive { database_url }) => stub::serve(naive::Naive::open(database_url).await?).await,
+            Some(Role::Isolation) => until_told(isolation::run(&options)).await,
             Some(Role::Scale(scale)) => until_told(scale::run(&options, *scale)).await,
             None => until_told(rounds::run(options)).await,
         }
@@ -52,7 +54,7 @@ fn main() -> anyhow::Result<()> {
 fn runtime(options: &Options) -> std::io::Result<Runtime> {
     let mut builder = match options.role {
         Some(Role::Echo | Role::Naive { .. }) => Builder::new_multi_thread(),
-        Some(Role::Scale(_)) | None => Builder::new_current_thread(),
+        Some(Role::Scale(_) | Role::Isolation) | None => Builder::new_current_thread(),
     };
     builder.enable_all().build()
 }

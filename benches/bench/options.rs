@@ -32,6 +32,8 @@ pub struct Options {
 /// What this program is instead: a measure of large databases, or one of the servers that it starts to be measured.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Role {
+    /// Measure what one organization notices of another
+    Isolation,
     /// Measure databases that hold many alerts
     Scale(Scale),
     /// A server that answers without doing anything.
