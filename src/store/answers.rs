@@ -7,15 +7,15 @@ use super::{
     Inconsistent, StoreError,
     rows::{AlertRow, StatusRow},
 };
-use crate::domain::{Alert, AlertStatus, Answer, Changed, Idempotency};
+use crate::domain::{Alert, AlertStatus, Answer, Changed, Decision, Idempotency};
 
 /// An answer that can be remembered.
 pub trait Remembered: Sized {
     /// The answer as JSON.
     fn to_json(&self) -> Result<Value, serde_json::Error>;
 
-    /// The answer that was remembered.
-    fn from_json(json: Value) -> Result<Self, StoreError>;
+    /// The answer that was remembered. `present` is what the change is about, as it stands.
+    fn from_json(json: Value, present: Option<&Alert>) -> Result<Self, StoreError>;
 }
 
 impl Remembered for Changed {
@@ -23,9 +23,13 @@ impl Remembered for Changed {
         serde_json::to_value((AlertRow::from(&self.alert), self.is_deduplicated))
     }
 
-    fn from_json(json: Value) -> Result<Self, StoreError> {
+    fn from_json(json: Value, present: Option<&Alert>) -> Result<Self, StoreError> {
+        if json == Value::Null {
+            let alert = present.cloned().ok_or_else(|| damaged("names an alert that is not there"))?;
+            return Ok(Self { alert, is_deduplicated: false });
+        }
         let (row, is_deduplicated): (AlertRow, _) =
-            serde_json::from_value(json).map_err(|error| damaged(&error))?;
+            serde_json::from_value(json).map_err(|error| damaged(&error.to_string()))?;
         Ok(Self { alert: Alert::try_from(row)?, is_deduplicated })
     }
 }
@@ -35,8 +39,8 @@ impl Remembered for AlertStatus {
         serde_json::to_value(StatusRow::from(self))
     }
 
-    fn from_json(json: Value) -> Result<Self, StoreError> {
-        let row: StatusRow = serde_json::from_value(json).map_err(|error| damaged(&error))?;
+    fn from_json(json: Value, _: Option<&Alert>) -> Result<Self, StoreError> {
+        let row: StatusRow = serde_json::from_value(json).map_err(|error| damaged(&error.to_string()))?;
         Ok(Self::try_from(row)?)
     }
 }
@@ -46,7 +50,7 @@ impl Remembered for () {
         Ok(Value::Null)
     }
 
-    fn from_json(_: Value) -> Result<Self, StoreError> {
+    fn from_json(_: Value, _: Option<&Alert>) -> Result<Self, StoreError> {
         Ok(())
     }
 }
@@ -57,6 +61,12 @@ pub fn text_of(answer: &impl Remembered) -> Result<String, StoreError> {
     Ok(json.to_string())
 }
 
+/// The text to remember of a change of an alert. Of one that changed nothing, nothing is kept but that it was answered: many such
+/// answers would be large and worth little. A repeat is answered with the alert as it stands.
+pub fn text_of_change(decision: &Decision) -> Result<String, StoreError> {
+    if decision.is_empty() { text_of(&()) } else { text_of(&decision.changed) }
+}
+
 /// What is remembered under an idempotency key.
 pub struct Memory {
     /// The digest of what was asked for.
@@ -65,23 +75,25 @@ pub struct Memory {
     pub answer: String,
 }
 
-/// The answer that a repeat gets, or `None` when nothing is remembered.
+/// The answer that a repeat gets, or `None` when nothing is remembered. `present` is the alert that the change is about, as it
+/// stands.
 ///
 /// # Errors
 /// [`StoreError::KeyReused`] when another change is remembered.
 pub fn recall<T: Remembered>(
     asked: Option<&Idempotency>,
     memory: Option<Memory>,
+    present: Option<&Alert>,
 ) -> Result<Option<Answer<T>>, StoreError> {
     let (Some(asked), Some(memory)) = (asked, memory) else { return Ok(None) };
     if memory.fingerprint != asked.fingerprint {
         return Err(StoreError::KeyReused);
     }
-    let json = serde_json::from_str(&memory.answer).map_err(|error| damaged(&error))?;
-    Ok(Some(Answer::replayed(T::from_json(json)?)))
+    let json = serde_json::from_str(&memory.answer).map_err(|error| damaged(&error.to_string()))?;
+    Ok(Some(Answer::replayed(T::from_json(json, present)?)))
 }
 
-fn damaged(error: &serde_json::Error) -> StoreError {
-    let problem = error.to_string();
+fn damaged(problem: &str) -> StoreError {
+    let problem = problem.to_owned();
     Inconsistent { table: "idempotency_keys", column: "answer", row: "an answer".to_owned(), problem }.into()
 }

@@ -19,12 +19,15 @@ impl PostgresStore {
         position: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        let query = sqlx::query_as::<_, EventRow>(sql::SELECT_EVENTS)
-            .bind(organization.uuid())
-            .bind(position)
-            .bind(size.with_next());
-        let mut lent = self.lend_for_lists(organization).await?;
-        take_page(query.fetch(lent.connection()?), size).await
+        let attempt = || async {
+            let query = sqlx::query_as::<_, EventRow>(sql::SELECT_EVENTS)
+                .bind(organization.uuid())
+                .bind(position)
+                .bind(size.with_next());
+            let mut lent = self.lend_for_lists(organization).await?;
+            take_page(query.fetch(lent.connection()?), size).await
+        };
+        self.connections.patiently(attempt).await
     }
 
     pub(super) async fn select_alert_events(
@@ -34,13 +37,16 @@ impl PostgresStore {
         sequence: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        let query = sqlx::query_as::<_, EventRow>(sql::SELECT_ALERT_EVENTS)
-            .bind(organization.uuid())
-            .bind(id.uuid())
-            .bind(sequence)
-            .bind(size.with_next());
-        let mut lent = self.lend_for_lists(organization).await?;
-        take_page(query.fetch(lent.connection()?), size).await
+        let attempt = || async {
+            let query = sqlx::query_as::<_, EventRow>(sql::SELECT_ALERT_EVENTS)
+                .bind(organization.uuid())
+                .bind(id.uuid())
+                .bind(sequence)
+                .bind(size.with_next());
+            let mut lent = self.lend_for_lists(organization).await?;
+            take_page(query.fetch(lent.connection()?), size).await
+        };
+        self.connections.patiently(attempt).await
     }
 
     pub(super) async fn select_head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {

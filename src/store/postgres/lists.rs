@@ -19,6 +19,10 @@ const PREPARED: bool = false;
 
 impl PostgresStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
+        self.connections.patiently(|| self.try_select_page(query)).await
+    }
+
+    async fn try_select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         let mut lent = self.lend_for_lists(query.organization_id).await?;
         let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
         let page_query = page_statement.build_query_as::<AlertRow>().persistent(PREPARED);

@@ -94,7 +94,7 @@ async fn serve_each(calls: Vec<LookUp>, connections: &Connections) {
 
 async fn find(connections: &Connections, asked: Vec<Key>) -> Result<Vec<Option<Alert>>, StoreError> {
     let own = connections.clone();
-    connections.guarded(async move { select(&own, &asked).await }).await
+    connections.guarded(async move { own.patiently(|| select(&own, &asked)).await }).await
 }
 
 async fn select(connections: &Connections, asked: &[Key]) -> Result<Vec<Option<Alert>>, StoreError> {

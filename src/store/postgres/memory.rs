@@ -35,7 +35,7 @@ impl PostgresStore {
             .fetch_optional(&mut *transaction)
             .await?;
         let memory = row.map(|(fingerprint, answer)| Memory { fingerprint, answer });
-        match answers::recall(Some(idempotency), memory)? {
+        match answers::recall(Some(idempotency), memory, None)? {
             Some(answer) => Ok(Once::Before(answer)),
             None => Ok(Once::Now(transaction)),
         }

@@ -67,7 +67,8 @@ impl Plan {
     /// Decides a change from what was read and from the changes before it.
     pub fn decide(&mut self, change: &AlertChange, reading: Reading) -> Result<Answer<Changed>, StoreError> {
         let reading = self.ahead(change, reading);
-        if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), reading.memory)? {
+        let present = reading.known.alert.as_ref();
+        if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), reading.memory, present)? {
             return Ok(answer);
         }
         let (head, revision) = (reading.known.head, reading.revision);
@@ -76,7 +77,7 @@ impl Plan {
         if decision.is_empty() && change.context.idempotency.is_none() {
             return Ok(answer);
         }
-        let remembered = self.remember(change, &decision.changed)?;
+        let remembered = self.remember(change, &decision)?;
         let to = decision.head(head);
         self.heads.entry(change.organization_id).or_insert(Move { from: head, revision, to }).to = to;
         self.remembered.extend(remembered);
@@ -131,11 +132,11 @@ impl Plan {
     fn remember(
         &mut self,
         change: &AlertChange,
-        changed: &Changed,
+        decision: &Decision,
     ) -> Result<Option<Remembrance>, StoreError> {
         let Some(idempotency) = change.context.idempotency.clone() else { return Ok(None) };
         let organization_id = change.organization_id;
-        let answer = answers::text_of(changed)?;
+        let answer = answers::text_of_change(decision)?;
         self.keys.insert((organization_id, idempotency.key.clone()), self.remembered.len());
         Ok(Some(Remembrance { organization_id, idempotency, answer }))
     }

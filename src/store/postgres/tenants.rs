@@ -68,10 +68,13 @@ impl PostgresStore {
     }
 
     pub(super) async fn select_key(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
-        let query = sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.as_slice());
-        let mut lent = self.connections.lend(Use::Keys).await?;
-        let row = query.fetch_optional(lent.connection()?).await;
-        let row: Option<KeyRow> = lent.note(row)?;
+        let attempt = || async {
+            let query = sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.as_slice());
+            let mut lent = self.connections.lend(Use::Keys).await?;
+            let row = query.fetch_optional(lent.connection()?).await;
+            Ok(lent.note(row)?)
+        };
+        let row: Option<KeyRow> = self.connections.patiently(attempt).await?;
         Ok(row.map(ApiKey::try_from).transpose()?)
     }
 

@@ -46,8 +46,8 @@ const FEW: usize = 8;
 const EXPRESS: Amount = Amount { count: 32, bytes: 256 * 1024 };
 /// For how long an organization counts as contended after something came in the way of it.
 const CONTENDED_FOR: Duration = Duration::from_secs(1);
-/// How long the jobs of an organization rest after they waited for a lock in vain: longer each time, up to the second.
-const REST: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(400));
+/// How long the jobs of an organization rest after they waited for a lock in vain: longer each time, up to the second of these.
+const REST: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
 /// For how long organizations count as sharing the queue after another than before has put something in.
 const SHARED_FOR: Duration = Duration::from_secs(1);
 

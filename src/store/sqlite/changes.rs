@@ -21,12 +21,16 @@ impl SqliteStore {
 
 fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
     let Reading { known, memory, .. } = read(batch, change)?;
-    if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), memory)? {
+    if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), memory, known.alert.as_ref())?
+    {
         return Ok(answer);
     }
     let decision = decide(change, known)?;
     save(batch, &decision)?;
-    memory::remember(batch.conn, change.organization_id, &change.context, &decision.changed)?;
+    if change.context.idempotency.is_some() {
+        let answer = answers::text_of_change(&decision)?;
+        memory::remember(batch.conn, change.organization_id, &change.context, &answer)?;
+    }
     Ok(Answer::fresh(decision.changed))
 }
 

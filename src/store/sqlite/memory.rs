@@ -23,11 +23,11 @@ impl SqliteStore {
         let context = context.clone();
         self.write_for(Load { organization, bytes: 0 }, move |batch| {
             let memory = select(batch.conn, organization, &context)?;
-            if let Some(answer) = answers::recall(context.idempotency.as_ref(), memory)? {
+            if let Some(answer) = answers::recall(context.idempotency.as_ref(), memory, None)? {
                 return Ok(answer);
             }
             let value = change(batch)?;
-            remember(batch.conn, organization, &context, &value)?;
+            remember(batch.conn, organization, &context, &answers::text_of(&value)?)?;
             Ok(Answer::fresh(value))
         })
         .await
@@ -61,12 +61,12 @@ pub fn remember(
     conn: &Connection,
     organization: OrganizationId,
     context: &ChangeContext,
-    value: &impl Remembered,
+    answer: &str,
 ) -> Result<(), StoreError> {
     let Some(idempotency) = &context.idempotency else { return Ok(()) };
     let (key, fingerprint) = (idempotency.key.as_str(), idempotency.fingerprint);
     let at = context.at.timestamp_micros();
-    let params = params![organization.uuid(), key, fingerprint, answers::text_of(value)?, at];
+    let params = params![organization.uuid(), key, fingerprint, answer, at];
     query::execute(conn, sql::REMEMBER, params)?;
     Ok(())
 }

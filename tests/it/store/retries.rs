@@ -22,6 +22,7 @@ on_every_store!(
     each_organization_has_keys_of_its_own,
     many_at_once_on_several_instances_have_one_effect,
     keys_are_forgotten_after_a_day,
+    a_change_that_changed_nothing_is_remembered_in_few_bytes,
     changes_of_statuses_happen_once,
     a_stale_version_is_refused_with_the_present_one,
 );
@@ -129,6 +130,20 @@ async fn keys_are_forgotten_after_a_day(world: &World) {
     world.pass(REMEMBERED + TimeDelta::hours(1)).await;
     assert_eq!(world.store.forget_changes(world.clock.step(TimeDelta::zero())).await.unwrap(), 2);
     world.assert_sound().await;
+}
+
+async fn a_change_that_changed_nothing_is_remembered_in_few_bytes(world: &World) {
+    let alert = world.flag(NewAlert { description: text(&"d".repeat(10_000)), ..world.alert() }).await;
+    let nothing = || update(world, alert.id, AlertPatch::default(), "nothing");
+    assert!(!world.store.change_alert(&nothing()).await.unwrap().is_replayed);
+    let title = AlertPatch { title: Some(text("Another")), ..AlertPatch::default() };
+    world.store.change_alert(&update(world, alert.id, title, "something")).await.unwrap();
+    let again = world.store.change_alert(&nothing()).await.unwrap();
+    assert!(again.is_replayed);
+    assert_eq!(Some(again.value.alert), world.read(alert.id).await, "the alert as it stands");
+    // Of what changed something, the first answer is kept.
+    let sizes = "SELECT count(*) FROM idempotency_keys WHERE length(answer) < 100";
+    assert_eq!(world.database.count(sizes).await, 1);
 }
 
 async fn changes_of_statuses_happen_once(world: &World) {
