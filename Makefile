@@ -79,7 +79,8 @@ bench-check: ## see that the benchmark works; no figure is judged
 	$(MAKE) bench QUICK=1
 	$(MAKE) bench-isolation QUICK=1
 
-ci: lint docs-check test test-clients bench-check ## all of the above checks, the quickest first
+ci: ## all of the above checks, the quickest first, with the time of each
+	scripts/stages lint docs-check test test-clients bench-check
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -16,7 +16,6 @@ use super::world::{Changes, World, alert_change, key, new_status, text};
 
 on_every_store!(
     a_repeat_gets_the_first_answer_and_changes_nothing,
-    a_change_that_changed_nothing_is_remembered_too,
     another_change_under_the_same_key_is_refused,
     a_failed_change_is_not_remembered,
     each_organization_has_keys_of_its_own,
@@ -51,17 +50,6 @@ async fn a_repeat_gets_the_first_answer_and_changes_nothing(world: &World) {
     assert_eq!(again, Answer { is_replayed: true, ..first });
     assert_eq!(feed(world, world.organization).await.len(), 2);
     assert_eq!(feed(world, world.organization).await[0].idempotency_key.as_ref().unwrap().as_str(), "one");
-    world.assert_sound().await;
-}
-
-async fn a_change_that_changed_nothing_is_remembered_too(world: &World) {
-    let alert = world.flag(world.alert()).await;
-    let nothing = || update(world, alert.id, AlertPatch::default(), "nothing");
-    assert!(!world.store.change_alert(&nothing()).await.unwrap().is_replayed);
-    let patch = AlertPatch { title: Some(text("New")), ..AlertPatch::default() };
-    world.update(alert.id, &patch).await.unwrap();
-    let again = world.store.change_alert(&nothing()).await.unwrap();
-    assert_eq!((again.is_replayed, again.value.alert), (true, alert));
     world.assert_sound().await;
 }
 
