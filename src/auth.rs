@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    domain::{Actor, ApiKey, Clock, Invalid, KeyDigest, OrganizationId, Person, Scope},
+    domain::{Actor, ApiKey, Clock, Invalid, KeyDigest, OrganizationId, Person, Scope, text::parse_line},
     error::{Error, Reason},
     store::Store,
 };
@@ -299,7 +299,7 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 
 fn parse_actor(raw: &[u8]) -> Result<Person, Error> {
     let parsed = match std::str::from_utf8(raw) {
-        Ok(text) => Person::parse(text),
+        Ok(text) => parse_line(text, Person::parse),
         Err(_) => Err(Invalid::new("must be UTF-8")),
     };
     parsed.map_err(|rule| Error::violation(Reason::ValidationError, "x-redflag-actor", rule))

@@ -248,7 +248,7 @@ impl Export {
             let Some(last) = page.items.last() else { break };
             position = last.position;
             for event in page.items.iter().take_while(|event| event.position <= head.position) {
-                writeln!(out, "{}", Value::Object(event.to_json()))?;
+                writeln!(out, "{}", output::escaped(&Value::Object(event.to_json()).to_string()))?;
             }
         }
         out.flush()?;

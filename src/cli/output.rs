@@ -29,7 +29,7 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// The same JSON with the characters escaped that steer a terminal and that JSON itself leaves alone. They stand only
 /// within texts, but for the line feeds between the values.
-fn escaped(json: &str) -> String {
+pub fn escaped(json: &str) -> String {
     let escape = |c: char| match c {
         c if c != '\n' && is_steering(c) => format!("\\u{:04x}", u32::from(c)),
         _ => c.to_string(),

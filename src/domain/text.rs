@@ -91,6 +91,29 @@ pub fn refuse_controls(text: &str) -> Result<(), Invalid> {
     }
 }
 
+/// Reads a line that a caller gives with `parse`, but first refuses what makes it look like another: characters that turn
+/// text around, show nothing, or hide letters (tags). Joiners stay, since some scripts and emoji need them.
+///
+/// Not a rule of [`Text`]: stored rows may hold such characters, and stay readable.
+///
+/// # Errors
+/// Names the character and where it stands; or what `parse` refuses.
+pub fn parse_line<T>(raw: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Result<T, Invalid> {
+    match raw.chars().enumerate().find(|(_, c)| is_deceptive(*c)) {
+        None => parse(raw),
+        Some((index, c)) => Err(Invalid::new(format!(
+            "must not hold invisible characters or ones that turn text around, has U+{:04X} as character {}",
+            u32::from(c),
+            index + 1
+        ))),
+    }
+}
+
+const fn is_deceptive(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || matches!(c, '\u{ad}' | '\u{200b}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// Whether a character moves a terminal's cursor, changes what it does, or turns the direction of other text around.
 pub fn is_steering(c: char) -> bool {
     let turns =
@@ -148,6 +171,16 @@ mod tests {
         let refused = Title::parse(&"ß".repeat(201)).unwrap_err();
         assert_eq!(refused.to_string(), "must be at most 200 characters, is 201");
         assert_eq!(Description::parse("").unwrap_err().to_string(), "must not be empty");
+    }
+
+    #[test]
+    fn a_line_can_not_look_like_another() {
+        for c in "\u{ad}\u{200b}\u{202a}\u{202e}\u{2066}\u{2069}\u{feff}\u{e0001}\u{e007f}".chars() {
+            let refused = parse_line(&format!("ß{c}a"), Title::parse).unwrap_err().to_string();
+            assert!(refused.ends_with(&format!("has U+{:04X} as character 2", u32::from(c))), "{refused}");
+            assert!(Title::parse(&format!("ß{c}a")).is_ok(), "a stored one stays readable");
+        }
+        assert!(parse_line("👩\u{200d}🔬 می\u{200c}خواهم", Title::parse).is_ok());
     }
 
     #[test]

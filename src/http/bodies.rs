@@ -4,11 +4,12 @@
 //! everything else that is wrong.
 
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::Map;
 use utoipa::ToSchema;
 
 use super::{
     conditions::Conditions,
+    metadata::MetadataBody,
     words::{
         BalanceIdText, ColourWord, DispositionWord, EntityIdText, IdentityIdText, MetadataSchema, PersonText,
         SeverityWord, StatusClassWord, TransactionIdText, texts,
@@ -55,7 +56,7 @@ pub struct FlagBody {
     escalated_to: Option<Vec<PersonText>>,
     /// Whatever to keep beside it.
     #[schema(value_type = Option<MetadataSchema>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<MetadataBody>,
     /// What repeats have in common. While an alert with that key is not closed, a further flag folds into it; once it is
     /// closed, a further flag makes a new alert that names it. Default: every flag makes an alert.
     #[schema(
@@ -81,7 +82,7 @@ impl FlagBody {
             severity: self.severity.map_or(Ok(Severity::Unspecified), |word| Severity::parse(&word)),
             assigned_to: self.assigned_to,
             escalated_to: texts(self.escalated_to.unwrap_or_default()),
-            metadata: Ok(self.metadata.unwrap_or_default()),
+            metadata: self.metadata.map_or_else(|| Ok(Map::new()), MetadataBody::into_given),
             dedup_key: self.dedup_key,
             circumstances: conditions.with_note(self.note),
         }
@@ -114,7 +115,7 @@ pub struct UpdateBody {
     escalated_to: Option<Vec<PersonText>>,
     /// Whatever to keep beside it now.
     #[schema(value_type = Option<MetadataSchema>)]
-    metadata: Option<Map<String, Value>>,
+    metadata: Option<MetadataBody>,
     /// The balances that it is about now. An alert names 1 to 100 entities over its three lists.
     #[schema(max_items = 100)]
     affected_balances: Option<Vec<BalanceIdText>>,
@@ -147,7 +148,7 @@ impl UpdateBody {
             severity: self.severity.read(Severity::parse),
             assigned_to: self.assigned_to,
             escalated_to: self.escalated_to.map(texts),
-            metadata: self.metadata.map(Ok),
+            metadata: self.metadata.map(MetadataBody::into_given),
             affected_balances: self.affected_balances.map(texts),
             affected_transactions: self.affected_transactions.map(texts),
             affected_identities: self.affected_identities.map(texts),

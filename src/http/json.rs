@@ -8,7 +8,7 @@ use axum::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::problem::Problem;
+use super::{metadata::REPEATED_NAME, problem::Problem};
 use crate::{
     call::MAX_REQUEST_BYTES,
     domain::{Invalid, invalid::quoted},
@@ -131,8 +131,18 @@ fn field_at_fault(path: &str, error: &serde_json::Error, told: &str) -> Option<(
     if let Some(name) = told.strip_prefix("duplicate field `") {
         return Some((name.trim_end_matches('`').to_owned(), "must be given once".to_owned()));
     }
-    let field = if path == "." { "body" } else { path };
-    Some((field.to_owned(), in_our_words(told)))
+    let field = if path == "." { "body".to_owned() } else { shortened(path) };
+    if let Some(name) = told.strip_prefix(REPEATED_NAME) {
+        return Some((field, format!("must hold each name once, has {name} again")));
+    }
+    Some((field, in_our_words(told)))
+}
+
+/// A path whose names a caller chose, cut where it is no help any more.
+fn shortened(path: &str) -> String {
+    /// How much of a path is repeated, in characters.
+    const SHOWN: usize = 200;
+    path.char_indices().nth(SHOWN).map_or_else(|| path.to_owned(), |(end, _)| format!("{}…", &path[..end]))
 }
 
 /// A type error in the words of every other rule: `must be a string, is integer 5`.
@@ -160,16 +170,16 @@ fn in_our_words(told: &str) -> String {
 mod tests {
     use proptest::prelude::*;
     use serde::Deserialize;
-    use serde_json::{Map, Value};
 
     use super::*;
+    use crate::http::metadata::MetadataBody;
 
     #[derive(Debug, Deserialize)]
     #[expect(dead_code, reason = "only whether it can be read matters")]
     struct Sample {
         title: Option<String>,
         people: Option<Vec<String>>,
-        metadata: Option<Map<String, Value>>,
+        metadata: Option<MetadataBody>,
     }
 
     fn refusal(body: &str) -> String {
@@ -193,6 +203,18 @@ mod tests {
             refusal(r#"{"title": "a", "title": "b"}"#),
             "title must be given once (line 1, column 22)"
         );
+    }
+
+    #[test]
+    fn a_name_given_twice_within_metadata_is_refused_at_any_depth() {
+        assert_eq!(
+            refusal(r#"{"metadata": {"amount": 1, "amount": 2}}"#),
+            r#"metadata must hold each name once, has "amount" again (line 1, column 39)"#
+        );
+        let deep = refusal(r#"{"metadata": {"a": [0, {"b": 1, "\u0062": 1}]}}"#);
+        assert!(deep.starts_with(r#"metadata.a[1] must hold each name once, has "b" again"#), "{deep}");
+        let long = format!(r#"{{"metadata": {{"{}": {{"b": 1, "b": 1}}}}}}"#, "x".repeat(10_000));
+        assert!(refusal(&long).len() < 400);
     }
 
     #[test]

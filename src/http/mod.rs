@@ -10,6 +10,7 @@ mod events;
 mod gate;
 pub mod health;
 mod json;
+mod metadata;
 mod openapi;
 mod path;
 mod problem;

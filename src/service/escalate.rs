@@ -5,7 +5,7 @@ use crate::{
     auth::Caller,
     domain::{
         AnomalyId, Answer, Changed, Command, Invalid, Person, Scope, alert::MAX_ESCALATED_TO,
-        invalid::parse_list,
+        invalid::parse_list, text::parse_line,
     },
     error::Error,
 };
@@ -43,6 +43,6 @@ impl Service {
 }
 
 fn people(raw: &[String]) -> Result<Vec<Person>, Invalid> {
-    let people = parse_list(raw, MAX_ESCALATED_TO, "people", Person::parse)?;
+    let people = parse_list(raw, MAX_ESCALATED_TO, "people", |raw| parse_line(raw, Person::parse))?;
     if people.is_empty() { Err(Invalid::new("must name at least one person")) } else { Ok(people) }
 }

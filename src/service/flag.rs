@@ -8,7 +8,7 @@ use crate::{
     domain::{
         AffectedEntities, AnomalyId, Answer, Assignee, Changed, Command, DedupKey, Description, EntityId,
         Metadata, NewAlert, Person, Scope, Severity, StatusKey, Title, alert::MAX_ESCALATED_TO,
-        invalid::parse_list,
+        invalid::parse_list, text::parse_line,
     },
     error::Error,
 };
@@ -62,14 +62,18 @@ impl Service {
             &input.additional_entity_ids,
             AffectedEntities::MAX,
         );
-        let title = fields.read("title", Title::parse(&input.title));
+        let title = fields.read("title", parse_line(&input.title, Title::parse));
         let description = fields.read("description", Description::parse(&input.description));
         let status = fields.read("status", starting_status(input.status.as_deref()));
         let severity = fields.read("severity", input.severity);
         let assigned_to = fields.read("assigned_to", assignee(caller, input.assigned_to.as_deref()));
         let escalated_to = fields.read("escalated_to", escalation(&input.escalated_to));
         let metadata = fields.read("metadata", input.metadata.and_then(Metadata::parse));
-        let dedup_key = input.dedup_key.as_deref().filter(|raw| !raw.is_empty()).map(DedupKey::parse);
+        let dedup_key = input
+            .dedup_key
+            .as_deref()
+            .filter(|raw| !raw.is_empty())
+            .map(|raw| parse_line(raw, DedupKey::parse));
         let dedup_key = fields.read("dedup_key", dedup_key.transpose());
         let kind = flagged.as_ref().map(EntityId::kind);
         let entities = AffectedEntities::sort_in(flagged.into_iter().chain(others.into_iter().flatten()));
@@ -113,10 +117,10 @@ fn starting_status(raw: Option<&str>) -> Given<StatusKey> {
 }
 
 fn assignee(caller: &Caller, raw: Option<&str>) -> Given<Assignee> {
-    raw.map_or_else(|| Ok(caller.owner().clone().into()), Assignee::parse)
+    raw.map_or_else(|| Ok(caller.owner().clone().into()), |raw| parse_line(raw, Assignee::parse))
 }
 
 /// Reads whom an alert is escalated to; duplicates collapse.
 pub fn escalation(raw: &[String]) -> Given<Vec<Person>> {
-    parse_list(raw, MAX_ESCALATED_TO, "people", Person::parse)
+    parse_list(raw, MAX_ESCALATED_TO, "people", |raw| parse_line(raw, Person::parse))
 }

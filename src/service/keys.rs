@@ -8,6 +8,7 @@ use crate::{
     domain::{
         ApiKey, Invalid, KeyId, Name, OrganizationId, Person, Scope, Scopes, Timestamp, clock,
         invalid::{parse_list, quoted},
+        text::parse_line,
     },
     error::{Error, Reason},
     store::StoreError,
@@ -36,8 +37,8 @@ impl Service {
     pub async fn create_key(&self, input: NewKeyInput) -> Result<(ApiKey, Secret), Error> {
         let now = self.clock.now();
         let mut fields = Fields::default();
-        let name = fields.read("name", Name::parse(&input.name));
-        let owner = fields.read("owner", Person::parse(&input.owner));
+        let name = fields.read("name", parse_line(&input.name, Name::parse));
+        let owner = fields.read("owner", parse_line(&input.owner, Person::parse));
         let scopes = fields.read("scopes", parse_scopes(&input.scopes));
         let expires_at =
             fields.read("expires_in", input.expires_in.map(|span| expiry(now, span)).transpose());

@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::{
-    domain::{Name, Organization, OrganizationId, invalid::quoted},
+    domain::{Name, Organization, OrganizationId, invalid::quoted, text::parse_line},
     error::{Error, Reason},
     store::StoreError,
 };
@@ -14,7 +14,7 @@ impl Service {
     /// `GEN_VALIDATION_ERROR` for a bad name, or one that is taken.
     pub async fn create_organization(&self, name: &str) -> Result<Organization, Error> {
         let refused = |rule| Error::violation(Reason::ValidationError, "name", rule);
-        let name = Name::parse(name).map_err(refused)?;
+        let name = parse_line(name, Name::parse).map_err(refused)?;
         let created_at = self.clock.now();
         let id = OrganizationId::from_uuid(self.ids.next(created_at));
         let organization = Organization { id, name, requires_disposition: false, created_at };

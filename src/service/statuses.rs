@@ -12,7 +12,7 @@ use crate::{
     auth::Caller,
     domain::{
         AlertStatus, Answer, ChangeContext, Colour, IdempotencyKey, Name, NewStatus, Note, OrganizationId,
-        PageSize, Scope, StatusClass, StatusKey, StatusOrigin, StatusPatch,
+        PageSize, Scope, StatusClass, StatusKey, StatusOrigin, StatusPatch, text::parse_line,
     },
     error::{Error, Reason, Violation},
     store::StoreError,
@@ -138,7 +138,7 @@ impl Service {
         let mut fields = Fields::refused(input.refused);
         let request_id = read_request_id(&mut fields, input.request_id.as_deref());
         let patch = StatusPatch {
-            name: input.name.and_then(|raw| fields.read("name", Name::parse(&raw))),
+            name: input.name.and_then(|raw| fields.read("name", parse_line(&raw, Name::parse))),
             colour: input.colour.and_then(|raw| fields.read("colour", Colour::parse(&raw))),
         };
         fields.finish()?;
@@ -186,7 +186,7 @@ impl Service {
 fn new_status(input: NewStatusInput) -> Result<(NewStatus, Option<IdempotencyKey>), Error> {
     let mut fields = Fields::default();
     let request_id = read_request_id(&mut fields, input.request_id.as_deref());
-    let name = fields.read("name", Name::parse(&input.name));
+    let name = fields.read("name", parse_line(&input.name, Name::parse));
     let colour = fields.read("colour", Colour::parse(&input.colour));
     let class = fields.read("class", input.class);
     let key = match (input.key.filter(|key| !key.is_empty()), &name) {

@@ -8,7 +8,7 @@ use crate::{
     domain::{
         AffectedEntities, AlertPatch, AnomalyId, Answer, Assignee, Changed, Command, Description,
         Disposition, DispositionReason, EntityId, EntityType, Invalid, Metadata, Scope, Severity, StatusKey,
-        Title,
+        Title, text::parse_line,
     },
     error::{Error, Reason, Violation},
 };
@@ -84,11 +84,13 @@ pub fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
 
 fn patch(input: UpdateInput, mut fields: Fields) -> Result<AlertPatch, Error> {
     let patch = AlertPatch {
-        title: input.title.and_then(|raw| fields.read("title", Title::parse(&raw))),
+        title: input.title.and_then(|raw| fields.read("title", parse_line(&raw, Title::parse))),
         description: input.description.and_then(|raw| fields.read("description", Description::parse(&raw))),
         status: input.status.and_then(|raw| fields.read("status", StatusKey::parse(&raw))),
         severity: input.severity.and_then(|given| fields.read("severity", given)),
-        assigned_to: input.assigned_to.and_then(|raw| fields.read("assigned_to", Assignee::parse(&raw))),
+        assigned_to: input
+            .assigned_to
+            .and_then(|raw| fields.read("assigned_to", parse_line(&raw, Assignee::parse))),
         escalated_to: input.escalated_to.and_then(|raw| fields.read("escalated_to", escalation(&raw))),
         metadata: input.metadata.and_then(|given| fields.read("metadata", given.and_then(Metadata::parse))),
         affected_balances: entities(

@@ -1,15 +1,31 @@
 //! Between `google.protobuf.Struct` and JSON.
 
+use prost::Message;
 use prost_types::{ListValue, Struct, Value as Proto, value::Kind};
 use serde_json::{Map, Number, Value};
 
-use crate::{domain::Invalid, service::Given};
+use crate::{
+    domain::{Invalid, Metadata},
+    service::Given,
+};
 
 /// A struct as a JSON object.
 ///
 /// # Errors
-/// When a number is no JSON number (infinite, or not a number).
+/// When it is too large to be worth a look, or a number is no JSON number (infinite, or not a number).
 pub fn to_json(metadata: Struct) -> Given<Map<String, Value>> {
+    /// Far above the largest encoding of what may be kept: a number takes 11 bytes there and 2 as JSON.
+    const MOST_ENCODED: usize = 8 * Metadata::MAX_BYTES;
+    let encoded = metadata.encoded_len();
+    if encoded > MOST_ENCODED {
+        let rule =
+            format!("must be at most {} bytes as JSON, is {encoded} bytes as a message", Metadata::MAX_BYTES);
+        return Err(Invalid::new(rule));
+    }
+    object(metadata)
+}
+
+fn object(metadata: Struct) -> Given<Map<String, Value>> {
     metadata.fields.into_iter().map(|(key, value)| Ok((key, value_to_json(value)?))).collect()
 }
 
@@ -25,7 +41,7 @@ fn value_to_json(value: Proto) -> Given<Value> {
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::NumberValue(number)) => Value::Number(number_to_json(number)?),
         Some(Kind::ListValue(list)) => list.values.into_iter().map(value_to_json).collect::<Given<_>>()?,
-        Some(Kind::StructValue(map)) => Value::Object(to_json(map)?),
+        Some(Kind::StructValue(map)) => Value::Object(object(map)?),
     })
 }
 
@@ -61,6 +77,15 @@ mod tests {
         let object = json!({ "a": [null, true, 1.5, "x", { "b": {} }], "c": -0.25 });
         let map = object.as_object().unwrap();
         assert_eq!(&to_json(from_json(map)).unwrap(), map);
+    }
+
+    #[test]
+    fn what_is_far_too_large_is_measured_and_not_converted() {
+        let large = json!({ "a": vec![f64::from(1); 12_000] });
+        let refused = to_json(from_json(large.as_object().unwrap())).unwrap_err().to_string();
+        assert!(refused.starts_with("must be at most 16384 bytes as JSON, is 132"), "{refused}");
+        let dense = json!({ "a": vec![f64::from(1); 8_188] });
+        assert!(Metadata::parse(to_json(from_json(dense.as_object().unwrap())).unwrap()).is_ok());
     }
 
     #[test]

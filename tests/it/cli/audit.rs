@@ -47,7 +47,7 @@ async fn filled() -> Place {
     let closing = json!({
         "status": "RESOLVED", "disposition": "BENIGN", "disposition_reason": "\\\"\n\t", "metadata": { "n": 2.5e-8 },
     });
-    for body in [json!({ "note": "Only\ta note" }), json!({ "severity": "high" }), closing] {
+    for body in [json!({ "note": "Only\ta note\u{202e}\u{2028}" }), json!({ "severity": "high" }), closing] {
         call(&server, Method::PUT, &path, body).await;
     }
     call(&server, Method::POST, "/alerts/flag/txn_1", json!({ "description": "another" })).await;
@@ -103,6 +103,7 @@ async fn the_history_is_verified_and_exported() {
     assert!(json["organization_id"].as_str().unwrap().starts_with("org_"));
 
     let feed = on(&["export"]);
+    assert!(feed.contains(r"Only\ta note\u202e\u2028") && !feed.contains(['\u{202e}', '\u{2028}']), "{feed}");
     let events: Vec<Value> = feed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["FLAGGED", "RECURRED", "NOTED", "UPDATED", "CLOSED", "FLAGGED"]);

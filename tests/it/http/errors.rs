@@ -24,6 +24,19 @@ async fn flag_with(app: &TestApp, content_type: &str, body: &'static str) -> Ans
 }
 
 #[tokio::test]
+async fn metadata_that_is_far_too_large_tells_its_size() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let answer = post(
+        &app,
+        "/alerts/flag/bln_1",
+        json!({ "description": "d", "metadata": { "a": vec![1; 400_000] } }),
+    )
+    .await;
+    assert_eq!(answer.refusal(), (400, "GEN_VALIDATION_ERROR"));
+    assert_eq!(answer.text(), "metadata must be at most 16384 bytes as JSON, is 800007");
+}
+
+#[tokio::test]
 async fn a_body_that_can_not_be_read_tells_the_place_and_the_field() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for (body, text, fields) in [
@@ -45,6 +58,11 @@ async fn a_body_that_can_not_be_read_tells_the_place_and_the_field() {
             r#"{"additional_entity_ids": ["txn_1", {}]}"#,
             "additional_entity_ids[1] must be a string, is map (line 1, column 36)",
             vec!["additional_entity_ids[1]"],
+        ),
+        (
+            r#"{"metadata": {"a": {"b": 1, "b": 2}}}"#,
+            "metadata.a must hold each name once, has \"b\" again (line 1, column 35)",
+            vec!["metadata.a"],
         ),
         (
             r#"{"metadata": "none"}"#,

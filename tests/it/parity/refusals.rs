@@ -14,6 +14,9 @@ impl Scenario {
         for body in [
             json!({ "title": "t".repeat(201) }),
             json!({ "title": "\u{0}" }),
+            json!({ "title": "refund\u{202e}dnufer" }),
+            json!({ "assigned_to": "ana\u{200b}", "escalated_to": ["ben", "ana\u{e0041}"] }),
+            json!({ "description": "as \u{202a}quoted\u{202c}", "note": "\u{feff}", "title": "" }),
             json!({ "description": "" }),
             json!({ "description": "d".repeat(10_001) }),
             json!({ "description": "d".repeat(1_048_576) }),

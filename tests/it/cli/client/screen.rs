@@ -26,7 +26,7 @@ fn without_colours(told: &str) -> String {
 async fn a_terminal_gets_colours_and_relative_times_that_fit() {
     let place = Place::on(DatabaseKind::Sqlite).await;
     place.told(&["status", "create", "--name", "Odd", "--colour", "#3B82F6"]);
-    let title = "A title of many\u{202e} words that does not fit into one line of a terminal";
+    let title = "A title of many\u{200f} words that does not fit into one line of a terminal";
     let flag =
         ["flag", "bln_1", "--description", "d", "--title", title, "--severity", "high", "--status", "odd"];
     let id = place.json(&flag)["anomaly_id"].as_str().unwrap().to_owned();
@@ -36,7 +36,7 @@ async fn a_terminal_gets_colours_and_relative_times_that_fit() {
         let plain = without_colours(&told);
         let widest = plain.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= usize::from(columns).max(50), "{columns}: {widest}");
-        assert!(plain.contains(&id) && !plain.contains('\u{202e}'), "{plain}");
+        assert!(plain.contains(&id) && !plain.contains('\u{200f}'), "{plain}");
         assert_eq!(plain.contains("ASSIGNED_TO"), columns >= 100, "{plain}");
     }
     let told = without_colours(&on_terminal(&place, 120, &[], "list"));
@@ -50,7 +50,7 @@ async fn elsewhere_there_are_plain_columns() {
     let place = Place::on(DatabaseKind::Sqlite).await;
     // A mark that turns the direction of text around, which the server lets pass.
     let flag =
-        ["flag", "bln_1", "--title", "a\tb\u{202e}c", "--description", "one\ntwo", "--assigned-to", ""];
+        ["flag", "bln_1", "--title", "a\tb\u{200f}c", "--description", "one\ntwo", "--assigned-to", ""];
     let alert = place.json(&flag);
     let (id, at) = (alert["anomaly_id"].as_str().unwrap(), alert["created_at"].as_str().unwrap());
     let told = place.told(&["list"]);
@@ -58,7 +58,7 @@ async fn elsewhere_there_are_plain_columns() {
     assert_eq!(lines[1], [id, "FLAGGED", "-", "Balance", "-", at, "a", "b", "c"]);
     let told = place.told(&["get", id]);
     assert!(told.contains("one two") && told.contains(at), "{told}");
-    assert!(!told.contains(['\t', '\u{1b}', '\u{202e}']), "{told}");
+    assert!(!told.contains(['\t', '\u{1b}', '\u{200f}']), "{told}");
     place.told(&["update", id, "--severity", "low", "--note", "line\nfeed", "--actor", "ana"]);
     let told = place.told(&["events", id]);
     let last: Vec<_> =
