@@ -32,9 +32,12 @@ use crate::{
         StoreError,
         failure::Failure,
         known::{KnownRow, Reading, is_plain_flag},
-        queue::{self, Batch, Contended, GroupCommit, Lane, Load},
+        queue::{self, Amount, Batch, Contended, GroupCommit, Lane, Load},
     },
 };
+
+/// How many changes a batch holds at most while several organizations write: some milliseconds, for others wait for them.
+const SHARED: usize = 96;
 
 /// What comes of a change.
 pub type Outcome = Result<Answer<Changed>, StoreError>;
@@ -65,7 +68,9 @@ pub struct Changer {
 /// Starts the workers that change alerts: `in_flight` for all organizations, one for those with few changes where there is a
 /// connection for it, and one for those that somebody is in the way of.
 pub fn start(connections: Connections, commits: GroupCommit, in_flight: usize) -> Changes {
-    let changes = queue::queue(commits.room(), commits.batch(), commits.batch());
+    let batch = commits.batch();
+    let shared = Amount { count: SHARED.min(batch.count), ..batch };
+    let changes = queue::queue(commits.room(), batch, shared);
     let express = connections.has_express().then_some(Lane::Express);
     let lanes = std::iter::repeat_n(Lane::Main, in_flight).chain(express).chain([Lane::Contended]);
     let worker = Changer { connections, heads: Arc::default() };

@@ -39,7 +39,7 @@ pub enum Contended {
 }
 
 /// A batch that costs so many units is large: others would notice that they wait for it.
-const LARGE: usize = 64;
+const LARGE: usize = 24;
 /// An organization with so many jobs is no longer one with few.
 const FEW: usize = 8;
 /// What the express lane does at once.

@@ -195,7 +195,9 @@ impl<'a> Task<'a> {
         model.events += i64::from(is_told);
         self.world.events.fetch_add(i64::from(is_told), Ordering::SeqCst);
         model.assert_is(&changed.alert);
-        if change.context.idempotency.is_some() {
+        // A repeat of what changed nothing is answered with the alert as it stands then.
+        let has_answer = is_told || matches!(change.command, Command::Flag(_));
+        if has_answer && change.context.idempotency.is_some() {
             self.named.push((change, changed));
         }
         match self.models.iter_mut().find(|known| known.id == model.id) {
