@@ -62,6 +62,11 @@ impl FairSemaphore {
         waiting.order.clear();
     }
 
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.lock().is_closed
+    }
+
     /// How many permits nobody has.
     #[cfg(test)]
     pub fn free(&self) -> usize {

@@ -16,7 +16,7 @@ impl SqliteStore {
         position: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        self.read(move |conn| {
+        self.read_for(organization, move |conn| {
             let params = params![organization.uuid(), position, size.with_next()];
             query::page(conn, sql::SELECT_EVENTS, params, size, rows::event)
         })
@@ -30,7 +30,7 @@ impl SqliteStore {
         sequence: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        self.read(move |conn| {
+        self.read_for(organization, move |conn| {
             let params = params![organization.uuid(), id.uuid(), sequence, size.with_next()];
             query::page(conn, sql::SELECT_ALERT_EVENTS, params, size, rows::event)
         })

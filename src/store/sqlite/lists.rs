@@ -17,7 +17,7 @@ impl SqliteStore {
         let size = query.size;
         let page = Statement::of(&listing::page(query, ALERT_COLUMNS));
         let total = query.include_total.then(|| Statement::of(&listing::total(query)));
-        self.read(move |conn| {
+        self.read_for(query.organization_id, move |conn| {
             let mut page = query::page(conn, &page.sql, params_from_iter(&page.values), size, rows::alert)?;
             let count = |total: &Statement| query::value(conn, &total.sql, params_from_iter(&total.values));
             page.total = total.as_ref().map(count).transpose()?;

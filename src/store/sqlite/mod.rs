@@ -233,10 +233,19 @@ impl SqliteStore {
         &self,
         read: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.read_for(OrganizationId::from_uuid(Uuid::nil()), read).await
+    }
+
+    /// The same, for an organization.
+    async fn read_for<T: Send + 'static>(
+        &self,
+        organization: OrganizationId,
+        read: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         self.check_file()?;
         match &self.reading {
             Some(reading) => {
-                let found = reading.lists.run(read).await?;
+                let found = reading.lists.run(organization, read).await?;
                 self.check_immutable().map(|()| found)
             }
             None => self.write(move |batch| read(batch.conn)).await,
@@ -260,7 +269,8 @@ impl Reading {
     fn open(connect: &SqliteConnectOptions, options: Options) -> Result<Self, OpenError> {
         let open = |count: usize| (0..count).map(|_| open_reading(connect)).collect::<Result<_, _>>();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let connections = usize::try_from(options.connections).unwrap_or(usize::MAX);
+        // More readers than processors would only take the writer's time.
+        let connections = usize::try_from(options.connections).unwrap_or(usize::MAX).min(threads);
         Ok(Self { lists: Readers::new(open(connections)?), lookups: Readers::new(open(threads)?) })
     }
 

@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
+use crate::{
+    domain::OrganizationId,
+    store::{StoreError, fair::FairSemaphore},
+};
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
-
-use crate::store::StoreError;
 
 /// How long a call waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,24 +22,25 @@ const STEPS: i32 = 10_000;
 /// Reading connections, lent to one reader at a time.
 pub struct Readers {
     idle: Mutex<Vec<Connection>>,
-    free: Arc<Semaphore>,
+    free: Arc<FairSemaphore>,
 }
 
 impl Readers {
     /// Lends out these connections.
     pub fn new(connections: Vec<Connection>) -> Arc<Self> {
-        let free = Arc::new(Semaphore::new(connections.len()));
+        let free = FairSemaphore::new(connections.len());
         Arc::new(Self { idle: Mutex::new(connections), free })
     }
 
-    /// Reads on a thread where waiting for the disk holds nobody up. Where the caller goes away, reading ends.
+    /// Reads on a thread where waiting for the disk holds nobody up. Organizations take turns. Where the caller goes away, reading ends.
     pub async fn run<T: Send + 'static>(
         self: &Arc<Self>,
+        organization: OrganizationId,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let acquired = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.free).acquire_owned()).await;
+        let acquired = tokio::time::timeout(ACQUIRE_TIMEOUT, self.free.acquire(organization)).await;
         let busy = |_| StoreError::Unavailable("no connection became free in time".into());
-        let permit = acquired.map_err(busy)?.map_err(|error| StoreError::Unavailable(error.into()))?;
+        let permit = acquired.map_err(busy)??;
         let (readers, abandoned) = (Arc::clone(self), Abandoned::default());
         let flag = Arc::clone(&abandoned.0);
         let reading = tokio::task::spawn_blocking(move || {

@@ -35,7 +35,7 @@ impl SqliteStore {
         size: PageSize,
     ) -> Result<Page<AlertStatus>, StoreError> {
         let after = after.map_or("", StatusKey::as_str).to_owned();
-        self.read(move |conn| {
+        self.read_for(organization, move |conn| {
             let is_builtin = origin == StatusOrigin::Builtin;
             let params = params![organization.uuid(), after, is_builtin, size.with_next()];
             let statuses = query::all(conn, sql::SELECT_STATUSES, params, rows::status)?;
@@ -106,7 +106,7 @@ impl SqliteStore {
     /// was in the way, even if it has moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
         let key = key.clone();
-        self.read(move |conn| {
+        self.read_for(organization, move |conn| {
             let params = params![organization.uuid(), key.as_str()];
             Ok(query::value::<i64>(conn, sql::COUNT_STATUS_USES, params)?.max(1))
         })
