@@ -1,7 +1,7 @@
 //! What one organization notices of another: `make bench-isolation`.
 //!
-//! A quiet organization flags, one call at a time, while a crowd of another organization does what it can. A call of the quiet one
-//! that fails ends the benchmark; what the crowd is refused does not count.
+//! A quiet organization flags, one call at a time, while a crowd of another organization does what it can. Where a call of the quiet
+//! one fails, that is told instead of a figure; what the crowd is refused does not count.
 
 mod crowd;
 mod tenants;
@@ -109,10 +109,13 @@ impl Place {
 async fn quiet(place: &Place, options: &Options, beside: &str, must: &'static str) -> anyhow::Result<Row> {
     let caller = Flag::new(place.client(&place.quiet).await?, Random::new()?);
     let times = Times { warm_up: options.warm_up(), span: options.span() };
-    let load = closed_loop(vec![caller], times).await?;
+    let load = closed_loop(vec![caller], times).await;
+    let load =
+        load.inspect_err(|error| eprintln!("{}, beside {beside}: a call failed: {error:#}", place.store));
+    let latency = load.ok().and_then(|load| load.latency);
     let memory_mib = place.server.resident_kib()? / 1_024.0;
-    eprintln!("{}, beside {beside}: {:?}", place.store, load.latency);
-    Ok(Row { store: place.store, beside: beside.to_owned(), latency: load.latency, memory_mib, must })
+    eprintln!("{}, beside {beside}: {latency:?}", place.store);
+    Ok(Row { store: place.store, beside: beside.to_owned(), latency, memory_mib, must })
 }
 
 /// Holds a lock past redflag.
@@ -127,8 +130,9 @@ fn tell(rows: &[Row], extra: &[[String; 4]], folder: &std::path::Path) -> anyhow
     let alone = |row: &Row| rows.iter().find(|other| other.store == row.store).and_then(|row| row.latency);
     let line = |row: &Row| {
         let (own, alone) = (row.latency, alone(row));
-        let millis =
-            |pick: fn(Latency) -> f64| own.map_or_else(String::new, |own| format!("{:.2}", pick(own)));
+        let millis = |pick: fn(Latency) -> f64| {
+            own.map_or_else(|| "failed".to_owned(), |own| format!("{:.2}", pick(own)))
+        };
         let ratio = |pick: fn(Latency) -> f64| {
             own.zip(alone).map_or_else(String::new, |(own, alone)| format!("{:.1}", pick(own) / pick(alone)))
         };

@@ -87,5 +87,8 @@ async fn rate(url: &str, keys: &[String], options: &Options) -> anyhow::Result<f
     let count = CALLERS.max(keys.len());
     let callers = clients.iter().cycle().take(count).map(|client| Flag::new(client.clone(), random.fork()));
     let times = Times { warm_up: options.warm_up(), span: options.span() };
-    Ok(closed_loop(callers.collect(), times).await?.per_second)
+    let load = closed_loop(callers.collect(), times).await;
+    Ok(load
+        .inspect_err(|error| eprintln!("a call failed: {error:#}"))
+        .map_or(f64::NAN, |load| load.per_second))
 }
