@@ -57,7 +57,8 @@ impl Servers {
         let id = id.simple().to_string();
         let name = format!("{}/{}", given.unwrap_or("redflag"), &id[id.len() - 8..]);
         for server in &mut address.servers {
-            *server = server.clone().application_name(&name);
+            // Poolers refuse the other parameter that the driver sends, and no float is read.
+            *server = server.clone().application_name(&name).extra_float_digits(None);
         }
         let first = address.servers.first().cloned();
         let first = first.ok_or_else(|| OpenError::Url("the database URL names no server".to_owned()))?;
