@@ -37,7 +37,10 @@ pub struct FlagBody {
     )]
     description: Option<String>,
     /// What happened, in a line. Default: empty.
-    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$"
+    )]
     title: Option<String>,
     /// Further entities that the alert is about, of any kind. Duplicates collapse; with the flagged one at most 100.
     #[schema(max_items = 100)]
@@ -49,7 +52,10 @@ pub struct FlagBody {
     #[schema(value_type = Option<SeverityWord>)]
     severity: Option<String>,
     /// Who works on it. Default: the owner of the API key. Empty: nobody.
-    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$"
+    )]
     assigned_to: Option<String>,
     /// Whom to escalate it to at once. Duplicates collapse.
     #[schema(max_items = 50)]
@@ -61,7 +67,7 @@ pub struct FlagBody {
     /// closed, a further flag makes a new alert that names it. Default: every flag makes an alert.
     #[schema(
         max_length = 200,
-        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$",
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$",
         example = "limit:bln_20f02af6"
     )]
     dedup_key: Option<String>,
@@ -95,7 +101,10 @@ impl FlagBody {
 #[schema(as = UpdateAlert, example = json!({"status": "INVESTIGATING"}))]
 pub struct UpdateBody {
     /// What happened, in a line.
-    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$"
+    )]
     title: Option<String>,
     /// What happened, in full.
     #[schema(min_length = 1, max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
@@ -108,7 +117,10 @@ pub struct UpdateBody {
     #[schema(value_type = Option<SeverityWord>)]
     severity: Change<String>,
     /// Who works on it now. Empty: nobody.
-    #[schema(max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
+    #[schema(
+        max_length = 200,
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$"
+    )]
     assigned_to: Option<String>,
     /// Whom it is escalated to now. Duplicates collapse.
     #[schema(max_items = 50)]
@@ -220,7 +232,7 @@ pub struct NewStatusBody {
         nullable = false,
         min_length = 1,
         max_length = 64,
-        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$"
     )]
     name: Option<String>,
     /// How it is shown, in any case.
@@ -258,7 +270,7 @@ pub struct StatusBody {
         nullable = false,
         min_length = 1,
         max_length = 64,
-        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$"
+        pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$"
     )]
     name: Option<String>,
     /// How it is shown, in any case.

@@ -207,7 +207,7 @@ listed_text! {
 }
 listed_text! {
     /// Somebody: a name, an id, an address; whatever the organization knows people by.
-    #[schema(as = Person, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$", example = "user_01K4EX0BRXHNNGCRVT2TPNK07W")]
+    #[schema(as = Person, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F\xAD\u200B\u202A-\u202E\u2066-\u2069\uFEFF]*$", example = "user_01K4EX0BRXHNNGCRVT2TPNK07W")]
     PersonText
 }
 
