@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How many changes a batch holds at most while several organizations write: some milliseconds, for others wait for them.
-const SHARED: usize = 96;
+const SHARED: usize = 48;
 
 /// What comes of a change.
 pub type Outcome = Result<Answer<Changed>, StoreError>;

@@ -64,7 +64,7 @@ impl Batch<'_> {
 }
 
 /// What a batch holds while several organizations write: it lasts a millisecond or two, for all others wait for the one writer.
-const SHARED: Amount = Amount { count: 24, bytes: 128 * 1024 };
+const SHARED: Amount = Amount { count: 16, bytes: 128 * 1024 };
 /// How many organizations whose work has failed midway are remembered.
 const MOST_SUSPECTS: usize = 10_000;
 
