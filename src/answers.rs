@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::error::{Error, Reason};
 
-/// What one unit of room is: semaphores count in `u32` at most.
+/// The unit of room: semaphores count in `u32` at most.
 const KIB: usize = 1024;
 /// The most that a list takes, with the bytes that it is encoded to.
 const LARGEST: u32 = 4 * 1024;
@@ -36,7 +36,7 @@ pub struct AnswerLimits {
 }
 
 impl AnswerLimits {
-    /// What is right for most.
+    /// Defaults that suit most deployments.
     pub const DEFAULT: Self = Self { per_key: 64, total: 256 };
     /// The least that lets one list through.
     pub const LEAST: u32 = LARGEST / 1024;
@@ -135,7 +135,7 @@ fn semaphore(mib: u32) -> Semaphore {
     Semaphore::new(mib.max(AnswerLimits::LEAST) as usize * KIB)
 }
 
-/// Whether the answer may be large: that of a list, over either face.
+/// Returns true for a call whose answer may be large: a list, over either face.
 pub fn may_be_large(request: &Request) -> bool {
     match request.uri().path().rsplit_once('/') {
         Some((_, "alerts" | "events")) => request.method() == Method::GET,

@@ -158,7 +158,7 @@ const LOOK_UPS_WAITING: usize = 128;
 
 /// Verifies API keys against the store, and remembers them for a moment so that the hot path does not ask each time.
 ///
-/// Whoever makes up keys can't keep others waiting: few keys that nobody knows are looked up at once, and what was refused
+/// Made-up keys keep nobody waiting: few unknown keys are looked up at once, and a refusal
 /// is remembered too. Keys that were valid a moment ago never wait for them.
 #[derive(Clone)]
 pub struct Authenticator {
@@ -175,9 +175,9 @@ pub struct Authenticator {
 
 /// The room for keys that nobody knows.
 struct Strangers {
-    /// What all of them find a place in, or are refused.
+    /// Places for look-ups that run or wait; without one a call is refused.
     waiting: Semaphore,
-    /// What lets them be looked up.
+    /// Permits to look a key up.
     turn: Semaphore,
 }
 

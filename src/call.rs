@@ -96,7 +96,7 @@ pub fn choose_request_id(headers: &HeaderMap) -> Arc<str> {
     sent.filter(usable).map_or_else(|| Uuid::new_v4().to_string().into(), Into::into)
 }
 
-/// What a connection has shown of itself; among the extensions of its requests.
+/// The state of a connection that admission needs; among the extensions of its requests.
 #[derive(Debug, Clone)]
 pub struct Connection(Arc<Shown>);
 
@@ -104,7 +104,7 @@ pub struct Connection(Arc<Shown>);
 struct Shown {
     /// The room for its large answers, which it shares with all others.
     answers: Answers,
-    /// Whether there was ever a valid key.
+    /// Set once a valid key was shown.
     is_known: AtomicBool,
     /// Calls in work whose key is valid.
     admitted: AtomicUsize,
@@ -119,7 +119,7 @@ impl Connection {
         Self(Arc::new(Shown { answers, is_known, admitted, open }))
     }
 
-    /// Whether there was ever a valid key.
+    /// Set once a valid key was shown.
     pub fn is_known(&self) -> bool {
         self.0.is_known.load(Relaxed)
     }

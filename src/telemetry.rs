@@ -27,7 +27,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What calls without a valid key have written; they must not fill a disk.
+/// The limit for lines of calls without a valid key, which must not fill a disk.
 static WITHOUT_KEY: Limit = Limit::new();
 
 /// Writes the log to standard error from now on: what passes `filter`, in `format`. Threads of their
@@ -111,7 +111,7 @@ impl Line {
         }
     }
 
-    /// Whether the log has room for the line: always for a call with a valid key, for others within limits.
+    /// Returns true where the log has room for the line: always for a call with a valid key, for others within limits.
     fn has_room(&self) -> bool {
         if self.call.key_id().is_some() {
             return true;
@@ -139,7 +139,7 @@ impl Drop for Line {
     }
 }
 
-/// Whether a path is one that tells whether the service is there.
+/// Returns true for the path of a health check.
 fn is_probe(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz") || path.starts_with("/grpc.health.v1.Health/")
 }

@@ -40,7 +40,7 @@ const CHUNK: usize = 64 * 1024;
 /// What a connection has been doing.
 pub struct Activity {
     doing: Mutex<Doing>,
-    /// What it has shown of itself.
+    /// The keys it has shown and the calls it has open.
     connection: Connection,
     /// How long it may be idle between two calls over HTTP/1.1.
     idle: Duration,
@@ -55,7 +55,7 @@ struct Doing {
     answers: usize,
     /// Answers without an end.
     streams: usize,
-    /// What it speaks, once there was a call.
+    /// The protocol, once there was a call.
     version: Option<Version>,
     /// Over HTTP/1.1, whether the head of a next call has begun to come.
     has_begun: bool,
@@ -111,12 +111,12 @@ impl Activity {
         });
     }
 
-    /// What it has shown of itself.
+    /// The keys it has shown and the calls it has open.
     pub const fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Whether it ever showed a valid key.
+    /// Returns true once it has shown a valid key.
     pub fn is_known(&self) -> bool {
         self.connection.is_known()
     }
@@ -127,7 +127,7 @@ impl Activity {
     }
 
     /// Is done when the connection is old, or has been silent, or its caller has taken nothing of an answer, for too long.
-    /// Whatever protocol it has begun to speak, a first call must come soon.
+    /// A first call must come soon, over any protocol.
     pub async fn ended(&self) -> Ended {
         loop {
             let silent_in = self.change(|doing| {

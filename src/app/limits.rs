@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What connections may take.
+/// The limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// How many at most.
@@ -18,7 +18,7 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// What is right for most.
+    /// Defaults that suit most deployments.
     pub const DEFAULT: Self = Self {
         total: 10_000,
         per_address: 1_000,

@@ -49,11 +49,11 @@ pub struct Config {
     pub commits: GroupCommit,
     /// How long a call may take.
     pub request_timeout: Duration,
-    /// What connections may take.
+    /// The limits of connections.
     pub connections: ConnectionLimits,
     /// How many bytes of answers may wait to be taken.
     pub answers: AnswerLimits,
-    /// Who may ask which services and messages there are.
+    /// The callers that reflection answers.
     pub reflection: Reflection,
     /// How long to keep accepting calls after health has turned NOT_SERVING.
     pub shutdown_delay: Duration,
@@ -61,7 +61,7 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Which web origins may call from a browser; `*` is any.
     pub allow_origins: Vec<HeaderValue>,
-    /// Whether there is a page about the calls at `/docs`.
+    /// Serve a page about the calls at `/docs`.
     pub docs: bool,
 }
 

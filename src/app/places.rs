@@ -1,4 +1,4 @@
-//! Who may have a connection: so many in all, a share for each address, and room for new ones while strangers hold all.
+//! Places for connections: a number in all, a share for each address, and room for new ones while strangers hold all.
 //!
 //! No places are kept back. When all are taken, those connections are closed that have been silent longest and never showed
 //! a valid key: kept places would be taken by strangers too, and stand empty otherwise.
@@ -40,7 +40,7 @@ struct Open {
     task: AbortHandle,
 }
 
-/// What a connection holds as long as it is there.
+/// The place of a connection, given back when it is dropped.
 pub struct Place {
     places: Arc<Places>,
     id: u64,
@@ -147,7 +147,7 @@ impl Taken {
     }
 }
 
-/// Whose share a connection counts in: its address, of IPv6 the /64 network, which one customer has to himself.
+/// Returns the network whose share a connection counts in: its address, of IPv6 the /64 that one customer has to himself.
 fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {

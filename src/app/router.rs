@@ -35,7 +35,7 @@ pub struct Faces<'a> {
     pub health: &'a Health,
     /// Turns true when the shutdown begins.
     pub is_stopping: watch::Receiver<bool>,
-    /// Whether there is a page at `/docs`.
+    /// Serve a page at `/docs`.
     pub docs: bool,
 }
 

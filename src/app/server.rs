@@ -48,7 +48,7 @@ const MAX_HEADER_BYTES: u32 = 32 * 1024;
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// How long to wait when the machine can take no further connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What a connection is told that there is no place for. HTTP/2 has no shorter way to say it than to end: its clients take
+/// The answer to a connection that there is no place for. HTTP/2 has no shorter way to say it than to end: its clients take
 /// this for the end, and try again elsewhere or later.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
     content-type: application/json\r\ncontent-length: 142\r\n\r\n\
@@ -183,7 +183,7 @@ fn refuse(stream: &TcpStream) {
     let _ = stream.try_write(FULL);
 }
 
-/// What a connection is served with.
+/// The parts that one connection is served with.
 struct Connection {
     builder: Arc<Builder<Tasks>>,
     router: Router,
@@ -230,7 +230,7 @@ async fn serve(_place: Place, connection: Connection, stream: TcpStream) {
 }
 
 /// Is done when the connections are told to leave, or nobody is left who could tell them, or this one is silent or old.
-/// Whether it is old.
+/// Returns true for an old one.
 async fn left(leave: &mut watch::Receiver<bool>, activity: &Activity) -> bool {
     tokio::select! {
         _ = leave.wait_for(|leave| *leave) => false,
@@ -241,7 +241,7 @@ async fn left(leave: &mut watch::Receiver<bool>, activity: &Activity) -> bool {
 /// Is done when the calls are answered, and, where there is a `grace`, then at the latest.
 async fn answered(activity: &Activity, grace: Option<Duration>) {
     match grace {
-        // What is not answered then is cut off.
+        // Calls that are not answered by then are cut off.
         Some(grace) => drop(timeout(grace, activity.answered()).await),
         None => activity.answered().await,
     }

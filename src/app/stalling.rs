@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep};
 pub type Waiting = Option<(Instant, Duration)>;
 
 thread_local! {
-    /// What the task that runs has to say of its answer. No state of a call: it is taken out after each poll, so that it
+    /// The wait of the answer whose task is being polled. No state of a call: it is taken out after each poll, so that it
     /// costs no allocation to share.
     static WAITING: Cell<Waiting> = const { Cell::new(None) };
 }

@@ -150,14 +150,14 @@ impl Verify {
     }
 }
 
-/// What the verification of an organization found.
+/// The verification of one organization.
 struct OrganizationResult {
     organization: Organization,
     outcome: Result<Verified, Unverified>,
 }
 
 impl OrganizationResult {
-    /// What was found sound, or why nothing was.
+    /// Returns the line for a sound feed, or the problem as an error.
     fn told(&self) -> anyhow::Result<String> {
         match &self.outcome {
             Ok(verified) => Ok(format!("ok: {} events, head {}", verified.events, line(verified.head))),

@@ -172,7 +172,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Whether a flag stands on the command line itself.
+/// Returns true for a flag that is given on the command line itself.
 fn is_typed(matches: &ArgMatches, id: &str) -> bool {
     let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id)).flatten();
     source == Some(ValueSource::CommandLine)
@@ -195,7 +195,7 @@ fn exposed_secrets(matches: &ArgMatches) -> Vec<&'static str> {
     exposed
 }
 
-/// Whether a URL has a password before its host, or as one of its parameters.
+/// Returns true for a URL with a password before its host, or as one of its parameters.
 fn holds_password(url: &str) -> bool {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));

@@ -72,7 +72,7 @@ pub struct Serve {
     /// The same in all
     #[arg(long, env = "REDFLAG_ANSWER_MEMORY", default_value_t = AnswerLimits::DEFAULT.total, value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(AnswerLimits::LEAST)..=65_536))]
     answer_memory: u32,
-    /// Who may ask over gRPC which services and messages there are: anybody, whoever has a valid key, or nobody
+    /// Answer gRPC reflection, which lists services and messages: to anybody, to callers with a valid key, or to nobody
     #[arg(long, env = "REDFLAG_REFLECTION", default_value = "open", value_name = "WHO", value_enum)]
     reflection: Reflection,
     /// How long to keep taking calls after health has turned NOT_SERVING, so that load balancers notice
@@ -93,7 +93,7 @@ pub struct Serve {
     pub exposed: Vec<&'static str>,
 }
 
-/// What connections may take.
+/// The limits of connections.
 #[derive(Debug, Args)]
 struct ConnectionArgs {
     /// How many connections at most; when all are taken, those are closed for new ones that were silent longest and never
@@ -187,7 +187,7 @@ impl Serve {
 
 /// Tells in the log what has started, without anything secret.
 fn tell_start(config: &Config, address: SocketAddr) {
-    // What follows the scheme may hold a password.
+    // The rest after the scheme may hold a password.
     let database = config.database_url.split(':').next().unwrap_or_default();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

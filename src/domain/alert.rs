@@ -185,7 +185,7 @@ impl Weighed for AlertPatch {
     }
 }
 
-/// What a list of people takes.
+/// Returns the weight of a list of people.
 fn people(people: &[Person]) -> usize {
     people.iter().map(|person| weight(person.as_str()) + WRAPPING).sum()
 }

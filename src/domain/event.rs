@@ -177,7 +177,7 @@ impl AlertEvent {
         Head { position: self.position, hash: self.hash }
     }
 
-    /// Whether it begins the history of an alert that is older than histories are.
+    /// Returns true for the first event of an alert that is older than histories are.
     pub fn is_adoption(&self) -> bool {
         self.sequence == 1 && self.actor.key_id == KeyId::NOBODY
     }

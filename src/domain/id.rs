@@ -61,6 +61,11 @@ prefixed_id! {
     KeyId, "key_"
 }
 
+impl OrganizationId {
+    /// Stands for what belongs to no organization.
+    pub const NONE: Self = Self(Uuid::nil());
+}
+
 impl KeyId {
     /// Stands where no key did it: redflag itself began the history of an alert that is older.
     pub const NOBODY: Self = Self(Uuid::nil());

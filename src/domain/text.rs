@@ -114,7 +114,7 @@ const fn is_deceptive(c: char) -> bool {
     turns || matches!(c, '\u{ad}' | '\u{200b}' | '\u{feff}')
 }
 
-/// Whether a character moves a terminal's cursor, changes what it does, or turns the direction of other text around.
+/// Returns true for a character that controls a terminal or turns the direction of other text around.
 pub fn is_steering(c: char) -> bool {
     let turns =
         matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -39,12 +39,12 @@ use pb::{
     audit_service_server::AuditServiceServer,
 };
 
-/// Who may ask which services and messages there are.
+/// The callers that reflection answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Reflection {
     /// Anybody.
     Open,
-    /// Whoever has a valid key.
+    /// Callers with a valid key.
     Keyed,
     /// Nobody.
     Off,
@@ -98,7 +98,7 @@ pub fn panicked(_: Box<dyn Any + Send>) -> axum::response::Response {
     status(&Error::internal("a method panicked")).into_http()
 }
 
-/// What a call answers that is refused before it reaches its service.
+/// The answer to a call that is refused before it reaches its service.
 pub fn refused(error: &Error) -> axum::response::Response {
     status(error).into_http()
 }

@@ -39,7 +39,7 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy)]
 pub struct WithoutEnd;
 
-/// What the calls are bounded by.
+/// The bounds of calls that need no key.
 #[derive(Clone)]
 pub struct Open {
     request_timeout: Duration,
@@ -89,7 +89,7 @@ fn too_many() -> Error {
     Error::new(Reason::RateLimited, "too many calls without a key are open, try again")
 }
 
-/// What a method answers with.
+/// The kind of a method's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Single,

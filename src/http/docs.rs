@@ -29,7 +29,7 @@ const FILES: [&str; 8] = [
     "favicon-32x32.png",
 ];
 const INDEX: &str = "index.html";
-/// What the page may load and who may show it within another: nothing but its own files, and nobody. Its styles are set by
+/// The page loads nothing but its own files, and no other page may show it within itself. Its styles are set by
 /// its script, its pictures stand within its style sheet.
 const POLICY: (HeaderName, HeaderValue) = (
     header::CONTENT_SECURITY_POLICY,
@@ -89,7 +89,7 @@ async fn file(page: State<Page>, Segment(name): Segment, uri: OriginalUri) -> Re
 fn answer(page: &Page, name: &str, OriginalUri(uri): &OriginalUri) -> Response {
     match page.get(name) {
         Some(file) => {
-            // What was compiled in is valid; were it not, the browser would learn no type.
+            // Types that were compiled in are valid; were one not, the browser would learn no type.
             let content_type = HeaderValue::from_str(&file.content_type);
             let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static(""));
             ([(header::CONTENT_TYPE, content_type), AS_TOLD, POLICY], file.bytes.clone()).into_response()

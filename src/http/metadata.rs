@@ -13,10 +13,10 @@ use crate::{
     service::Given,
 };
 
-/// What the reader says of a name that stands in one object twice, before that name.
+/// The reader's error for a name that stands in one object twice begins with this, before the name.
 pub const REPEATED_NAME: &str = "repeated name ";
 
-/// Where reading goes on without keeping anything. The canonical form is at most three times shorter than compact JSON
+/// Beyond this size reading goes on without keeping anything. The canonical form is at most three times shorter than compact JSON
 /// (`5.0` becomes `5`), so that nothing is lost that could be accepted.
 const MOST_KEPT: usize = 4 * Metadata::MAX_BYTES;
 
@@ -143,7 +143,7 @@ fn number(size: &mut usize, number: impl Into<Number>) -> Value {
     Value::Number(number)
 }
 
-/// What a text takes as JSON, with its quotes.
+/// Returns the bytes of a text as JSON, with its quotes.
 fn text_size(text: &str) -> usize {
     let escapes = text.bytes().map(|byte| match byte {
         b'"' | b'\\' | b'\n' | b'\t' | b'\r' | 0x08 | 0x0c => 1,

@@ -39,7 +39,7 @@ pub use problem::{not_found, panicked, refused};
 pub struct Settings {
     /// How long a call may take, from its first header to its answer.
     pub request_timeout: Duration,
-    /// Whether there is a page at `/docs`.
+    /// Serve a page at `/docs`.
     pub docs: bool,
 }
 

@@ -80,7 +80,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Whether somebody was in the way, rather than the server away.
+/// Returns true for an error caused by other transactions, not by the connection or the server.
 fn is_locked(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| is_locked_state(&code))
 }

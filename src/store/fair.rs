@@ -62,7 +62,7 @@ impl FairSemaphore {
         waiting.order.clear();
     }
 
-    /// Whether it was closed.
+    /// Returns true once it was closed.
     pub fn is_closed(&self) -> bool {
         self.lock().is_closed
     }
@@ -78,7 +78,7 @@ impl FairSemaphore {
         while let Some(next) = waiting.next() {
             match next.send(Permit(Some(Arc::clone(&self)))) {
                 Ok(()) => return,
-                // Who waited has left; the permit must not be given back by its drop, under the lock.
+                // The caller has left. Its permit must not be given back by a drop under the lock.
                 Err(mut permit) => drop(permit.0.take()),
             }
         }
@@ -86,7 +86,7 @@ impl FairSemaphore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Whole between two changes, none of which runs code that may panic halfway.
+        // The state is consistent between changes, none of which runs code that may panic halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

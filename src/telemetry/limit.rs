@@ -10,7 +10,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How many lines one period has room for.
 const LINES: u32 = 100;
 
-/// Whether a line is written.
+/// The decision about a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is.

@@ -68,7 +68,7 @@ fn room<W: Write + Send + 'static>(lines: usize, out: W, is_json: bool) -> (NonB
     (writer, guard)
 }
 
-/// Where lines go in the end. Each piece that is written holds whole lines.
+/// The end of the log's way. Each piece that is written holds whole lines.
 struct Out<W> {
     to: W,
     is_json: bool,

@@ -1,4 +1,4 @@
-//! Who gets a connection, and how long it lasts.
+//! Places for connections, and how long they last.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

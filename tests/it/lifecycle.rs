@@ -172,7 +172,7 @@ async fn a_disk_that_is_full_makes_writes_unavailable_until_there_is_room_again(
         request.send().await.unwrap().status()
     };
     let (mut acknowledged, mut refused) = (0, 0);
-    // Where the log is full first, there is room again once what is in it is moved to the database.
+    // If the log is full first, there is room again once its content is moved to the database.
     while refused < 3 {
         match flag().await.as_u16() {
             201 => (acknowledged, refused) = (acknowledged + 1, 0),

@@ -72,7 +72,7 @@ async fn a_connection_has_few_open_calls(#[case] path: &str, #[case] message: &[
     // Another connection has its own.
     let mut health = HealthClient::new(app.channel());
     health.check(HealthCheckRequest::default()).await.unwrap();
-    // Whoever ends a call may begin another.
+    // A caller that ends a call may begin another.
     drop(calls.pop());
     for _ in 0..200 {
         let (mut again, _body) = begin(&mut client, path, message);

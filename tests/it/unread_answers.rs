@@ -1,4 +1,4 @@
-//! Whoever asks for much and reads nothing does not fill the memory.
+//! A caller that asks for much and reads nothing does not fill the memory.
 
 use std::{fs, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::support::{DatabaseKind, TestApp, TestDatabase, app::KEY, keyed, proce
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_mins(1);
-/// What the process may keep resident in the unoptimised build; what is asked for is four times as much.
+/// The resident memory that the unoptimised build may keep; the calls ask for four times as much.
 const MOST_RESIDENT_KIB: u64 = 400 * 1024;
 const LIST: &str = "/alerts?page_size=1000";
 /// As many of the longest descriptions as fill a page of 3 MiB.

@@ -1,4 +1,4 @@
-//! What the others do meanwhile, until they are told to end.
+//! The load of the other organization, until it is told to end.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
     load::{Caller as _, each},
 };
 
-/// What each caller of a crowd does, again and again.
+/// The call that each caller of a crowd repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noise {
     /// Reads pages of 1,000 alerts.

@@ -1,4 +1,4 @@
-//! What one organization notices of another: `make bench-isolation`.
+//! The effect of one organization's load on another: `make bench-isolation`.
 //!
 //! A quiet organization flags, one call at a time, while a crowd of another organization does what it can. Where a call of the quiet
 //! one fails, that is told instead of a figure; what the crowd is refused does not count.
@@ -26,7 +26,7 @@ const NAME: &str = "redflag_isolation";
 /// How many alerts the crowd's organization has, for its lists.
 const ALERTS: usize = 20_000;
 
-/// What the quiet organization noticed.
+/// The latency of the quiet organization's calls beside one kind of load.
 struct Row {
     store: &'static str,
     beside: String,
@@ -35,7 +35,7 @@ struct Row {
     must: &'static str,
 }
 
-/// Where it is measured.
+/// The server under test, with a key for each organization.
 pub struct Place {
     store: &'static str,
     url: String,

@@ -1,4 +1,4 @@
-//! What a database URL says: one server or several, and what is asked of them. The driver knows one server and ignores what it
+//! Parsing of database URLs, with one server or several. The driver knows one server and ignores what it
 //! does not know; here every part of the URL is honoured or refused.
 
 use std::{str::FromStr, time::Duration};
@@ -36,7 +36,7 @@ pub struct Address {
     pub servers: Vec<PgConnectOptions>,
     /// How long connecting to one may take.
     pub connect_timeout: Duration,
-    /// Whether a server that takes no writes will do.
+    /// Accept a server that takes no writes.
     pub takes_any: bool,
 }
 
@@ -107,7 +107,7 @@ impl<'u> Parts<'u> {
         Ok(())
     }
 
-    /// What each server adds to the URL: to its authority, and to its parameters.
+    /// Returns the parts of the URL that differ between servers: of its authority, and of its parameters.
     fn servers(&self) -> Result<Vec<(String, String)>, OpenError> {
         let ports = match self.ports.as_slice() {
             [] => vec![None; self.hosts.len()],

@@ -48,7 +48,7 @@ pub type Changes = Calls<Change, Answer<Changed>>;
 /// A call that waits for a change.
 pub type Call = Waiting<Change, Answer<Changed>>;
 
-/// What comes of a change that is done beside those of other organizations; or what was in the way of it, and it was not done.
+/// The outcome of a change, or the reason why it was not done yet.
 pub type Attempted = Result<Outcome, Contended>;
 
 impl PostgresStore {

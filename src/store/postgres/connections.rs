@@ -15,6 +15,7 @@ use crate::{
         StoreError,
         connect::Options,
         fair::{FairSemaphore, Permit},
+        queue::REST,
     },
 };
 
@@ -48,7 +49,7 @@ struct Shares {
     lookups: Arc<FairSemaphore>,
     /// For changes that may wait for locks, and for what is done in the background.
     locks: Arc<FairSemaphore>,
-    /// Whether changes have one more, for the express lane.
+    /// Changes have one more, for the express lane.
     has_express: bool,
 }
 
@@ -71,7 +72,7 @@ impl Shares {
     }
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Debug, Clone, Copy)]
 pub enum Use {
     /// Changes of many calls in a statement.
@@ -84,17 +85,15 @@ pub enum Use {
     Locks(OrganizationId),
     /// Look-ups of API keys.
     Keys,
-    /// What belongs to no organization, or what no caller waits for.
+    /// Work that belongs to no organization, or that no caller waits for.
     Background,
 }
 
 /// A connection that is lent, with its place in a share. Both are given back together: a statement that its caller has left may
 /// run on for a while.
-pub struct Lent {
-    /// There until it is dropped.
-    held: Option<(PoolConnection<Postgres>, Option<Permit>)>,
-    servers: Servers,
-}
+///
+/// There until it is dropped.
+pub struct Lent(Option<(PoolConnection<Postgres>, Option<Permit>)>);
 
 impl Connections {
     /// Connections to one of `servers`, made when they are needed.
@@ -126,7 +125,7 @@ impl Connections {
         Self { pool, servers, pulse, limit, shares }
     }
 
-    /// Whether changes have a connection for the express lane.
+    /// Returns true where changes have a connection for the express lane.
     pub fn has_express(&self) -> bool {
         self.shares.has_express
     }
@@ -136,7 +135,7 @@ impl Connections {
     /// # Errors
     /// [`StoreError::Busy`] when too many wait.
     pub async fn place(&self, what: Use) -> Result<Option<Permit>, StoreError> {
-        let nobody = OrganizationId::from_uuid(Uuid::nil());
+        let nobody = OrganizationId::NONE;
         let Shares { lists, lookups, locks, .. } = self.shares.as_ref();
         Ok(match what {
             Use::Changes => None,
@@ -156,7 +155,7 @@ impl Connections {
     pub async fn lend(&self, what: Use) -> Result<Lent, StoreError> {
         let permit = self.place(what).await?;
         let connection = self.note(self.pool.acquire().await)?;
-        Ok(Lent { held: Some((connection, permit)), servers: self.servers.clone() })
+        Ok(Lent(Some((connection, permit))))
     }
 
     /// Begins a transaction. In a task of its own: a caller that goes away while BEGIN is on its way must not leave a connection in
@@ -183,7 +182,7 @@ impl Connections {
         self.servers.note(error);
     }
 
-    /// What comes of `work`, which is given up when the database has fallen silent; its panics, as sqlx has for some damaged rows,
+    /// Runs `work`, and gives it up when the database has fallen silent; its panics, as sqlx has for some damaged rows,
     /// are failures like others.
     ///
     /// # Errors
@@ -216,19 +215,19 @@ impl Connections {
         F: Future<Output = Result<T, StoreError>>,
     {
         let started = std::time::Instant::now();
-        let mut pause = Duration::from_millis(25);
+        let (mut pause, longest) = REST;
         loop {
             match attempt().await {
                 Err(StoreError::Locked(_)) if started.elapsed() < self.limit => {
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(400));
+                    pause = (pause * 2).min(longest);
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    /// Whether they are closed.
+    /// Returns true once they are closed.
     pub fn is_closed(&self) -> bool {
         self.pool.is_closed()
     }
@@ -246,19 +245,14 @@ impl Connections {
 impl Lent {
     /// The connection.
     pub fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
-        let held = self.held.as_mut().map(|(connection, _)| &mut **connection);
+        let held = self.0.as_mut().map(|(connection, _)| &mut **connection);
         held.ok_or_else(|| StoreError::Internal("the connection was given back".into()))
-    }
-
-    /// The same result; where it tells that something is wrong with the server, that is noted.
-    pub fn note<T>(&self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        result.inspect_err(|error| self.servers.note(error))
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some((mut connection, permit)) = self.held.take() {
+        if let Some((mut connection, permit)) = self.0.take() {
             let returned = connection.return_to_pool();
             tokio::spawn(async move {
                 returned.await;
@@ -277,7 +271,7 @@ async fn settle(connection: &mut PgConnection, pulse: &Pulse, limit: Duration) -
     Ok(true)
 }
 
-/// What every connection is told, whatever the server's defaults: no statement runs for ever or waits long for a lock, no
+/// Settings of every connection, whatever the server's defaults: no statement runs for ever or waits long for a lock, no
 /// transaction is left lying, transactions see what others have committed (the store takes the locks it needs), and an answer
 /// comes after the commit is on disk.
 fn session(options: Options) -> String {

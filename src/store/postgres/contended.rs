@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// What was done under locks.
+/// The result of a transaction that held the heads' locks.
 struct Locked {
     attempted: Vec<Attempted>,
     /// Of each organization that was done, whether this instance was the last to change it before.
@@ -196,7 +196,7 @@ fn by_organization(calls: Vec<(Load, Call)>) -> Vec<Vec<(Load, Call)>> {
     groups
 }
 
-/// What the failure to save a single change means.
+/// Translates the failure to save a single change.
 fn meaning(failure: Failure, change: &AlertChange) -> StoreError {
     let taken = || StoreError::Internal("the id of the alert, or its place in the history, is taken".into());
     let gone = change.status().map_or_else(taken, |status| StoreError::UnknownStatus(status.clone()));

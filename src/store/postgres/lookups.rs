@@ -82,7 +82,7 @@ async fn serve_each(calls: Vec<LookUp>, connections: &Connections) {
     while let Some(call) = calls.next() {
         match find(connections, vec![call.asked]).await {
             Ok(found) => call.answer(Ok(found.into_iter().next().flatten())),
-            // Where the database is away, it is so for all.
+            // The database is away for all of them.
             Err(error @ StoreError::Unavailable(_)) => {
                 let left: Vec<_> = std::iter::once(call).chain(calls).collect();
                 return lanes::fail_all(left.into_iter(), error);
@@ -103,14 +103,14 @@ async fn select(connections: &Connections, asked: &[Key]) -> Result<Vec<Option<A
     let ids: Vec<_> = asked.iter().map(|(_, id)| id.uuid()).collect();
     let query = sqlx::query_as(sql::SELECT_ALERTS).bind(organizations).bind(ids);
     let rows = query.fetch_all(lent.connection()?).await;
-    let rows: Vec<AlertRow> = lent.note(rows)?;
+    let rows: Vec<AlertRow> = connections.note(rows)?;
     drop(lent);
     let mut found = HashMap::with_capacity(rows.len());
     for row in rows {
         let alert = Alert::try_from(row)?;
         found.insert((alert.organization_id, alert.id), alert);
     }
-    // Where several ask for the same alert, each needs its own.
+    // Each of several callers that ask for the same alert needs its own copy.
     let are_distinct = asked.iter().collect::<HashSet<_>>().len() == asked.len();
     let mut take = |key| if are_distinct { found.remove(key) } else { found.get(key).cloned() };
     Ok(asked.iter().map(&mut take).collect())

@@ -70,7 +70,7 @@ pub async fn finish<T: Remembered>(
 
 /// Waits until nobody else changes anything of the organization.
 pub async fn lock_head(conn: &mut PgConnection, organization: OrganizationId) -> Result<(), StoreError> {
-    sqlx::query(sql::LOCK_HEAD).bind(organization.uuid()).execute(conn).await?;
+    sqlx::query(sql::LOCK_HEADS).bind([organization.uuid()]).execute(conn).await?;
     Ok(())
 }
 

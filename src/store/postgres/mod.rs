@@ -48,7 +48,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct PostgresStore {
     connections: Connections,
     servers: Servers,
-    /// Where changes wait.
+    /// The queue of changes.
     changes: Changes,
     /// Where look-ups by key wait.
     lookups: LookUps,
@@ -102,7 +102,7 @@ impl PostgresStore {
         self.connections.lend(Use::Lists(organization)).await
     }
 
-    /// Whether the database answers, takes writes and has the schema that this version knows.
+    /// Passes when the database answers, takes writes and has the schema that this version knows.
     async fn check_ready(&self) -> Result<(), StoreError> {
         if self.connections.is_closed() {
             return Err(StoreError::Unavailable("the store is closed".into()));
@@ -136,7 +136,7 @@ fn unavailable(error: &OpenError) -> StoreError {
 async fn check(connection: &mut PgConnection) -> Result<(), StoreError> {
     let version = SchemaVersion::read(connection, &MIGRATOR).await;
     version.map_err(|error| unavailable(&error))?.check_current()?;
-    if sqlx::query_scalar(sql::IS_READ_ONLY).fetch_one(connection).await? {
+    if !servers::takes_writes(connection).await? {
         return Err(StoreError::Unavailable("the database takes no writes".into()));
     }
     Ok(())

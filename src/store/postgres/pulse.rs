@@ -1,4 +1,4 @@
-//! Whether the database still works on what it was asked. A machine that is gone without a word leaves its connections open:
+//! Detection of a database that has fallen silent. A machine that is gone without a word leaves its connections open:
 //! their answers never come, and the system learns of it after a quarter of an hour. So while an answer is awaited for long, the
 //! database is asked on a connection of its own.
 
@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_millis(300);
 /// Asks the database what it works on.
 pub struct Pulse {
     servers: Servers,
-    /// What was found last, and when; held by who asks.
+    /// The last finding, and when; locked while the database is asked.
     last: Mutex<Option<(Instant, bool)>>,
 }
 
@@ -64,7 +64,7 @@ impl Pulse {
         }
     }
 
-    /// Whether the database works on something of this instance.
+    /// Returns true while the database works on something of this instance.
     async fn is_working(&self) -> bool {
         let mut last = self.last.lock().await;
         if let Some((at, is_working)) = *last

@@ -9,11 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{
-    Connection, PgConnection, PgPool,
-    pool::PoolConnectionMetadata,
-    postgres::{PgConnectOptions, PgConnection as Server},
-};
+use sqlx::{Connection, PgConnection, PgPool, pool::PoolConnectionMetadata, postgres::PgConnectOptions};
 use tokio::{sync::Notify, time::timeout};
 use uuid::Uuid;
 
@@ -38,7 +34,7 @@ pub struct Servers(Arc<Inner>);
 
 struct Inner {
     address: Address,
-    /// What this instance is called in the database.
+    /// The name of this instance in the database (`application_name`).
     name: String,
     present: RwLock<PgConnectOptions>,
     started: Instant,
@@ -74,7 +70,7 @@ impl Servers {
         })))
     }
 
-    /// What this instance is called in the database.
+    /// The name of this instance in the database (`application_name`).
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -167,13 +163,13 @@ impl Servers {
         }
     }
 
-    /// Whether a connection may be used.
+    /// Returns true for a connection that may be used.
     ///
     /// # Errors
     /// When it does not answer; then it must be closed at once.
     pub async fn check(
         &self,
-        connection: &mut Server,
+        connection: &mut PgConnection,
         meta: &PoolConnectionMetadata,
     ) -> Result<bool, sqlx::Error> {
         let asked = if self.is_suspected(meta.idle_for) {
@@ -219,9 +215,9 @@ async fn connect(server: &PgConnectOptions) -> Result<(PgConnection, bool), sqlx
     Ok((connection, takes_writes))
 }
 
-/// Whether the server takes writes. In the simple protocol: a statement that is kept would meet that of another client behind a
+/// Returns true for a server that takes writes. In the simple protocol: a prepared statement would meet that of another client behind a
 /// pooler that shares its connections.
-async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(sql::TAKES_WRITES)).await?;
     Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
 }

@@ -135,7 +135,6 @@ statements! {
         FOR NO KEY UPDATE SKIP LOCKED";
     /// Within a transaction that holds what others need.
     BARELY_WAIT = "SET LOCAL lock_timeout = 20";
-    LOCK_HEAD = "SELECT position FROM event_heads WHERE organization_id = $1 FOR NO KEY UPDATE";
     SELECT_HEAD = "SELECT position, hash FROM event_heads WHERE organization_id = $1";
     INSERT_HEAD = "INSERT INTO event_heads (organization_id, position, hash) VALUES ($1, $2, $3)";
     SELECT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
@@ -192,9 +191,8 @@ statements! {
             ORDER BY key_id FOR NO KEY UPDATE OF api_keys SKIP LOCKED) \
         UPDATE api_keys SET last_used_at = free.at FROM quick, free WHERE api_keys.key_id = free.key_id";
     SHOW_ENCODING = "SHOW server_encoding";
-    IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::bool";
     TAKES_WRITES = "SELECT current_setting('transaction_read_only')";
-    /// Whether anything that the instance named has asked is in work, other than what began a moment ago.
+    /// True while a statement or transaction of the instance named is in work, other than one that began a moment ago.
     WORKS_ON_SOMETHING = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = $1 AND \
         pid <> pg_backend_pid() AND (state LIKE 'idle in transaction%' OR \
         (state = 'active' AND query_start < now() - interval '1 second')))";

@@ -72,7 +72,7 @@ impl PostgresStore {
             let query = sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.as_slice());
             let mut lent = self.connections.lend(Use::Keys).await?;
             let row = query.fetch_optional(lent.connection()?).await;
-            Ok(lent.note(row)?)
+            Ok(self.connections.note(row)?)
         };
         let row: Option<KeyRow> = self.connections.patiently(attempt).await?;
         Ok(row.map(ApiKey::try_from).transpose()?)

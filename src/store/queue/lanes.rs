@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::OrganizationId;
 
-/// What a worker is for.
+/// The jobs that a worker takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// All organizations that nothing is in the way of.
@@ -29,7 +29,7 @@ impl Lane {
     pub const ALL: [Self; Self::COUNT] = [Self::Main, Self::Express, Self::Contended];
 }
 
-/// What came in the way of an organization's jobs.
+/// The reason why an organization's jobs were not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contended {
     /// Another instance changed the organization in between.
@@ -42,12 +42,12 @@ pub enum Contended {
 const LARGE: usize = 24;
 /// An organization with so many jobs is no longer one with few.
 const FEW: usize = 8;
-/// What the express lane does at once.
+/// The most that a batch of the express lane holds.
 const EXPRESS: Amount = Amount { count: 32, bytes: 256 * 1024 };
 /// For how long an organization counts as contended after something came in the way of it.
 const CONTENDED_FOR: Duration = Duration::from_secs(1);
-/// How long the jobs of an organization rest after they waited for a lock in vain: longer each time, up to the second of these.
-const REST: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
+/// How long to rest after waiting for a lock in vain: longer each time, up to the second of these.
+pub const REST: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
 /// For how long organizations count as sharing the queue after another than before has put something in.
 const SHARED_FOR: Duration = Duration::from_secs(1);
 
@@ -59,7 +59,7 @@ struct Contention {
     rest: Duration,
 }
 
-/// What a worker finds.
+/// The answer to a worker that asks for jobs.
 pub enum Next<J> {
     /// Jobs to do.
     Batch(Taken<J>),
@@ -72,14 +72,14 @@ pub enum Next<J> {
 /// The jobs that wait, and what is in work.
 pub struct Lanes<J> {
     turns: Turns<J>,
-    /// What a batch holds, and what it holds while several organizations share the queue.
+    /// The most that a batch holds, and the most while several organizations share the queue.
     batch: [Amount; 2],
     /// The organizations with jobs in a batch.
     held: HashSet<OrganizationId>,
     contended: HashMap<OrganizationId, Contention>,
     /// How many large batches are in work.
     large: usize,
-    /// Who put something in last, and until when the queue counts as shared.
+    /// The organization of the last job, and until when the queue counts as shared.
     last: Option<OrganizationId>,
     shared_until: Option<Instant>,
     is_closed: bool,
@@ -131,7 +131,7 @@ impl<J: Job> Lanes<J> {
         self.turns.take(Amount { count: usize::MAX, bytes: usize::MAX }, |_, _| true)
     }
 
-    /// What the lane may do now. Its organizations are held until [`Self::finish`].
+    /// Takes the jobs that the lane may do now. Their organizations are held until [`Self::finish`].
     pub fn next(&mut self, lane: Lane, now: Instant) -> Next<J> {
         let Self { turns, held, contended, .. } = self;
         let is_free = |organization: &OrganizationId| !held.contains(organization);
@@ -170,7 +170,7 @@ impl<J: Job> Lanes<J> {
         Next::Wait(resting.min())
     }
 
-    /// What may join a batch of `jobs` on the same lane; where organizations share the queue, only those that have nothing in it.
+    /// Takes jobs that may join a batch of `jobs`; where organizations share the queue, only of those that have nothing in it.
     pub fn join(&mut self, jobs: &[(Load, J)]) -> Taken<J> {
         let is_shared = self.shared_until.is_some_and(|until| until > Instant::now());
         if !is_shared {
@@ -226,7 +226,7 @@ impl<J: Job> Lanes<J> {
         self.is_closed || !self.turns.is_empty()
     }
 
-    /// Whether jobs are left that another worker could take.
+    /// Returns true where jobs are left that another worker could take.
     pub fn has_more(&self) -> bool {
         !self.turns.is_empty()
     }

@@ -17,7 +17,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot, watch};
 
-pub use lanes::{Contended, Lane};
+pub use lanes::{Contended, Lane, REST};
 pub use turns::{Amount, Load};
 
 use self::{
@@ -53,7 +53,7 @@ impl GroupCommit {
         Amount { count: self.waiting, bytes: Self::WAITING_BYTES }
     }
 
-    /// What shares a commit.
+    /// The most that one commit holds.
     pub const fn batch(&self) -> Amount {
         Amount { count: self.size, bytes: Self::BATCH_BYTES }
     }
@@ -62,7 +62,7 @@ impl GroupCommit {
 /// Where the answer to a job goes.
 pub type Answering<A> = oneshot::Sender<Result<A, StoreError>>;
 
-/// What waits.
+/// A job that waits in the queue.
 pub trait Job: Send {
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
@@ -114,7 +114,7 @@ pub fn queue<J: Job>(room: Amount, batch: Amount, shared: Amount) -> Queue<J> {
 
 impl<J: Job> Shared<J> {
     fn lanes(&self) -> MutexGuard<'_, Lanes<J>> {
-        // What is kept is whole between two changes, none of which runs code that may panic halfway.
+        // The state is consistent between changes, none of which runs code that may panic halfway.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

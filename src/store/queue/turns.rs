@@ -8,7 +8,7 @@ use std::{
 use super::Job;
 use crate::{domain::OrganizationId, store::StoreError};
 
-/// Whose a job is, and about how much memory it holds.
+/// The organization of a job, and about how much memory it holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// The organization that waits for it.
@@ -26,14 +26,14 @@ pub struct Amount {
     pub bytes: usize,
 }
 
-/// What one organization may add to a batch before the next has its turn, in units of [`UNIT`].
+/// The most that one organization adds to a batch before the next has its turn, in units.
 const TURN: usize = 16;
 /// How many bytes weigh as much as a job by itself.
 const UNIT: usize = 4 * 1024;
 /// How often a full line is searched for jobs that nobody waits for any more.
 const PURGE_EVERY: Duration = Duration::from_millis(10);
 
-/// What a job costs, in units: one for itself, and one for each [`UNIT`] of its bytes.
+/// Returns the cost of a job in units: one for itself, and one for each [`UNIT`] of its bytes.
 const fn units(bytes: usize) -> usize {
     1 + bytes / UNIT
 }
@@ -64,7 +64,7 @@ impl<J> Default for Line<J> {
 pub struct Taken<J> {
     /// Each with its organization and its bytes; those of one organization in their order.
     pub jobs: Vec<(Load, J)>,
-    /// What they cost together, in units.
+    /// Their cost in units.
     pub units: usize,
 }
 
@@ -82,12 +82,12 @@ impl<J: Job> Turns<J> {
         Self { lines: HashMap::new(), order: VecDeque::new(), waiting, room, purged: None }
     }
 
-    /// Whether nothing waits.
+    /// Returns true while nothing waits.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Whether jobs of the organization wait.
+    /// Returns true while jobs of the organization wait.
     pub fn has(&self, organization: OrganizationId) -> bool {
         self.lines.contains_key(&organization)
     }
@@ -105,28 +105,26 @@ impl<J: Job> Turns<J> {
                 None => return job.refuse(StoreError::Busy),
             }
         }
-        let line = self.lines.entry(load.organization).or_default();
-        if line.jobs.is_empty() {
-            self.order.push_back(load.organization);
-        }
-        line.jobs.push_back((job, load.bytes));
-        line.bytes += load.bytes;
-        self.waiting.count += 1;
-        self.waiting.bytes += load.bytes;
+        self.line(load).push_back((job, load.bytes));
     }
 
     /// Puts jobs that were taken back to where they were, before all others of their organization.
     pub fn put_back(&mut self, jobs: Vec<(Load, J)>) {
         for (load, job) in jobs.into_iter().rev() {
-            let line = self.lines.entry(load.organization).or_default();
-            if line.jobs.is_empty() {
-                self.order.push_back(load.organization);
-            }
-            line.jobs.push_front((job, load.bytes));
-            line.bytes += load.bytes;
-            self.waiting.count += 1;
-            self.waiting.bytes += load.bytes;
+            self.line(load).push_front((job, load.bytes));
         }
+    }
+
+    /// The line that one more job stands in, which is counted already.
+    fn line(&mut self, load: Load) -> &mut VecDeque<(J, usize)> {
+        self.waiting.count += 1;
+        self.waiting.bytes += load.bytes;
+        let line = self.lines.entry(load.organization).or_default();
+        if line.jobs.is_empty() {
+            self.order.push_back(load.organization);
+        }
+        line.bytes += load.bytes;
+        &mut line.jobs
     }
 
     /// Takes jobs of the organizations that `may` be served, in turns, until there are as many as `limit` says, or none is left.

@@ -1,10 +1,10 @@
-//! What each of SQLite's result codes means to a caller: the one table.
+//! The meaning of each of SQLite's result codes for a caller, in one table.
 
 use std::ffi::c_int;
 
 use rusqlite::{Error, ffi};
 
-/// What became of a statement.
+/// The meaning of a result code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// Somebody is in the way, or memory is short: the same may succeed a moment later.
@@ -55,19 +55,19 @@ const MEANINGS: &[(c_int, Meaning)] = &[
     (ffi::SQLITE_NOTADB, Meaning::Damaged),
 ];
 
-/// What an extended code means.
+/// Returns the meaning of an extended code.
 fn meaning_of_code(extended: c_int) -> Meaning {
     let find = |code| MEANINGS.iter().find(|(known, _)| *known == code).map(|(_, meaning)| *meaning);
     // The lower byte is the primary code.
     find(extended).or_else(|| find(extended & 0xff)).unwrap_or(Meaning::Unexpected)
 }
 
-/// What an error means.
+/// Returns the meaning of an error.
 pub fn meaning(error: &Error) -> Meaning {
     error.sqlite_error().map_or(Meaning::Unexpected, |error| meaning_of_code(error.extended_code))
 }
 
-/// Whether an error, or what caused it, says that nothing can be written.
+/// Returns true for an error that says, itself or by its cause, that nothing can be written.
 pub fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.filter_map(|cause| cause.downcast_ref()).any(|error| meaning(error) == Meaning::Refused)
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// What SQLite itself answers where it can be made to.
+    /// SQLite's own answers, where they can be provoked.
     #[test]
     fn provoked_errors_have_their_meaning() {
         let folder = tempfile::tempdir().unwrap();

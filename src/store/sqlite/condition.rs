@@ -1,4 +1,4 @@
-//! Whether changes can be written: what became of the last ones, and a trial where one could not be.
+//! The state of writing: the outcome of the last changes, and a trial after one that could not be written.
 
 use std::{
     fs::{self, OpenOptions},
@@ -24,7 +24,7 @@ const WRITTEN: usize = 256 * 1024;
 /// How many bytes there must be room for on the disk.
 const ROOM: usize = 1024 * 1024;
 
-/// What is known of writing.
+/// The state of writing.
 #[derive(Default)]
 pub struct Condition {
     is_refused: AtomicBool,
@@ -41,7 +41,7 @@ impl Condition {
         }
     }
 
-    /// Whether the last changes could not be written.
+    /// Returns true after a change that could not be written.
     pub fn is_refused(&self) -> bool {
         self.is_refused.load(Ordering::Relaxed)
     }

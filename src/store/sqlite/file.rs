@@ -86,7 +86,7 @@ impl DatabaseFile {
         Ok(Self { opened, is_lost, since: Instant::now(), looked_at })
     }
 
-    /// Where the database is.
+    /// The path of the database.
     pub fn path(&self) -> &Path {
         let [(path, _), ..] = &self.opened;
         path
@@ -106,7 +106,7 @@ impl DatabaseFile {
         if is_lost { Err(StoreError::Unavailable(self.lost().into())) } else { Ok(()) }
     }
 
-    /// Whether a file was removed, moved or replaced; looks, unless it is known.
+    /// Returns true once a file was removed, moved or replaced; looks, unless it is known.
     pub fn is_lost(&self) -> bool {
         if self.is_lost.load(Ordering::Relaxed) {
             return true;
@@ -142,7 +142,7 @@ impl DatabaseFile {
     }
 }
 
-/// Whether what was opened there is certainly somewhere else. A path that can't be asked, as when there are too many open files,
+/// Returns true where the file that was opened is certainly somewhere else. A path that can't be asked, as when there are too many open files,
 /// tells nothing.
 fn is_elsewhere(path: &Path, opened: Identity) -> bool {
     match Identity::of(path) {

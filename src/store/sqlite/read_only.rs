@@ -15,6 +15,7 @@ use super::{
     checkpoints::leave_log_at_close,
     codes::{Meaning, meaning},
     file::beside,
+    opening::{BUSY_TIMEOUT, STATEMENTS},
 };
 use crate::store::{StoreError, schema::OpenError};
 
@@ -24,7 +25,7 @@ pub struct Immutable {
     found: Stamp,
 }
 
-/// What changes when somebody writes to a file.
+/// The properties of a file that change when somebody writes to it.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -83,9 +84,9 @@ fn open_one(path: &Path, more: &str) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(format!("file:{}?mode=ro{more}", encoded(path)), flags)?;
-    conn.busy_timeout(super::BUSY_TIMEOUT)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
     leave_log_at_close(&conn)?;
-    conn.set_prepared_statement_cache_capacity(super::STATEMENTS);
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // The files are opened only now.
     conn.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
     Ok(conn)

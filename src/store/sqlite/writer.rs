@@ -63,7 +63,7 @@ impl Batch<'_> {
     }
 }
 
-/// What a batch holds while several organizations write: it lasts a millisecond or two, for all others wait for the one writer.
+/// The most that a batch holds while several organizations write: a millisecond or two, since all others wait for the one writer.
 const SHARED: Amount = Amount { count: 16, bytes: 128 * 1024 };
 /// How many organizations whose work has failed midway are remembered.
 const MOST_SUSPECTS: usize = 10_000;
@@ -127,7 +127,7 @@ trait Work: Send {
     fn is_abandoned(&self) -> bool;
     /// Does the work and keeps its result; tells whether it succeeded.
     fn run(&mut self, batch: &Batch<'_>) -> bool;
-    /// Whether it was done, and succeeded.
+    /// Returns true for work that was done and succeeded.
     fn has_succeeded(&self) -> bool;
     /// Answers the result, or why the transaction failed.
     fn answer(self: Box<Self>, failed: Option<StoreError>);

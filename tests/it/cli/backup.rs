@@ -29,7 +29,7 @@ async fn a_backup_is_made_beside_a_running_server() {
     );
     let found = fs::metadata(&file).unwrap();
     assert_eq!((found.permissions().mode() & 0o777, json!(found.len())), (0o600, made["bytes"].clone()));
-    // What is there is kept, unless it is to be replaced.
+    // A file that is there is kept, unless it is to be replaced.
     flag(&server).await;
     let bytes = fs::read(&file).unwrap();
     let (code, told) = failure(&["backup", name, "--database-url", &url]);

@@ -1,4 +1,4 @@
-//! What the log tells, and that nobody waits for it.
+//! The lines of the log, and that nobody waits for them.
 
 use std::{process::Stdio, time::Duration};
 

@@ -204,7 +204,7 @@ async fn the_servers_own_limit_holds_without_a_deadline_or_under_a_longer_one(#[
     let refused = flag_within(&app, "1H").await;
     assert_eq!(code_and_reason(&refused), (Code::DeadlineExceeded, "GEN_DEADLINE_EXCEEDED".to_owned()));
     held.release().await;
-    // Who waited for a lock in vain rests for a moment, perhaps longer than this limit.
+    // An organization that waited for a lock in vain rests for a moment, perhaps longer than this limit.
     let is_served = async || app.alerts().flag_entity(keyed(flag("bln_1"))).await.is_ok();
     while !is_served().await {}
 }

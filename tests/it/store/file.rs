@@ -27,7 +27,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     format!("{}{suffix}", path.display()).into()
 }
 
-/// What a change, a list and the question for readiness are answered.
+/// The answers to a change, a list and the question for readiness.
 async fn statuses(url: &str) -> [u16; 3] {
     let mut statuses = [0; 3];
     for (status, (method, path)) in statuses.iter_mut().zip([
@@ -78,7 +78,7 @@ async fn a_file_that_is_gone_is_not_written_nor_read(#[case] suffix: &str) {
     let (file, aside) = (beside(&path, suffix), beside(&path, ".aside"));
     fs::rename(&file, &aside).unwrap();
     assert_refused(&app.url("")).await;
-    // Whoever took it away may have written to it.
+    // Somebody may have written to it meanwhile.
     fs::rename(&aside, &file).unwrap();
     assert_refused(&app.url("")).await;
     let database = app.stop().await;
@@ -138,7 +138,7 @@ async fn while_changes_find_no_room_the_server_is_not_ready() {
     };
     let ready =
         || async { reqwest::get(format!("{}/readyz", server.url())).await.unwrap().status().as_u16() };
-    // Where the log is full first, there is room again once what is in it is moved to the database.
+    // If the log is full first, there is room again once its content is moved to the database.
     for flags in 0.. {
         assert!(flags < 2_000, "it is ready for ever");
         if call().await.unwrap().status() == 503 && ready().await == 503 {

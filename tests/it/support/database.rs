@@ -89,7 +89,7 @@ impl TestDatabase {
         }
     }
 
-    /// What a statement past the store counts.
+    /// Returns the number that a statement past the store counts.
     pub async fn count(&self, sql: &str) -> i64 {
         let sql = AssertSqlSafe(sql.to_owned());
         match self.kind() {
