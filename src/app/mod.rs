@@ -1,6 +1,7 @@
 //! The composition root: opens the store, builds the router, binds, serves until told to stop, and drains.
 
 mod activity;
+mod adopting;
 mod cleaning;
 mod gathering;
 mod limits;
@@ -88,6 +89,7 @@ pub struct App {
     listener: TcpListener,
     address: SocketAddr,
     router: axum::Router,
+    service: Service,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     authenticator: Authenticator,
@@ -120,13 +122,12 @@ impl App {
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let service = Service::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
-        service.adopt_alerts().await?;
         let first_key = service.bootstrap(config.bootstrap_key).await?;
         let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
         let health = Health::serving().await;
         let (stopping, is_stopping) = watch::channel(false);
         let faces = router::Faces {
-            service,
+            service: service.clone(),
             authenticator: authenticator.clone(),
             health: &health,
             is_stopping,
@@ -138,6 +139,7 @@ impl App {
             listener,
             address,
             router,
+            service,
             store,
             clock,
             authenticator,
@@ -163,9 +165,12 @@ impl App {
 
     /// Serves until `shutdown` is done; then turns NOT_SERVING, lets calls in flight finish, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { listener, router, store, clock, authenticator, health, stopping, answers, .. } = self;
+        let Self {
+            listener, router, service, store, clock, authenticator, health, stopping, answers, ..
+        } = self;
         let (shutdown_delay, drain_timeout) = (self.shutdown_delay, self.drain_timeout);
         let cleaning = tokio::spawn(cleaning::run(Arc::clone(&store), clock, stopping.subscribe()));
+        let adopting = tokio::spawn(adopting::run(service, stopping.subscribe()));
         // Calls in flight may use keys until the last one is answered.
         let (drained, is_drained) = watch::channel(false);
         let uses = tokio::spawn(async move { authenticator.write_uses_until(is_drained).await });
@@ -181,8 +186,8 @@ impl App {
         if timeout(drain_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!(?drain_timeout, "calls were still in flight and are cut off");
         }
-        // It has stopped, or panicked, which the log tells.
-        let _ = cleaning.await;
+        // They have stopped, or panicked, which the log tells.
+        let _ = tokio::join!(cleaning, adopting);
         drained.send_replace(true);
         let _ = uses.await;
         if timeout(CLOSE_TIMEOUT, store.close()).await.is_err() {

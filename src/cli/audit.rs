@@ -114,7 +114,7 @@ impl Verify {
             if !self.json && !is_only {
                 output::print(&result.line())?;
             }
-            result.note_late_adoption();
+            result.note_what_is_not_proved();
             results.push(result);
         }
         if self.json {
@@ -183,15 +183,22 @@ impl OrganizationResult {
             "events": verified.map(|verified| verified.events),
             "head": head,
             "late_adoption": verified.and_then(|verified| verified.late_adoption),
+            "without_history": verified.map(|verified| verified.without_history),
             "problem": self.told().err().map(|problem| problem.to_string()),
         })
     }
 
-    /// Tells of an alert whose history can't be proven to be older than it says.
-    fn note_late_adoption(&self) {
-        let late = self.outcome.as_ref().ok().and_then(|verified| verified.late_adoption);
-        if let Some(position) = late {
-            let name = output::printable(self.organization.name.as_str());
+    /// Tells of alerts whose history can't be proven to be as old as it says, or is yet to be begun.
+    fn note_what_is_not_proved(&self) {
+        let Ok(Verified { late_adoption, without_history, .. }) = &self.outcome else { return };
+        let name = output::printable(self.organization.name.as_str());
+        if *without_history > 0 {
+            output::note(&format!(
+                "{name}: {without_history} alerts are older than histories and have none yet, so nothing of them is \
+                 verified: `redflag serve` and `redflag migrate` begin them"
+            ));
+        }
+        if let Some(position) = late_adoption {
             output::note(&format!(
                 "{name}: the event at position {position} begins the history of an older alert after other events: \
                  nothing proves that the alert is that old"

@@ -12,7 +12,8 @@ use crate::{
     },
 };
 
-/// Bring the database's schema up to date. `serve` does so by itself unless told otherwise.
+/// Bring the database's schema up to date, and begin the histories of alerts that are older than histories are. `serve` does
+/// so by itself unless told otherwise.
 #[derive(Debug, Args)]
 pub struct Migrate {
     #[command(flatten)]

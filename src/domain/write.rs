@@ -93,6 +93,8 @@ pub struct Known {
     pub previous: Option<AnomalyId>,
     /// Another alert with the alert's `dedup_key` that is not closed.
     pub rival: Option<AnomalyId>,
+    /// The alert is older than histories are, and its own is yet to be begun.
+    pub waits_for_adoption: bool,
 }
 
 /// Why a change is refused.
@@ -106,6 +108,8 @@ pub enum Refusal {
     Entities(Invalid),
     /// The field breaks a rule that only the stored state tells.
     Field(&'static str, Invalid),
+    /// The history of this alert must be begun first ([`Command::Adopt`]); then the change can be made.
+    NotAdopted(AnomalyId),
     /// Somebody else changed the alert first; its version now.
     VersionConflict(i64),
     /// The organization demands a disposition with a reason before closing.
@@ -158,6 +162,11 @@ pub fn decide(change: &AlertChange, known: Known) -> Result<Decision, Refusal> {
             fold(flag, open, &change.context)
         }
         (_, None) => return Err(Refusal::NotFound),
+        (Command::Update(..) | Command::Escalate(..), Some(alert))
+            if known.waits_for_adoption && alert.sequence == 0 =>
+        {
+            return Err(Refusal::NotAdopted(alert.id));
+        }
         (Command::Update(_, patch), Some(alert)) => {
             check_version(change, alert)?;
             update(patch, alert, change, &known)?

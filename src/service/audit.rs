@@ -37,13 +37,22 @@ impl Service {
         // Each event once more where all alerts are replayed.
         let all = if from == 1 { feed * 2 } else { feed };
         let adoptions = Adoptions::default();
-        let mut walk = Walk { service: self, organization, head, adoptions, steps: 0, all, progress };
+        let mut walk = Walk {
+            service: self,
+            organization,
+            head,
+            adoptions,
+            without_history: 0,
+            steps: 0,
+            all,
+            progress,
+        };
         let events = walk.verify_feed(from).await?;
         if from == 1 {
             walk.verify_alerts().await?;
         }
         let late_adoption = walk.adoptions.late.filter(|_| from == 1);
-        Ok(Verified { events, head, late_adoption })
+        Ok(Verified { events, head, late_adoption, without_history: walk.without_history })
     }
 
     async fn head_to_verify(&self, organization: OrganizationId) -> Result<Head, Unverified> {
@@ -81,6 +90,8 @@ struct Walk<'a> {
     /// Where the feed ended when it began.
     head: Head,
     adoptions: Adoptions,
+    /// How many alerts wait for their adoption.
+    without_history: i64,
     steps: i64,
     /// How many steps there are.
     all: i64,
@@ -182,6 +193,10 @@ impl Walk<'_> {
         loop {
             let alerts = self.alerts_after(after).await?;
             for alert in &alerts.items {
+                if self.waits_for_adoption(alert).await? {
+                    self.without_history += 1;
+                    continue;
+                }
                 let events = self.verify_alert(alert).await?;
                 replayed += events;
                 self.step(events);
@@ -231,6 +246,23 @@ impl Walk<'_> {
             Err(StoreError::Inconsistent(_)) => Ok(true),
             read => Ok(read?.items.first().is_some_and(|later| later.position <= self.head.position)),
         }
+    }
+
+    /// Whether the alert had no history yet, and none was due, when it was read.
+    async fn waits_for_adoption(&self, alert: &Alert) -> Result<bool, Unverified> {
+        if alert.sequence != 0 {
+            return Ok(false);
+        }
+        let store = &self.service.store;
+        if store.waits_for_adoption(self.organization, alert.id).await? {
+            return Ok(true);
+        }
+        // Adopted since it was read.
+        let first = store.alert_events(self.organization, alert.id, 0, PageSize::ONE).await?;
+        Ok(first
+            .items
+            .first()
+            .is_some_and(|event| event.is_adoption() && event.position > self.head.position))
     }
 
     /// Replays the history of an alert and compares; tells how many of its events stand in the verified part of the feed.

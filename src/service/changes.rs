@@ -69,12 +69,23 @@ impl Service {
         let context = self.context(caller, note, idempotency);
         let organization_id = caller.organization_id();
         let change = AlertChange { organization_id, command, expected_versions, context };
-        match (self.store.change_alert(&change).await, &change.command) {
+        match (self.change_adopted(&change).await, &change.command) {
             (Ok(answer), _) => Ok(answer),
             (Err(StoreError::Refused(Refusal::Entities(rule))), Command::Update(_, patch)) => {
                 Err(wrong_entities(patch, &rule))
             }
             (Err(error), _) => Err(self.alert_error(organization_id, error).await),
+        }
+    }
+
+    /// Makes a change; of an alert that is older than histories are, once its own is begun.
+    async fn change_adopted(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
+        match self.store.change_alert(change).await {
+            Err(StoreError::Refused(Refusal::NotAdopted(id))) => {
+                self.begin_history(change.organization_id, id).await?;
+                self.store.change_alert(change).await
+            }
+            made => made,
         }
     }
 

@@ -25,6 +25,8 @@ macro_rules! select_known {
             "ORDER BY p.created_at DESC, p.anomaly_id DESC LIMIT 1), ",
             "(SELECT r.anomaly_id FROM alerts r WHERE r.organization_id = q.organization_id AND r.dedup_key = a.dedup_key ",
             "AND r.status_class <> 3 AND r.anomaly_id <> a.anomaly_id LIMIT 1), ",
+            "CASE WHEN a.sequence = 0 THEN EXISTS (SELECT 1 FROM alerts_to_adopt t ",
+            "WHERE t.organization_id = a.organization_id AND t.anomaly_id = a.anomaly_id) ELSE false END, ",
             crate::store::rows::alert_columns!(),
             " FROM questions q JOIN event_heads h ON h.organization_id = q.organization_id ",
             "JOIN organizations o ON o.organization_id = q.organization_id ",
@@ -41,7 +43,7 @@ macro_rules! select_known {
 pub(in crate::store) use select_known;
 
 /// Where the columns of the alert begin.
-pub const ALERT_AT: usize = 10;
+pub const ALERT_AT: usize = 11;
 
 /// A row of `select_known!`.
 pub struct KnownRow {
@@ -56,6 +58,7 @@ pub struct KnownRow {
     pub answer: Option<String>,
     pub previous: Option<Uuid>,
     pub rival: Option<Uuid>,
+    pub waits_for_adoption: bool,
     pub alert: Option<AlertRow>,
 }
 
@@ -79,6 +82,7 @@ impl KnownRow {
             alert: self.alert.map(Alert::try_from).transpose()?,
             previous: self.previous.map(AnomalyId::from_uuid),
             rival: self.rival.map(AnomalyId::from_uuid),
+            waits_for_adoption: self.waits_for_adoption,
         };
         let memory = self.fingerprint.zip(self.answer);
         let memory = memory.map(|(fingerprint, answer)| Memory { fingerprint, answer });
@@ -97,6 +101,7 @@ impl Reading {
             alert: None,
             previous: None,
             rival: None,
+            waits_for_adoption: false,
         };
         Some(Self { known, memory: None, revision })
     }

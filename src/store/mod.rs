@@ -27,6 +27,9 @@ use crate::domain::{
 /// For how long an intended change is remembered: a repeat within this time gets the first answer.
 pub const REMEMBERED: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
+/// The lock under which one instance begins the histories of older alerts, for as long as this is kept.
+pub type AdoptionLock = Box<dyn Send + Sync>;
+
 /// A database behind the service.
 ///
 /// Every method is one business transaction: it happens whole or not at all, and its answer is given after it is
@@ -108,8 +111,19 @@ pub trait Store: Send + Sync + 'static {
         after: Option<(OrganizationId, AnomalyId)>,
     ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError>;
 
-    /// Notes that such an alert has a history now.
-    async fn note_adopted(&self, organization: OrganizationId, id: AnomalyId) -> Result<(), StoreError>;
+    /// Returns true where the alert is one of them.
+    async fn waits_for_adoption(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+    ) -> Result<bool, StoreError>;
+
+    /// Notes that such alerts have histories now.
+    async fn note_adopted(&self, adopted: Vec<(OrganizationId, AnomalyId)>) -> Result<(), StoreError>;
+
+    /// The lock of the one instance that begins histories; `None` while another holds it. It ends when it is dropped, and
+    /// also when the connection to the database is lost: a history that two instances begin is begun once.
+    async fn lock_adoption(&self) -> Result<Option<AdoptionLock>, StoreError>;
 
     /// Forgets intended changes that are no longer remembered at `at`, some hundreds at a time, so that no writer waits
     /// long; tells how many.

@@ -18,6 +18,8 @@ pub struct Verified {
     /// The position of the first alert that was adopted after somebody else's event. Nothing proves that it is older than
     /// histories are: whoever owns the tables can have any alert adopted. Not looked for where the feed is verified in part.
     pub late_adoption: Option<i64>,
+    /// How many alerts are older than histories are and have none yet: of them nothing was verified.
+    pub without_history: i64,
 }
 
 /// What is wrong with an event of the feed.

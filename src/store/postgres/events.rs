@@ -1,12 +1,13 @@
 //! Reading the history.
 
+use sqlx::Connection;
 use uuid::Uuid;
 
-use super::{PostgresStore, connections::Use, rows::take_page, sql};
+use super::{PostgresStore, connections::Use, rows::take_page, sql, unavailable};
 use crate::{
     domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
     store::{
-        StoreError,
+        AdoptionLock, StoreError,
         event_rows::{EventRow, read_head},
         rows::AlertRow,
     },
@@ -79,15 +80,37 @@ impl PostgresStore {
         Ok(rows.into_iter().map(ids).collect())
     }
 
-    pub(super) async fn delete_to_adopt(
+    pub(super) async fn is_to_adopt(
         &self,
         organization: OrganizationId,
         id: AnomalyId,
+    ) -> Result<bool, StoreError> {
+        let query = sqlx::query_scalar(sql::IS_TO_ADOPT).bind(organization.uuid()).bind(id.uuid());
+        let mut lent = self.connections.lend(Use::Background).await?;
+        Ok(query.fetch_one(lent.connection()?).await?)
+    }
+
+    pub(super) async fn delete_to_adopt(
+        &self,
+        adopted: Vec<(OrganizationId, AnomalyId)>,
     ) -> Result<(), StoreError> {
-        let query = sqlx::query(sql::DELETE_TO_ADOPT).bind(organization.uuid()).bind(id.uuid());
+        let (organizations, ids): (Vec<_>, Vec<_>) =
+            adopted.into_iter().map(|(organization, id)| (organization.uuid(), id.uuid())).unzip();
+        let query = sqlx::query(sql::DELETE_TO_ADOPT).bind(organizations).bind(ids);
         let mut lent = self.connections.lend(Use::Background).await?;
         query.execute(lent.connection()?).await?;
         Ok(())
+    }
+
+    /// Takes the lock on a connection of its own, which holds it.
+    pub(super) async fn try_lock_adoption(&self) -> Result<Option<AdoptionLock>, StoreError> {
+        let mut connection = self.servers.connect().await.map_err(|error| unavailable(&error))?;
+        let is_locked: bool = sqlx::query_scalar(sql::LOCK_ADOPTION).fetch_one(&mut connection).await?;
+        if is_locked {
+            return Ok(Some(Box::new(connection)));
+        }
+        connection.close().await?;
+        Ok(None)
     }
 
     pub(super) async fn select_alerts_after(

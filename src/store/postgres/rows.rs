@@ -72,6 +72,7 @@ impl FromRow<'_, PgRow> for KnownRow {
             answer: row.try_get(7)?,
             previous: row.try_get(8)?,
             rival: row.try_get(9)?,
+            waits_for_adoption: row.try_get(10)?,
             alert: found.map(|_| alert_row(row, ALERT_AT)).transpose()?,
         })
     }

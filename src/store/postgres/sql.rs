@@ -143,7 +143,12 @@ statements! {
         WHERE organization_id = $1 AND anomaly_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4");
     SELECT_TO_ADOPT = "SELECT organization_id, anomaly_id FROM alerts_to_adopt \
         WHERE (organization_id, anomaly_id) > ($1, $2) ORDER BY organization_id, anomaly_id LIMIT 500";
-    DELETE_TO_ADOPT = "DELETE FROM alerts_to_adopt WHERE organization_id = $1 AND anomaly_id = $2";
+    IS_TO_ADOPT = "SELECT EXISTS (SELECT 1 FROM alerts_to_adopt WHERE organization_id = $1 AND anomaly_id = $2)";
+    DELETE_TO_ADOPT = "DELETE FROM alerts_to_adopt t USING unnest($1::uuid[], $2::uuid[]) AS \
+        d(organization_id, anomaly_id) \
+        WHERE t.organization_id = d.organization_id AND t.anomaly_id = d.anomaly_id";
+    /// The number stands for this lock of redflag's, whatever else takes advisory locks in the database.
+    LOCK_ADOPTION = "SELECT pg_try_advisory_lock(7310584017396524337)";
     SELECT_FOLLOWING = "SELECT position FROM alert_events WHERE organization_id = $1 AND previous_hash = $2 \
         ORDER BY position";
     SELECT_ALERTS_AFTER = concat!("SELECT ", alert_columns!(), " FROM alerts a \

@@ -75,13 +75,26 @@ impl SqliteStore {
         .await
     }
 
-    pub(super) async fn delete_to_adopt(
+    pub(super) async fn is_to_adopt(
         &self,
         organization: OrganizationId,
         id: AnomalyId,
+    ) -> Result<bool, StoreError> {
+        self.read(move |conn| {
+            let mut statement = conn.prepare_cached(sql::IS_TO_ADOPT)?;
+            Ok(statement.query_row(params![organization.uuid(), id.uuid()], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    pub(super) async fn delete_to_adopt(
+        &self,
+        adopted: Vec<(OrganizationId, AnomalyId)>,
     ) -> Result<(), StoreError> {
         self.write(move |batch| {
-            query::execute(batch.conn, sql::DELETE_TO_ADOPT, params![organization.uuid(), id.uuid()])?;
+            for (organization, id) in &adopted {
+                query::execute(batch.conn, sql::DELETE_TO_ADOPT, params![organization.uuid(), id.uuid()])?;
+            }
             Ok(())
         })
         .await

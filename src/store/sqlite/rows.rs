@@ -105,6 +105,7 @@ pub fn known(row: &Row<'_>) -> Result<KnownRow, StoreError> {
         answer: row.get(7)?,
         previous: row.get(8)?,
         rival: row.get(9)?,
+        waits_for_adoption: row.get(10)?,
         alert: found.map(|_| alert_at(row, ALERT_AT)).transpose()?,
     })
 }

@@ -38,6 +38,7 @@ statements! {
         WHERE organization_id = ? AND anomaly_id = ? AND sequence > ? ORDER BY sequence LIMIT ?");
     SELECT_TO_ADOPT = "SELECT organization_id, anomaly_id FROM alerts_to_adopt \
         WHERE (organization_id, anomaly_id) > (?, ?) ORDER BY organization_id, anomaly_id LIMIT 500";
+    IS_TO_ADOPT = "SELECT EXISTS (SELECT 1 FROM alerts_to_adopt WHERE organization_id = ? AND anomaly_id = ?)";
     DELETE_TO_ADOPT = "DELETE FROM alerts_to_adopt WHERE organization_id = ? AND anomaly_id = ?";
     SELECT_FOLLOWING = "SELECT position FROM alert_events WHERE organization_id = ? AND previous_hash = ? \
         ORDER BY position";

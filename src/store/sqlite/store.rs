@@ -9,7 +9,7 @@ use crate::{
         ChangeContext, Changed, Head, KeyDigest, KeyId, NewStatus, Organization, OrganizationId, Page,
         PageSize, StatusKey, StatusOrigin, StatusPatch, Timestamp,
     },
-    store::{Store, StoreError},
+    store::{AdoptionLock, Store, StoreError},
 };
 
 #[async_trait]
@@ -73,8 +73,21 @@ impl Store for SqliteStore {
         self.select_to_adopt(after).await
     }
 
-    async fn note_adopted(&self, organization: OrganizationId, id: AnomalyId) -> Result<(), StoreError> {
-        self.delete_to_adopt(organization, id).await
+    async fn waits_for_adoption(
+        &self,
+        organization: OrganizationId,
+        id: AnomalyId,
+    ) -> Result<bool, StoreError> {
+        self.is_to_adopt(organization, id).await
+    }
+
+    async fn note_adopted(&self, adopted: Vec<(OrganizationId, AnomalyId)>) -> Result<(), StoreError> {
+        self.delete_to_adopt(adopted).await
+    }
+
+    async fn lock_adoption(&self) -> Result<Option<AdoptionLock>, StoreError> {
+        // One process writes to the file.
+        Ok(Some(Box::new(())))
     }
 
     async fn forget_changes(&self, at: Timestamp) -> Result<u64, StoreError> {

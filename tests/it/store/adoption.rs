@@ -1,12 +1,21 @@
 //! Databases of the version that kept no history, brought up to date.
 
-use redflag::domain::{AlertPatch, AnomalyId, OrganizationId, StatusClass};
-use redflag::store::schema::{OnOlderSchema, OpenError};
+use std::time::Duration;
+
+use redflag::{
+    domain::{AlertPatch, AnomalyId, OrganizationId, Refusal, StatusClass},
+    store::{
+        StoreError,
+        schema::{OnOlderSchema, OpenError},
+    },
+};
+use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::{Connection, migrate::Migrator};
 
 use super::history::feed;
-use super::world::{World, key};
-use crate::support::{DatabaseKind, TestDatabase, instant};
+use super::world::{World, key, text};
+use crate::support::{DatabaseKind, TestApp, TestDatabase, instant};
 
 /// The three alerts of the old database: open, in progress, closed.
 const ALERTS: [&str; 3] = [
@@ -51,7 +60,7 @@ async fn fill(database: &TestDatabase, more: usize) {
     let one = if is_sqlite { "'[\"txn_1\"]'" } else { "ARRAY['txn_1']" };
     let (organization, yes) = (id(ORGANIZATION), if is_sqlite { "1" } else { "true" });
     let made = at(1_700_000_000);
-    let mut sql = vec![format!("INSERT INTO organizations VALUES ({organization}, 'old', {made})")];
+    let mut sql = vec![format!("INSERT INTO organizations VALUES ({organization}, 'default', {made})")];
     let statuses = [("FLAGGED", 1), ("INVESTIGATING", 2), ("RESOLVED", 3)];
     for (status, class) in statuses {
         sql.push(format!(
@@ -79,9 +88,16 @@ async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(kind: DatabaseK
     world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
     let other = world.database.try_execute("UPDATE alerts_to_adopt SET anomaly_id = organization_id").await;
     assert!(other.is_err(), "what is adopted was made another");
+    let verified = world.verify().await.unwrap();
+    assert_eq!((verified.events, verified.without_history), (0, 3));
+    let unread = AlertPatch { title: Some(text("Read")), ..AlertPatch::default() };
+    let first = AnomalyId::parse(&format!("ano_{}", ALERTS[0])).unwrap();
+    let refused = world.update(first, &unread).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Refused(Refusal::NotAdopted(id)) if id == first), "{refused:?}");
     assert_eq!(world.service().adopt_alerts().await.unwrap(), 3);
     assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
     world.assert_sound().await;
+    assert_eq!(world.verify().await.unwrap().without_history, 0);
     let events = feed(&world, world.organization).await;
     assert_eq!(events.len(), 3);
     assert!(events.iter().all(|event| event.actor.key_name.as_str() == "migration" && event.sequence == 1));
@@ -111,6 +127,91 @@ async fn more_old_alerts_than_a_page_holds_get_their_histories() {
         assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
         world.assert_sound().await;
     }
+}
+
+/// Waits until no alert of the organization is without history any more.
+async fn adopted(database: &TestDatabase) {
+    while database.count("SELECT count(*) FROM alerts_to_adopt").await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn changes_an_old_alert(app: &TestApp, id: &str) {
+    let path = format!("/alerts/ano_{id}");
+    let read = app.rest(Method::GET, &path).send().await.unwrap();
+    assert_eq!(read.status(), 200);
+    let change = format!("/alerts/flag/ano_{id}");
+    let changed = app.rest(Method::PUT, &change).json(&json!({ "assigned_to": "eva" })).send().await.unwrap();
+    assert_eq!(changed.status(), 200);
+    let changed: Value = changed.json().await.unwrap();
+    assert_eq!(changed["assigned_to"], "eva");
+    let events = app.rest(Method::GET, &format!("{path}/events")).send().await.unwrap();
+    let events: Value = events.json().await.unwrap();
+    let told =
+        events["data"].as_array().unwrap().iter().map(|event| (&event["type"], &event["actor"]["key_name"]));
+    let told: Vec<_> = told.map(|(kind, key)| (kind.as_str().unwrap(), key.as_str().unwrap())).collect();
+    assert_eq!(told, [("FLAGGED", "migration"), ("ASSIGNED", "bootstrap")], "{events}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_answers_while_another_begins_the_histories() {
+    let database = TestDatabase::create(DatabaseKind::Postgres).await;
+    migrate_to(&database, 1).await;
+    fill(&database, 0).await;
+    let other = database.open().await;
+    let held = other.lock_adoption().await.unwrap().expect("nobody else begins histories");
+    let app = TestApp::start_with(database, |_| {}).await;
+    let ready = app.rest_without_key(Method::GET, "/readyz").send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    changes_an_old_alert(&app, ALERTS[0]).await;
+    let escalated = format!("/alerts/ano_{}/escalate", ALERTS[1]);
+    let escalated = app.rest(Method::POST, &escalated).json(&json!({ "to": ["eva"] })).send().await.unwrap();
+    assert_eq!(escalated.status(), 200);
+    let waiting = app.database().count("SELECT count(*) FROM alerts_to_adopt").await;
+    assert_eq!(waiting, 3, "histories were begun without the lock");
+    // Neither does it wait for the lock when it is told to stop.
+    let database = app.stop().await;
+    drop(held);
+    let app = TestApp::start_with(database, |_| {}).await;
+    adopted(app.database()).await;
+    let database = app.stop().await;
+    let mut world = World::on(database).await;
+    world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
+    let verified = world.verify().await.unwrap();
+    assert_eq!((verified.events, verified.without_history), (5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_answers_while_it_begins_histories() {
+    for kind in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
+        let database = TestDatabase::create(kind).await;
+        migrate_to(&database, 1).await;
+        fill(&database, 1_100).await;
+        let app = TestApp::start_with(database, |_| {}).await;
+        changes_an_old_alert(&app, "01a20000-0000-7000-9000-000000001099").await;
+        adopted(app.database()).await;
+        let mut world = World::on(app.stop().await).await;
+        world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
+        let verified = world.verify().await.unwrap();
+        assert_eq!((verified.events, verified.without_history), (1_104, 0), "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_instances_one_begins_the_histories() {
+    let database = TestDatabase::create(DatabaseKind::Postgres).await;
+    migrate_to(&database, 1).await;
+    fill(&database, 1_100).await;
+    let mut world = World::on(database).await;
+    world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
+    let (one, other) = (world.service(), World { store: world.database.open().await, ..world });
+    let (first, second) = tokio::join!(one.adopt_alerts(), async {
+        let service = other.service();
+        service.adopt_alerts().await
+    });
+    assert_eq!(first.unwrap() + second.unwrap(), 1_103);
+    let verified = other.verify().await.unwrap();
+    assert_eq!((verified.events, verified.without_history), (1_103, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
