@@ -23,7 +23,12 @@ use crate::{
     domain::{Clock, SystemClock, SystemIds},
     grpc::{Health, Reflection},
     service::{FirstKey, Service},
-    store::{Store, connect, queue::GroupCommit, schema::OnOlderSchema},
+    store::{
+        Store,
+        connect::{self, Sharing},
+        queue::GroupCommit,
+        schema::OnOlderSchema,
+    },
 };
 
 pub use limits::ConnectionLimits;
@@ -75,6 +80,16 @@ pub async fn open_service(url: &str, on_older: OnOlderSchema) -> anyhow::Result<
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
+/// The same over a database that no server may have meanwhile, where it is a file.
+///
+/// # Errors
+/// When the database can't be opened.
+pub async fn open_service_alone(url: &str, on_older: OnOlderSchema) -> anyhow::Result<Service> {
+    let options = connect::Options { sharing: Sharing::Alone, ..connect::Options::aside(on_older) };
+    let store = connect::open(url, options).await?;
+    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
+}
+
 /// The same over a database that is only read, and not changed at all.
 ///
 /// # Errors
@@ -118,6 +133,7 @@ impl App {
             // A call is given up first, with its own error.
             statement_timeout: config.request_timeout + GRACE,
             commits: config.commits,
+            sharing: Sharing::Alone,
         };
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -8,7 +8,7 @@ use crate::{
     app,
     store::{
         connect,
-        schema::{OnOlderSchema, SchemaVersion},
+        schema::{OnOlderSchema, OpenError, SchemaVersion},
     },
 };
 
@@ -30,7 +30,7 @@ impl Migrate {
         if self.check {
             connect::check_there(url)?;
         } else {
-            app::open_service(url, OnOlderSchema::Migrate).await?.adopt_alerts().await?;
+            migrate(url).await?;
         }
         let version = connect::schema_version(url).await?;
         let SchemaVersion { found, known } = version;
@@ -39,4 +39,21 @@ impl Migrate {
         }
         output::print(&format!("the database's schema is up to date: version {found}"))
     }
+}
+
+/// Migrates, unless a server has the database and has done so.
+async fn migrate(url: &str) -> anyhow::Result<()> {
+    match app::open_service_alone(url, OnOlderSchema::Migrate).await {
+        Ok(service) => {
+            let adopted = service.adopt_alerts().await;
+            service.close().await;
+            Ok(adopted.map(drop)?)
+        }
+        Err(error) if is_in_use(&error) && connect::schema_version(url).await?.is_current() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
 }

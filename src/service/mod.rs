@@ -62,6 +62,11 @@ impl Service {
         self.store.check().await.map_err(Error::unavailable)
     }
 
+    /// Closes the store: what is on its way is committed, and nothing is left beside a file.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
     /// The error for a status in `field` that the organization does not have, with those that it has.
     async fn unknown_status(&self, organization: OrganizationId, field: &str, key: &StatusKey) -> Error {
         let valid = match self.first_status_keys(organization).await {

@@ -27,6 +27,15 @@ impl Kind {
     }
 }
 
+/// Who else may be at work on an SQLite file meanwhile; servers share a database of PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Commands that write a little, and no other server.
+    Alone,
+    /// A server too.
+    Beside,
+}
+
 /// How to open a database.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -38,6 +47,8 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// How changes share commits.
     pub commits: GroupCommit,
+    /// Who else may be at work on it.
+    pub sharing: Sharing,
 }
 
 impl Options {
@@ -48,6 +59,7 @@ impl Options {
             on_older,
             statement_timeout: Duration::from_mins(5),
             commits: GroupCommit::DEFAULT,
+            sharing: Sharing::Beside,
         }
     }
 }

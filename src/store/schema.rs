@@ -30,6 +30,14 @@ pub enum OpenError {
     /// There is none, and none is to be made.
     #[error("there is no database at {0} (--database-url, REDFLAG_DATABASE_URL)")]
     Missing(String),
+    /// Somebody else has it alone.
+    #[error("the database {file} is in use by another redflag{}: stop that first", by(*process))]
+    InUse {
+        /// The file.
+        file: String,
+        /// Which process has it, where that is known.
+        process: Option<u32>,
+    },
     /// The schema is older, and migrating was not wanted.
     #[error("the database's schema is version {found}, this redflag needs {known}: run `redflag migrate`")]
     Older {
@@ -60,6 +68,10 @@ pub enum OpenError {
     /// A migration failed.
     #[error("can't migrate the database: {0}")]
     Migration(#[from] MigrateError),
+}
+
+fn by(process: Option<u32>) -> String {
+    process.map(|process| format!(" (process {process})")).unwrap_or_default()
 }
 
 impl From<sqlx::Error> for OpenError {

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Only for their owner: the database holds the digests of keys, and everything about everybody.
-const PRIVATE: u32 = 0o600;
+pub const PRIVATE: u32 = 0o600;
 
 /// Makes an empty file that only its owner can read, unless there is a file; SQLite gives the files beside it the same mode.
 /// A file that is there is not opened: closing it would take SQLite's locks from other connections of this process.
@@ -54,7 +54,13 @@ impl Identity {
     /// # Errors
     /// When none does, or it can't be asked.
     pub fn of(path: &Path) -> io::Result<Self> {
-        fs::metadata(path).map(|found| Self { device: found.dev(), inode: found.ino() })
+        fs::metadata(path).map(|found| Self::from(&found))
+    }
+}
+
+impl From<&fs::Metadata> for Identity {
+    fn from(found: &fs::Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
     }
 }
 

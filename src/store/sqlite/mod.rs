@@ -11,6 +11,7 @@ mod condition;
 mod events;
 mod file;
 mod lists;
+mod lock;
 mod memory;
 mod opening;
 mod query;
@@ -90,7 +91,8 @@ impl SqliteStore {
         }
         let in_memory = is_in_memory(url);
         let path = connect.get_filename();
-        let identity = if in_memory { None } else { Some(prepare_file(path)?) };
+        let prepared = if in_memory { None } else { Some(prepare_file(path, options.sharing)?) };
+        let (lock, identity) = prepared.unzip();
         let conn = open_writing(&connect, in_memory)?;
         if schema_version(&conn)?.needs_migration(options.on_older)? {
             migrate(&connect, options.on_older).await?;
@@ -106,7 +108,7 @@ impl SqliteStore {
             conn.commit_hook(Some(move || watched.is_lost()))?;
             file = Some(opened);
         }
-        let writer = Writer::start(conn, checkpoints, options.commits).map_err(no_thread)?;
+        let writer = Writer::start(conn, checkpoints, lock, options.commits).map_err(no_thread)?;
         Ok(Self { writer, reading, file, condition: Condition::default(), immutable: None })
     }
 
@@ -151,7 +153,7 @@ impl SqliteStore {
             return Err(OpenError::Unreachable("no connection was opened".to_owned()));
         };
         schema_version(&conn)?.needs_migration(OnOlderSchema::Refuse)?;
-        let writer = Writer::start(conn, None, GroupCommit::DEFAULT);
+        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT);
         let writer = writer.map_err(|error| OpenError::Unreachable(error.to_string()))?;
         let reading = Some(Reading { lists, lookups });
         Ok(Self { writer, reading, file: None, condition: Condition::default(), immutable })

@@ -12,9 +12,13 @@ use super::{
     MIGRATOR,
     checkpoints::{self, Checkpoints},
     file::{self, DatabaseFile, Identity},
+    lock::DatabaseLock,
     sql,
 };
-use crate::store::schema::{OnOlderSchema, OpenError, SchemaVersion};
+use crate::store::{
+    connect::Sharing,
+    schema::{OnOlderSchema, OpenError, SchemaVersion},
+};
 
 /// How long a write waits for another process that writes to the same file.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,10 +74,12 @@ pub fn start_checkpoints(
     Checkpoints::start(conn, Arc::clone(file)).map_err(|error| OpenError::Unreachable(error.to_string()))
 }
 
-/// Makes the file if there is none, and tells which it is.
-pub fn prepare_file(path: &Path) -> Result<Identity, OpenError> {
-    let prepared = file::make_private(path).and_then(|()| Identity::of(path));
-    prepared.map_err(|error| cannot_use(path, &error))
+/// Makes the file if there is none, locks it, and tells which it is from then on.
+pub fn prepare_file(path: &Path, sharing: Sharing) -> Result<(DatabaseLock, Identity), OpenError> {
+    let unusable = |error: io::Error| cannot_use(path, &error);
+    file::make_private(path).map_err(unusable)?;
+    let lock = DatabaseLock::take(path, sharing)?;
+    Ok((lock, Identity::of(path).map_err(unusable)?))
 }
 
 /// Names the file that an error is about.

@@ -13,7 +13,7 @@ use std::{
 use rusqlite::{Connection, params};
 use tokio::runtime::Handle;
 
-use super::{checkpoints::Checkpoints, query, sql};
+use super::{checkpoints::Checkpoints, lock::DatabaseLock, query, sql};
 use crate::{
     domain::{Head, OrganizationId},
     store::{
@@ -74,10 +74,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on its connection; `checkpoints` learn of its commits.
+    /// Starts the writer on its connection; `checkpoints` learn of its commits, and `lock` is held until it is closed.
     pub fn start(
         conn: Connection,
         checkpoints: Option<Checkpoints>,
+        lock: Option<DatabaseLock>,
         commits: GroupCommit,
     ) -> io::Result<Self> {
         let batch = commits.batch();
@@ -98,6 +99,7 @@ impl Writer {
             }
             // Before the end of the batches, which tells that all is done.
             drop(conn);
+            drop(lock);
             drop(batches);
         };
         thread::Builder::new().name("redflag-writer".to_owned()).spawn(write)?;
@@ -308,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_arrives_during_a_batch_joins_it() {
         let conn = Connection::open_in_memory().unwrap();
-        let writer = Writer::start(conn, None, GroupCommit::DEFAULT).unwrap();
+        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT).unwrap();
         let organization = OrganizationId::from_uuid(Uuid::nil());
         let (begun, (go_on, told)) = (Arc::new(Notify::new()), mpsc::channel());
         let has_begun = Arc::clone(&begun);

@@ -6,6 +6,7 @@ mod client;
 mod keys;
 mod log;
 mod mistakes;
+mod one_server;
 mod read_only;
 mod secrets;
 mod serve;

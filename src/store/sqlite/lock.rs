@@ -1,0 +1,193 @@
+//! Who is at work on a database file. A server has it alone: two would wait for each other, and one would write beside what the
+//! other knows. Commands that write a little work beside it, but not while another file is put in the place of the database.
+//!
+//! The locks are on other files than the database: closing a second descriptor of that would take SQLite's own locks from this
+//! process. They end with the process, however it ends.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    file::{Identity, PRIVATE, beside},
+    opening::{BUSY_TIMEOUT, cannot_use},
+};
+use crate::store::{connect::Sharing, schema::OpenError};
+
+/// How often a lock is tried that somebody else holds for a moment.
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// A lock on a database file, until this is dropped.
+#[expect(dead_code, reason = "they are held, not read")]
+pub enum DatabaseLock {
+    /// No other server has it.
+    Server(LockFile),
+    /// Nothing takes its place; `None` where the folder can't be locked.
+    Command(Option<File>),
+}
+
+impl DatabaseLock {
+    /// Takes the lock that `sharing` needs. Blocks for some seconds at most.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`]; [`OpenError::Unreachable`] where the folder takes no locks.
+    pub fn take(database: &Path, sharing: Sharing) -> Result<Self, OpenError> {
+        let real = database.canonicalize().map_err(|error| cannot_use(database, &error))?;
+        match sharing {
+            Sharing::Alone => LockFile::of_server(&real).map(Self::Server),
+            Sharing::Beside => lock_folder(&real).map(Self::Command),
+        }
+    }
+}
+
+/// A file that one process at a time has locked. It is deleted at the end; one that a killed process has left is locked anew.
+pub struct LockFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl LockFile {
+    /// The lock of the one server of the database at the real path `database`.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`]; [`OpenError::Unreachable`] where the file can't be made or locked.
+    pub fn of_server(database: &Path) -> Result<Self, OpenError> {
+        let path = beside(database, ".lock");
+        let taken = Self::take(path.clone()).map_err(|error| cannot_use(&path, &error))?;
+        let Some(mut lock) = taken else {
+            let process = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+            return Err(OpenError::InUse { file: database.display().to_string(), process });
+        };
+        lock.introduce(database).map_err(|error| cannot_use(&path, &error))?;
+        Ok(lock)
+    }
+
+    /// Locks the file at `path`, which is made where it is missing; `None` where somebody else has locked it.
+    ///
+    /// # Errors
+    /// When it can't be made or locked.
+    pub fn take(path: PathBuf) -> io::Result<Option<Self>> {
+        loop {
+            if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "no plain file, so no lock"));
+            }
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
+            let file = options.open(&path)?;
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Ok(()) => {}
+            }
+            // Whoever had it may have deleted it since it was opened here.
+            if is_at(&file, &path) {
+                return Ok(Some(Self { path, file }));
+            }
+        }
+    }
+
+    /// Writes into the file which process has it, and gives it to the owner of the database, who may not be who runs this.
+    fn introduce(&mut self, database: &Path) -> io::Result<()> {
+        self.file.set_len(0)?;
+        writeln!(self.file, "{}", std::process::id())?;
+        let (ours, theirs) = (self.file.metadata()?, fs::metadata(database)?);
+        if ours.uid() != theirs.uid() {
+            // Only root can; others could not have made the file for somebody else either.
+            let _ = fchown(&self.file, Some(theirs.uid()), Some(theirs.gid()));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        // While it is still locked, so that nobody else has the file that is deleted.
+        if is_at(&self.file, &self.path)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::debug!(%error, path = %self.path.display(), "a lock file stays, which does no harm");
+        }
+    }
+}
+
+/// Returns true where the file at `path` is the one that is open.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(found)) = (file.metadata(), Identity::of(path)) else { return false };
+    found == Identity::from(&open)
+}
+
+/// Locks the folder together with other commands. A folder that takes no locks is used without: nothing can take the place of the
+/// database there either, since that needs the lock.
+fn lock_folder(database: &Path) -> Result<Option<File>, OpenError> {
+    let Ok(folder) = open_folder(database) else { return Ok(None) };
+    match wait_for(|| folder.try_lock_shared()) {
+        Ok(true) => Ok(Some(folder)),
+        Ok(false) => Err(OpenError::InUse { file: database.display().to_string(), process: None }),
+        Err(_) => Ok(None),
+    }
+}
+
+fn open_folder(database: &Path) -> io::Result<File> {
+    File::open(database.parent().unwrap_or(Path::new("/")))
+}
+
+/// Tries for some seconds; tells whether it is locked.
+fn wait_for(lock: impl Fn() -> Result<(), TryLockError>) -> io::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        match lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() > BUSY_TIMEOUT => return Ok(false),
+            Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_has_a_lock_and_its_file_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let first = LockFile::take(path.clone()).unwrap().unwrap();
+        assert!(LockFile::take(path.clone()).unwrap().is_none());
+        drop(first);
+        assert!(!path.exists());
+        // What a killed process has left is no lock.
+        fs::write(&path, "1\n").unwrap();
+        let second = LockFile::take(path.clone()).unwrap().unwrap();
+        // Nor is a file of somebody else deleted.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "somebody else's").unwrap();
+        drop(second);
+        assert_eq!(fs::read(&path).unwrap(), b"somebody else's");
+    }
+
+    #[test]
+    fn threads_that_take_and_leave_a_lock_never_have_it_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, held) = (folder.path().join("x.lock"), std::sync::Mutex::new(()));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut taken = 0;
+                    while taken < 200 {
+                        if let Some(_lock) = LockFile::take(path.clone()).unwrap() {
+                            let alone = held.try_lock().expect("another thread has the lock");
+                            taken += 1;
+                            drop(alone);
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
