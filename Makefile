@@ -27,8 +27,8 @@ bench-scale: ## measure databases that hold many alerts (ALERTS=1000000; WRITE=1
 
 bench-isolation: ## measure what one organization notices of another's load, locks and mistakes (QUICK=1: short)
 	cargo bench --locked --bench bench --no-run
-	TEST_DATABASE_URL= REDFLAG_PG_DURABLE=1 scripts/with-postgres cargo bench --locked --bench bench -- \
-		$(if $(QUICK),--quick) isolation
+	TEST_DATABASE_URL= REDFLAG_PG_DURABLE=1 REDFLAG_PG_STANDBY=1 scripts/with-postgres \
+		cargo bench --locked --bench bench -- $(if $(QUICK),--quick) isolation
 
 lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc comments
 	cargo fmt --check

@@ -12,6 +12,9 @@ use crate::{
     load::{Caller as _, each},
 };
 
+/// The idempotency key that somebody else holds.
+pub const KEY_IN_USE: &str = "in-use";
+
 /// The call that each caller of a crowd repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noise {
@@ -23,6 +26,8 @@ pub enum Noise {
     LargestFlags,
     /// Makes flags and changes alerts in turns.
     FlagsAndUpdates,
+    /// Makes flags under the same idempotency key, [`KEY_IN_USE`].
+    FlagsUnderOneKey,
 }
 
 impl fmt::Display for Noise {
@@ -32,6 +37,7 @@ impl fmt::Display for Noise {
             Self::Flags => "plain flags in flight",
             Self::LargestFlags => "of the largest flags",
             Self::FlagsAndUpdates => "flags and updates",
+            Self::FlagsUnderOneKey => "flags under one idempotency key",
         })
     }
 }
@@ -67,6 +73,7 @@ async fn call(mut client: Client, mut random: Random, noise: Noise) {
             Noise::LargestFlags => client.flag(largest(&mut random)).await.map(drop),
             Noise::FlagsAndUpdates if turn % 2 == 0 => client.flag(plain(&mut random)).await.map(drop),
             Noise::FlagsAndUpdates => change_one(&mut client, &mut random).await,
+            Noise::FlagsUnderOneKey => client.flag(under_one_key(&mut random)).await.map(drop),
         };
         if done.is_err() {
             // Refused: as a client should, it does not come back at once.
@@ -82,6 +89,10 @@ fn pages() -> ListAlertsRequest {
 fn plain(random: &mut Random) -> FlagEntityRequest {
     let description = crate::callers::DESCRIPTION.to_owned();
     FlagEntityRequest { entity_id: random.balance_id(), description, ..FlagEntityRequest::default() }
+}
+
+fn under_one_key(random: &mut Random) -> FlagEntityRequest {
+    FlagEntityRequest { request_id: KEY_IN_USE.to_owned(), ..plain(random) }
 }
 
 /// About what a flag may hold at most.

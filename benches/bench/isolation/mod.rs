@@ -4,6 +4,7 @@
 //! one fails, that is told instead of a figure; what the crowd is refused does not count.
 
 mod crowd;
+mod failover;
 mod tenants;
 mod together;
 
@@ -19,7 +20,7 @@ use crate::{
     process::Server,
     table::table,
 };
-use crowd::{Crowd, Noise};
+use crowd::{Crowd, KEY_IN_USE, Noise};
 
 /// The name of the databases.
 const NAME: &str = "redflag_isolation";
@@ -58,6 +59,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         extra.push(together::swaps(&place, options).await?);
     }
     extra.push(together::instances(&postgres, options).await?);
+    extra.push(together::snapshot(&postgres, options).await?);
+    // The server is gone afterwards.
+    extra.extend(failover::promotion(&postgres).await?);
     tell(&rows, &extra, files.folder())
 }
 
@@ -76,27 +80,35 @@ async fn measure(place: &Place, options: &Options) -> anyhow::Result<Vec<Row>> {
         crowd.end().await;
     }
     if place.store == "PostgreSQL" {
-        for (what, lock) in [
-            ("an alert that is locked", "SELECT 1 FROM alerts FOR UPDATE"),
-            (
-                "a status that is locked",
-                "SELECT 1 FROM alert_statuses WHERE organization_id IN (SELECT organization_id \
-                FROM organizations WHERE name = 'noisy') FOR UPDATE",
-            ),
-            (
-                "a head that is locked",
-                "SELECT 1 FROM event_heads WHERE organization_id IN (SELECT organization_id \
-                FROM organizations WHERE name = 'noisy') FOR UPDATE",
-            ),
-        ] {
-            let locked = hold(&place.url, lock).await?;
-            let crowd = Crowd::start(place, Noise::FlagsAndUpdates, 4).await?;
+        for (what, lock, noise) in locks() {
+            let locked = hold(&place.url, &lock).await?;
+            let crowd = Crowd::start(place, noise, 4).await?;
             rows.push(quiet(place, options, what, "5 (p99)").await?);
             crowd.end().await;
             locked.close().await?;
         }
     }
     Ok(rows)
+}
+
+/// What is locked past redflag, how, and what the noisy organization asks for meanwhile.
+fn locks() -> [(&'static str, String, Noise); 4] {
+    let of_noisy = |table: &str| {
+        format!(
+            "SELECT 1 FROM {table} WHERE organization_id IN (SELECT organization_id \
+             FROM organizations WHERE name = 'noisy') FOR UPDATE"
+        )
+    };
+    let key = format!(
+        "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
+         SELECT organization_id, '{KEY_IN_USE}', '', '', now() FROM organizations WHERE name = 'noisy'"
+    );
+    [
+        ("an alert that is locked", of_noisy("alerts"), Noise::FlagsAndUpdates),
+        ("a status that is locked", of_noisy("alert_statuses"), Noise::FlagsAndUpdates),
+        ("a head that is locked", of_noisy("event_heads"), Noise::FlagsAndUpdates),
+        ("an idempotency key in use", key, Noise::FlagsUnderOneKey),
+    ]
 }
 
 impl Place {

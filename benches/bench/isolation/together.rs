@@ -1,6 +1,9 @@
 //! Rates with and without somebody else: beside a deduplication key that changes hands, and of two instances instead of one.
 
+use std::time::{Duration, Instant};
+
 use redflag::grpc::pb::{Alert, FlagEntityRequest, UpdateAlertRequest};
+use sqlx::Connection as _;
 use tokio::task::JoinSet;
 
 use super::{NAME, Place, tenants};
@@ -77,14 +80,40 @@ pub async fn instances(postgres: &Postgres, options: &Options) -> anyhow::Result
     Ok([name, format!("{left:.0} + {right:.0}/s"), format!("{one:.0}/s"), format!("{:.2}; 0.8", both / one)])
 }
 
+/// Flags of four callers, before and while somebody holds a snapshot of the database, as a dump does.
+pub async fn snapshot(postgres: &Postgres, options: &Options) -> anyhow::Result<[String; 4]> {
+    const CALLERS: usize = 4;
+    let url = postgres.url(NAME);
+    let server = Server::redflag(&url)?;
+    let key = [tenants::make(&url, "dumped")?];
+    let without = rate_of(CALLERS, &server.url, &key, options).await?;
+    let held =
+        super::hold(&url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM alerts LIMIT 1")
+            .await?;
+    let since = Instant::now();
+    let span = if options.quick { Duration::from_secs(3) } else { Duration::from_mins(1) };
+    let with = loop {
+        let rate = rate_of(CALLERS, &server.url, &key, options).await?;
+        if since.elapsed() >= span {
+            break rate;
+        }
+    };
+    held.close().await?;
+    let name = format!("PostgreSQL: {CALLERS} callers, a snapshot held for {} s", since.elapsed().as_secs());
+    Ok([name, format!("{with:.0}/s"), format!("{without:.0}/s"), format!("{:.2}", with / without)])
+}
+
 /// How many flags a second callers with these keys make, at least [`CALLERS`] of them.
 async fn rate(url: &str, keys: &[String], options: &Options) -> anyhow::Result<f64> {
+    rate_of(CALLERS.max(keys.len()), url, keys, options).await
+}
+
+async fn rate_of(count: usize, url: &str, keys: &[String], options: &Options) -> anyhow::Result<f64> {
     let mut random = Random::new()?;
     let mut clients = Vec::new();
     for key in keys {
         clients.push(Client::connect_with(url, key).await?);
     }
-    let count = CALLERS.max(keys.len());
     let callers = clients.iter().cycle().take(count).map(|client| Flag::new(client.clone(), random.fork()));
     let times = Times { warm_up: options.warm_up(), span: options.span() };
     let load = closed_loop(callers.collect(), times).await;
