@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    net::IpAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -102,6 +103,8 @@ pub struct Connection(Arc<Shown>);
 
 #[derive(Debug)]
 struct Shown {
+    /// Where it comes from, where addresses tell callers apart.
+    network: Option<IpAddr>,
     /// The room for its large answers, which it shares with all others.
     answers: Answers,
     /// Set once a valid key was shown.
@@ -113,10 +116,15 @@ struct Shown {
 }
 
 impl Connection {
-    /// A connection that has shown nothing yet.
-    pub fn new(answers: Answers) -> Self {
+    /// A connection that has shown nothing yet, from `network` where addresses tell callers apart.
+    pub fn new(answers: Answers, network: Option<IpAddr>) -> Self {
         let (is_known, admitted, open) = Default::default();
-        Self(Arc::new(Shown { answers, is_known, admitted, open }))
+        Self(Arc::new(Shown { network, answers, is_known, admitted, open }))
+    }
+
+    /// The network that it comes from, where addresses tell callers apart.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.0.network
     }
 
     /// Set once a valid key was shown.

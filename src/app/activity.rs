@@ -311,7 +311,7 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(75);
 
     fn activity() -> Arc<Activity> {
-        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT));
+        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
         Arc::new(Activity::new(connection, IDLE, None))
     }
 

@@ -86,7 +86,7 @@ mod tests {
     };
 
     fn activity() -> Arc<Activity> {
-        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT));
+        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
         Arc::new(Activity::new(connection, Duration::MAX, None))
     }
 

@@ -148,7 +148,7 @@ impl Taken {
 }
 
 /// Returns the network whose share a connection counts in: its address, of IPv6 the /64 that one customer has to himself.
-fn network(peer: IpAddr) -> IpAddr {
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));

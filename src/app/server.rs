@@ -27,7 +27,7 @@ use super::{
     activity::{Activity, Ended},
     gathering::Gathering,
     limits::ConnectionLimits,
-    places::{Place, Places},
+    places::{self, Place, Places},
     stalling::Tasks,
 };
 use crate::{answers::Answers, call};
@@ -94,8 +94,9 @@ impl Connections {
 
     /// Serves a connection in a task of its own, or refuses it. Waits for nothing.
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let network = (self.limits.per_address > 0).then(|| places::network(peer.ip()));
         let activity = Arc::new(Activity::new(
-            call::Connection::new(self.answers.clone()),
+            call::Connection::new(self.answers.clone(), network),
             self.limits.idle,
             self.max_age(peer),
         ));

@@ -11,6 +11,7 @@ pub mod pb;
 pub mod reference;
 mod status;
 mod statuses;
+mod streams;
 
 use std::{any::Any, time::Duration};
 

@@ -15,12 +15,12 @@ use axum::{
     response::Response,
 };
 use hyper::body::Frame;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
-use super::status;
+use super::{
+    status,
+    streams::{StreamPlace, Streams},
+};
 use crate::{
     call::{self, Connection, Counted},
     error::{Error, Reason},
@@ -30,8 +30,6 @@ use crate::{
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
 /// How many calls one connection may have open.
 const MOST_OF_CONNECTION: usize = 8;
-/// How many streams without an end there may be in all.
-const MOST_STREAMS: usize = 1_024;
 /// How long reflection waits for a question.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -44,24 +42,25 @@ pub struct WithoutEnd;
 pub struct Open {
     request_timeout: Duration,
     end: watch::Receiver<bool>,
-    streams: Arc<Semaphore>,
+    streams: Arc<Streams>,
 }
 
 impl Open {
     /// Gives calls `request_timeout` until the head of their answer, and ends them when `end` turns true.
     pub fn new(request_timeout: Duration, end: watch::Receiver<bool>) -> Self {
-        Self { request_timeout, end, streams: Arc::new(Semaphore::new(MOST_STREAMS)) }
+        Self { request_timeout, end, streams: Arc::default() }
     }
 
     async fn call(mut self, request: Request, next: Next) -> Result<Response, Error> {
-        let counted = match request.extensions().get::<Connection>() {
+        let connection = request.extensions().get::<Connection>();
+        let counted = match connection {
             Some(connection) => Some(connection.open(MOST_OF_CONNECTION).ok_or_else(too_many)?),
             None => None,
         };
         let kind = Kind::of(request.uri().path());
-        let permit = match kind {
+        let place = match kind {
             Kind::Single => None,
-            _ => Some(Arc::clone(&self.streams).try_acquire_owned().map_err(|_| too_many())?),
+            _ => Some(self.streams.take(connection.and_then(Connection::network)).ok_or_else(too_many)?),
         };
         let end = self.end.clone();
         let answer = tokio::select! {
@@ -74,7 +73,7 @@ impl Open {
         }
         let question = (kind == Kind::Reflection).then(|| question(end.clone()));
         let mut answer =
-            answer.map(|body| Body::new(Stream { body, question, end, _held: (counted, permit) }));
+            answer.map(|body| Body::new(Stream { body, question, end, _held: (counted, place) }));
         answer.extensions_mut().insert(WithoutEnd);
         Ok(answer)
     }
@@ -119,7 +118,7 @@ struct Stream {
     body: Body,
     question: Option<Question>,
     end: watch::Receiver<bool>,
-    _held: (Option<Counted>, Option<OwnedSemaphorePermit>),
+    _held: (Option<Counted>, Option<StreamPlace>),
 }
 
 impl HttpBody for Stream {

@@ -85,6 +85,37 @@ async fn a_connection_has_few_open_calls(#[case] path: &str, #[case] message: &[
     panic!("the place is not given back");
 }
 
+/// A connection that speaks HTTP/2 without any key, from another address of this machine.
+async fn connect_from(app: &TestApp, address: [u8; 4]) -> SendRequest<Bytes> {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    let socket = socket.connect(app.address()).await.unwrap();
+    let (client, connection) = h2::client::handshake(socket).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+#[tokio::test]
+async fn one_address_leaves_streams_for_others() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let (mut held, mut connections, mut refused) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..140 {
+        let mut client = connect_from(&app, [127, 0, 0, 2]).await.ready().await.unwrap();
+        for _ in 0..8 {
+            let (answer, mut body) = begin(&mut client, WATCH, &[0, 0, 0, 0, 0]);
+            body.send_data(Bytes::new(), true).unwrap();
+            let answer = timeout(LONG, answer).await.expect("an answer comes").unwrap();
+            refused += usize::from(answer.headers().contains_key("grpc-status"));
+            held.push((answer, body));
+        }
+        connections.push(client);
+    }
+    assert!(refused > 0, "one address has all streams");
+    let mut health = HealthClient::new(app.channel());
+    let mut watched = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watched.message().await.unwrap().unwrap().status, 1);
+}
+
 #[tokio::test]
 async fn messages_without_a_key_are_small() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
