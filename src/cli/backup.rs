@@ -8,15 +8,13 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Database, output};
-use crate::{
-    app,
-    domain::{Head, Organization},
-    service::audit::Unverified,
-    store::connect,
+use super::{
+    Database, output,
+    verified::{self, Verified},
 };
+use crate::store::connect;
 
 /// Write a verified copy of an SQLite database to a file, also while a server runs.
 #[derive(Debug, Args)]
@@ -44,12 +42,6 @@ Examples:
 The copy is of one moment. Its pages and the history of every organization are verified, and it is on disk, before it
 gets its name. On PostgreSQL use `pg_dump`, or `pg_basebackup`.";
 
-/// An organization whose history was verified in the copy.
-struct Verified {
-    organization: Organization,
-    head: Head,
-}
-
 impl Backup {
     /// Makes the copy beside its final place, verifies it, and gives it its name.
     pub async fn run(self) -> anyhow::Result<()> {
@@ -60,57 +52,22 @@ impl Backup {
         let copied = connect::copy(&self.database.database_url, &partial.path).await?;
         let url =
             copied.ok_or_else(|| anyhow!("PostgreSQL has its own means: use pg_dump or pg_basebackup"))?;
-        let verified = verify(&url).await?;
+        let verified = verified::verify(&url).await?;
         let size = partial.finish(&self.file, self.force)?;
         self.tell(size, &verified)
     }
 
     fn tell(&self, size: u64, verified: &[Verified]) -> anyhow::Result<()> {
+        let file = self.file.display();
         if self.json {
-            let organizations: Vec<_> = verified.iter().map(view).collect();
-            let file = self.file.display().to_string();
+            let organizations = verified::views(verified);
             return output::print_json(
-                &json!({ "file": file, "bytes": size, "organizations": organizations }),
+                &json!({ "file": file.to_string(), "bytes": size, "organizations": organizations }),
             );
         }
-        let told = format!("wrote {}: {size} bytes, verified", self.file.display());
-        output::print(&output::printable(&told))?;
-        let rows: Vec<_> = verified.iter().map(row).collect();
-        output::print_table(["ORGANIZATION_ID", "NAME", "POSITION", "HASH"], &rows)
+        output::print(&output::printable(&format!("wrote {file}: {size} bytes, verified")))?;
+        verified::print(verified)
     }
-}
-
-fn row(Verified { organization, head }: &Verified) -> [String; 4] {
-    [
-        organization.id.to_string(),
-        organization.name.to_string(),
-        head.position.to_string(),
-        head.hash.to_string(),
-    ]
-}
-
-fn view(Verified { organization, head }: &Verified) -> Value {
-    json!({
-        "organization_id": organization.id.to_string(),
-        "name": organization.name.as_str(),
-        "position": head.position,
-        "hash": head.hash.to_string(),
-    })
-}
-
-/// Verifies the history of every organization in the copy at `url`.
-async fn verify(url: &str) -> anyhow::Result<Vec<Verified>> {
-    let service = app::open_service_reading(url).await?;
-    let mut all = Vec::new();
-    for organization in service.organizations().await? {
-        let head = match service.verify(organization.id, 1, &mut |_, _| {}).await {
-            Ok(verified) => verified.head,
-            Err(Unverified::Broken(broken)) => bail!("the organization {}: {broken}", organization.name),
-            Err(Unverified::Failed(error)) => return Err(error.into()),
-        };
-        all.push(Verified { organization, head });
-    }
-    Ok(all)
 }
 
 /// A copy that is not finished, which is deleted when this is dropped.

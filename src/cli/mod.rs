@@ -12,7 +12,9 @@ mod openapi;
 mod org;
 mod output;
 mod reference;
+mod restore;
 mod serve;
+mod verified;
 
 use std::{ffi::OsString, io, process::ExitCode};
 
@@ -88,6 +90,8 @@ enum Verb {
     Audit(audit::Audit),
     /// Write a verified copy of an SQLite database to a file, also while a server runs
     Backup(backup::Backup),
+    /// Put a verified copy of a backup in the place of an SQLite database, while no server runs
+    Restore(restore::Restore),
     #[command(flatten)]
     Client(Box<client::Verb>),
     /// Print a script that completes commands and flags in a shell
@@ -212,6 +216,7 @@ impl Verb {
             Self::Key(key) => key.run().await,
             Self::Audit(audit) => audit.run().await,
             Self::Backup(backup) => backup.run().await,
+            Self::Restore(restore) => restore.run().await,
             Self::Client(verb) => verb.run().await,
             Self::Completions(completions) => completions.run(Cli::command()),
             Self::Openapi => openapi::run(),

@@ -7,7 +7,7 @@ use super::{
     postgres::PostgresStore,
     queue::GroupCommit,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
-    sqlite::SqliteStore,
+    sqlite::{Restore, SqliteStore},
 };
 
 /// Which database a URL names.
@@ -110,6 +110,17 @@ pub async fn copy(url: &str, target: &Path) -> Result<Option<String>, OpenError>
             let copied = tokio::task::spawn_blocking(move || SqliteStore::copy(&url, &target)).await;
             copied.map_err(|error| OpenError::Unreachable(error.to_string()))?.map(Some)
         }
+    }
+}
+
+/// Begins to restore the database at `url` from the file `source`. `None` where the database is on a server, which has its own means.
+///
+/// # Errors
+/// When the URL names no database, somebody is at work on it, or its folder or the file does not let it.
+pub fn begin_restore(url: &str, source: &Path) -> Result<Option<Restore>, OpenError> {
+    match Kind::of(url)? {
+        Kind::Postgres => Ok(None),
+        Kind::Sqlite => SqliteStore::begin_restore(url, source).map(Some),
     }
 }
 

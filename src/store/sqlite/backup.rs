@@ -27,15 +27,15 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), OpenError> {
     if let Some(immutable) = immutable {
         immutable.check().map_err(|error| OpenError::Unreachable(error.to_string()))?;
     }
-    check_pages(target)
+    let (connections, _) = read_only::open(target, 1)?;
+    connections.first().map_or(Ok(()), check_pages)
 }
 
-fn check_pages(target: &Path) -> Result<(), OpenError> {
-    let (connections, _) = read_only::open(target, 1)?;
-    let check =
-        |conn: &Connection| conn.query_row("PRAGMA integrity_check", (), |row| row.get::<_, String>(0));
-    match connections.first().map(check).transpose()?.as_deref() {
-        Some("ok") => Ok(()),
-        found => Err(OpenError::Unreachable(format!("the copy is not sound: {}", found.unwrap_or_default()))),
-    }
+/// Passes for a database whose pages are sound.
+///
+/// # Errors
+/// When they are not, or can't be read.
+pub fn check_pages(conn: &Connection) -> Result<(), OpenError> {
+    let found: String = conn.query_row("PRAGMA integrity_check", (), |row| row.get(0))?;
+    if found == "ok" { Ok(()) } else { Err(OpenError::Unreachable(format!("it is not sound: {found}"))) }
 }

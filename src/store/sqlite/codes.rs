@@ -77,7 +77,7 @@ pub fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the database is damaged, perhaps by a write-ahead log (-wal) that was left beside a file put in the place of another; \
-     put back a backup while nothing runs, and remove the -wal and -shm beside it: {0}"
+     `redflag restore` puts back a backup: {0}"
 )]
 pub struct Damaged(#[source] pub Error);
 

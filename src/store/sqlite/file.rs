@@ -4,7 +4,7 @@
 //! or that a restored backup has replaced, and the write-ahead log left at the path would be taken for the log of that backup.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -36,6 +36,49 @@ pub fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+/// Gives the file at `from` the name `to` too, which must be free; where the file system knows no second names, a copy gets it.
+///
+/// # Errors
+/// When there is no such file, the name is taken, or the copy can't be written.
+pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+            copy_to_new(from, to)
+        }
+        linked => linked,
+    }
+}
+
+fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(to)?;
+    let copied = File::open(from).and_then(|mut from| io::copy(&mut from, &mut copy));
+    let copied = copied.and_then(|_| copy.sync_all());
+    if copied.is_err() {
+        // The error that matters is the other one.
+        let _ = fs::remove_file(to);
+    }
+    copied
+}
+
+/// Deletes a file if it is there.
+///
+/// # Errors
+/// When it is there still.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes sure that what a folder names is on disk.
+///
+/// # Errors
+/// When it can't be.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// How old, in milliseconds, what is known may be where a look each time would take longer than the reading it is for.
@@ -175,6 +218,19 @@ mod tests {
         assert!(file.is_lost());
         fs::rename(&aside, beside(&path, "-wal")).unwrap();
         assert!(matches!(file.check(), Err(StoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn a_copy_does_where_there_are_no_second_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("x"), folder.path().join("y"));
+        fs::write(&from, "whole").unwrap();
+        copy_to_new(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"whole");
+        for again in [copy_to_new, link_or_copy] {
+            assert_eq!(again(&from, &to).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        }
+        assert_eq!(link_or_copy(&to, &folder.path().join("z")).unwrap(), ());
     }
 
     #[test]

@@ -95,11 +95,8 @@ impl LockFile {
     fn introduce(&mut self, database: &Path) -> io::Result<()> {
         self.file.set_len(0)?;
         writeln!(self.file, "{}", std::process::id())?;
-        let (ours, theirs) = (self.file.metadata()?, fs::metadata(database)?);
-        if ours.uid() != theirs.uid() {
-            // Only root can; others could not have made the file for somebody else either.
-            let _ = fchown(&self.file, Some(theirs.uid()), Some(theirs.gid()));
-        }
+        // Only root can. Where it fails, the file does harm only if it is left, and is then told of by its name.
+        let _ = give_to_owner_of(database, &self.file);
         Ok(())
     }
 }
@@ -119,6 +116,32 @@ impl Drop for LockFile {
 fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(open), Ok(found)) = (file.metadata(), Identity::of(path)) else { return false };
     found == Identity::from(&open)
+}
+
+/// Gives an open file to the owner of the one at `path`, where there is one.
+///
+/// # Errors
+/// When that is somebody else, and who runs this is not root.
+pub fn give_to_owner_of(path: &Path, file: &File) -> io::Result<()> {
+    let Ok(theirs) = fs::metadata(path) else { return Ok(()) };
+    let ours = file.metadata()?;
+    if (ours.uid(), ours.gid()) == (theirs.uid(), theirs.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(theirs.uid()), Some(theirs.gid()))
+}
+
+/// Locks the folder against all commands, so that another file can take the place of the database at the real path `database`.
+///
+/// # Errors
+/// [`OpenError::InUse`] while a command is at work for long; [`OpenError::Unreachable`] where the folder can't be locked.
+pub fn lock_out_commands(database: &Path) -> Result<File, OpenError> {
+    let unusable = |error: io::Error| cannot_use(database.parent().unwrap_or(database), &error);
+    let folder = open_folder(database).map_err(unusable)?;
+    if wait_for(|| folder.try_lock()).map_err(unusable)? {
+        return Ok(folder);
+    }
+    Err(OpenError::InUse { file: database.display().to_string(), process: None })
 }
 
 /// Locks the folder together with other commands. A folder that takes no locks is used without: nothing can take the place of the

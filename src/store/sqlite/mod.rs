@@ -17,6 +17,7 @@ mod opening;
 mod query;
 mod read_only;
 mod readers;
+mod restore;
 mod rows;
 pub mod sql;
 mod statuses;
@@ -40,6 +41,8 @@ use self::{
     readers::Readers,
     writer::{Batch, Writer},
 };
+pub use restore::{Restore, Restored};
+
 use super::{
     StoreError,
     connect::Options,
@@ -134,6 +137,18 @@ impl SqliteStore {
         Self::check_there(url)?;
         backup::copy(connect_options(url)?.get_filename(), target)?;
         Ok(format!("sqlite:{}", read_only::encoded(target)))
+    }
+
+    /// Begins to restore the database at `url` from the file `source`.
+    ///
+    /// # Errors
+    /// [`OpenError::Url`], also for a database in memory; [`OpenError::InUse`]; [`OpenError::Unreachable`].
+    pub fn begin_restore(url: &str, source: &Path) -> Result<Restore, OpenError> {
+        let connect = connect_options(url)?;
+        if is_in_memory(url) {
+            return Err(OpenError::Url("a database in memory can't be restored".to_owned()));
+        }
+        Restore::begin(connect.get_filename(), source)
     }
 
     /// Opens the database at `url` to read it and change nothing, not even beside it. Every change fails.

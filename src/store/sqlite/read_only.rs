@@ -80,7 +80,8 @@ pub fn open(path: &Path, count: usize) -> Result<(Vec<Connection>, Option<Immuta
     Ok((open_all("&immutable=1")?, Some(Immutable { path, found })))
 }
 
-fn open_one(path: &Path, more: &str) -> rusqlite::Result<Connection> {
+/// Opens one reading connection; `more` are further parameters of the URI.
+pub fn open_one(path: &Path, more: &str) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(format!("file:{}?mode=ro{more}", encoded(path)), flags)?;

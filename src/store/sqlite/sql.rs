@@ -8,6 +8,7 @@ statements! {
     SELECT_KNOWN = select_known!("WITH questions(organization_id, anomaly_id, dedup_key, status, idempotency_key, since) \
         AS (VALUES (?1, ?2, ?3, ?4, ?5, ?6)) ", "0", "0", "q.since");
     HAS_MIGRATIONS = "SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    SELECT_FIRST_MIGRATION = "SELECT checksum FROM _sqlx_migrations ORDER BY version LIMIT 1";
     SELECT_VERSION = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
     /// The fields that can change come first, as in `UPDATE_ALERT`.
     INSERT_ALERT = "INSERT INTO alerts (title, description, status, status_class, severity, assigned_to, escalated_to, \

@@ -8,6 +8,7 @@ mod log;
 mod mistakes;
 mod one_server;
 mod read_only;
+mod restore;
 mod secrets;
 mod serve;
 
