@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 use crate::{
     answers::{AnswerLimits, Answers},
     auth::{Authenticator, Secret},
-    domain::{Clock, SystemClock, SystemIds},
+    domain::{Clock, HeadSigner, SystemClock, SystemIds},
     grpc::{Health, Reflection},
     service::{FirstKey, Service},
     store::{
@@ -53,6 +53,8 @@ pub struct Config {
     pub bootstrap_key: Option<Secret>,
     /// How changes share commits.
     pub commits: GroupCommit,
+    /// Signs the heads of feeds, where there is one.
+    pub audit_key: Option<Arc<HeadSigner>>,
     /// How long a call may take.
     pub request_timeout: Duration,
     /// The limits of connections.
@@ -80,12 +82,17 @@ pub async fn open_service(url: &str, on_older: OnOlderSchema) -> anyhow::Result<
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
-/// The same over a database that no server may have meanwhile, where it is a file.
+/// The same over a database that no server may have meanwhile, where it is a file; with a key that signs what it appends to
+/// the history.
 ///
 /// # Errors
 /// When the database can't be opened.
-pub async fn open_service_alone(url: &str, on_older: OnOlderSchema) -> anyhow::Result<Service> {
-    let options = connect::Options { sharing: Sharing::Alone, ..connect::Options::aside(on_older) };
+pub async fn open_service_alone(
+    url: &str,
+    on_older: OnOlderSchema,
+    signer: Option<Arc<HeadSigner>>,
+) -> anyhow::Result<Service> {
+    let options = connect::Options { sharing: Sharing::Alone, signer, ..connect::Options::aside(on_older) };
     let store = connect::open(url, options).await?;
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
@@ -134,6 +141,7 @@ impl App {
             statement_timeout: config.request_timeout + GRACE,
             commits: config.commits,
             sharing: Sharing::Alone,
+            signer: config.audit_key,
         };
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

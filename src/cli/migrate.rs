@@ -1,11 +1,14 @@
 //! `redflag migrate`.
 
+use std::sync::Arc;
+
 use anyhow::bail;
 use clap::Args;
 
-use super::{Database, output};
+use super::{Database, audit::AuditKey, output};
 use crate::{
     app,
+    domain::HeadSigner,
     store::{
         connect,
         schema::{OnOlderSchema, OpenError, SchemaVersion},
@@ -21,6 +24,9 @@ pub struct Migrate {
     /// Change nothing; exit 0 when the schema is up to date, 1 when it is not
     #[arg(long)]
     check: bool,
+    /// A file that holds the private key that `redflag serve` signs with: the first events of older alerts are signed too
+    #[arg(long, env = "REDFLAG_AUDIT_KEY_FILE", value_name = "FILE", value_parser = AuditKey::read)]
+    audit_key_file: Option<AuditKey>,
 }
 
 impl Migrate {
@@ -30,7 +36,7 @@ impl Migrate {
         if self.check {
             connect::check_there(url)?;
         } else {
-            migrate(url).await?;
+            migrate(url, self.audit_key_file.map(|key| key.signer)).await?;
         }
         let version = connect::schema_version(url).await?;
         let SchemaVersion { found, known } = version;
@@ -42,8 +48,8 @@ impl Migrate {
 }
 
 /// Migrates, unless a server has the database and has done so.
-async fn migrate(url: &str) -> anyhow::Result<()> {
-    match app::open_service_alone(url, OnOlderSchema::Migrate).await {
+async fn migrate(url: &str, signer: Option<Arc<HeadSigner>>) -> anyhow::Result<()> {
+    match app::open_service_alone(url, OnOlderSchema::Migrate, signer).await {
         Ok(service) => {
             let adopted = service.adopt_alerts().await;
             service.close().await;

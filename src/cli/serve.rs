@@ -7,7 +7,7 @@ use clap::{Args, builder::BoolishValueParser};
 use http::HeaderValue;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Database, output};
+use super::{Database, audit::AuditKey, output};
 use crate::{
     answers::AnswerLimits,
     app::{App, Config, ConnectionLimits},
@@ -60,6 +60,11 @@ pub struct Serve {
         conflicts_with = "bootstrap_key"
     )]
     bootstrap_key_file: Option<Secret>,
+    /// A file that holds an Ed25519 private key in PEM, as `redflag audit keygen` writes it: redflag signs the events that it
+    /// appends, and `redflag audit verify --public-key` finds those that somebody else appended who may write to the
+    /// database [default: nothing is signed]
+    #[arg(long, env = "REDFLAG_AUDIT_KEY_FILE", value_name = "FILE", value_parser = AuditKey::read)]
+    audit_key_file: Option<AuditKey>,
     /// How long one call may take; a caller's own deadline may be shorter
     #[arg(long, env = "REDFLAG_REQUEST_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = parse_span)]
     request_timeout: Duration,
@@ -134,7 +139,7 @@ impl Serve {
         let (stop, stop_at_once, stop_starting) = (stop_signals(1)?, stop_signals(2)?, stop_signals(1)?);
         // As many connections as the machine allows; where that can't be, those that it allows now.
         let _ = rlimit::increase_nofile_limit(u64::MAX);
-        let exposed = self.exposed.clone();
+        let (exposed, audit_key) = (self.exposed.clone(), self.audit_key_file.clone());
         let config = self.config();
         let settings = config.clone();
         let app = tokio::select! {
@@ -143,6 +148,9 @@ impl Serve {
         };
         let address = app.address();
         tell_start(&settings, address);
+        if let Some(key) = audit_key {
+            key.tell();
+        }
         for flag in exposed {
             tracing::warn!(
                 "{flag} holds a secret on the command line, which everybody on this machine can read"
@@ -172,6 +180,7 @@ impl Serve {
                 in_flight: self.commits_in_flight,
             },
             on_older: if self.no_migrate { OnOlderSchema::Refuse } else { OnOlderSchema::Migrate },
+            audit_key: self.audit_key_file.map(|key| key.signer),
             bootstrap_key: self.bootstrap_key.or(self.bootstrap_key_file),
             request_timeout: self.request_timeout,
             connections: self.connections.into(),

@@ -177,6 +177,11 @@ impl AlertEvent {
         Head { position: self.position, hash: self.hash }
     }
 
+    /// Where the feed ended before this event.
+    pub const fn head_before(&self) -> Head {
+        Head { position: self.position - 1, hash: self.previous_hash }
+    }
+
     /// Returns true for the first event of an alert that is older than histories are.
     pub fn is_adoption(&self) -> bool {
         self.sequence == 1 && self.actor.key_id == KeyId::NOBODY

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod api_key;
+pub mod audit_key;
 pub mod canonical;
 pub mod change;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod entity;
 pub mod event;
 mod event_changes;
 pub mod fields;
+pub mod head_signature;
 pub mod id;
 pub mod invalid;
 pub mod metadata;
@@ -28,6 +30,7 @@ pub mod write;
 
 pub use alert::{Alert, AlertPatch, NewAlert};
 pub use api_key::{ApiKey, KeyDigest, Scope, Scopes};
+pub use audit_key::{AuditKeyId, AuditPublicKey, HeadSigner};
 pub use change::{Actor, Answer, ChangeContext, Idempotency, IdempotencyKey, Note};
 pub use clock::{Clock, IdSource, SystemClock, SystemIds, Timestamp};
 pub use dedup::DedupKey;
@@ -35,6 +38,7 @@ pub use disposition::{Disposition, DispositionReason};
 pub use entity::{AffectedEntities, EntityId, EntityType};
 pub use event::{AlertEvent, ChainHash, EventType, Head};
 pub use event_changes::{Changes, FieldChange};
+pub use head_signature::HeadSignature;
 pub use id::{AnomalyId, EventId, KeyId, OrganizationId};
 pub use invalid::Invalid;
 pub use metadata::Metadata;

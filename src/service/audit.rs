@@ -1,15 +1,18 @@
 //! Verifying that a feed is complete and unchanged, and that every alert is what its history made.
 
 mod findings;
+mod signatures;
 
 use std::collections::BTreeMap;
 
 pub use findings::{Broken, Problem, Unverified, Verified};
+pub use signatures::{Signatures, Stretches};
 
 use super::Service;
 use crate::{
     domain::{
-        Alert, AlertEvent, AnomalyId, ChainHash, Disagreement, Head, OrganizationId, Page, PageSize, Replay,
+        Alert, AlertEvent, AnomalyId, AuditPublicKey, ChainHash, Disagreement, Head, HeadSignature,
+        OrganizationId, Page, PageSize, Replay,
     },
     store::StoreError,
 };
@@ -31,6 +34,21 @@ impl Service {
         from: i64,
         progress: &mut (dyn FnMut(i64, i64) + Send),
     ) -> Result<Verified, Unverified> {
+        self.verify_signed(organization, from, &[], progress).await
+    }
+
+    /// The same, and tells which of the events are signed with one of `keys`. A signature that claims to be and is not breaks
+    /// the feed; one that is missing does not.
+    ///
+    /// # Errors
+    /// Those of [`Self::verify`].
+    pub async fn verify_signed(
+        &self,
+        organization: OrganizationId,
+        from: i64,
+        keys: &[AuditPublicKey],
+        progress: &mut (dyn FnMut(i64, i64) + Send),
+    ) -> Result<Verified, Unverified> {
         let head = self.head_to_verify(organization).await?;
         let from = from.max(1);
         let feed = (head.position - from + 1).max(0);
@@ -41,6 +59,8 @@ impl Service {
             service: self,
             organization,
             head,
+            keys,
+            signatures: Signatures::after(from - 1),
             adoptions,
             without_history: 0,
             steps: 0,
@@ -52,7 +72,8 @@ impl Service {
             walk.verify_alerts().await?;
         }
         let late_adoption = walk.adoptions.late.filter(|_| from == 1);
-        Ok(Verified { events, head, late_adoption, without_history: walk.without_history })
+        let Walk { signatures, without_history, .. } = walk;
+        Ok(Verified { events, head, signatures, late_adoption, without_history })
     }
 
     async fn head_to_verify(&self, organization: OrganizationId) -> Result<Head, Unverified> {
@@ -89,6 +110,9 @@ struct Walk<'a> {
     organization: OrganizationId,
     /// Where the feed ended when it began.
     head: Head,
+    /// Whose signatures are verified.
+    keys: &'a [AuditPublicKey],
+    signatures: Signatures,
     adoptions: Adoptions,
     /// How many alerts wait for their adoption.
     without_history: i64,
@@ -119,12 +143,14 @@ impl Walk<'_> {
                 self.adoptions.note(event);
                 last = event.head();
             }
+            self.verify_signatures(&events).await?;
             if from > 1 {
                 self.verify_alerts_of(&events).await?;
             }
             self.step(i64::try_from(events.len()).unwrap_or_default());
         }
         self.verify_head(last).await?;
+        self.signatures.settle_to(last.position);
         Ok((self.head.position - from + 1).max(0))
     }
 
@@ -175,16 +201,56 @@ impl Walk<'_> {
         Ok(if moved.compute_hash() == event.hash { Problem::Missing } else { Problem::Changed })
     }
 
-    /// Checks that the head names the last event, and that none stands beyond.
+    /// Verifies the signatures of heads among the events.
+    async fn verify_signatures(&mut self, events: &[AlertEvent]) -> Result<(), Unverified> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
+        let (mut after, mut has_more) = (first.position - 1, true);
+        while has_more {
+            let page = self.signatures_after(after, PageSize::MAX).await?;
+            let within = page.items.partition_point(|signature| signature.position <= last.position);
+            has_more = page.has_more && within == page.items.len();
+            after = page.items.last().map_or(after, |signature| signature.position);
+            let taken = self.signatures.take(&page.items[..within], events, self.keys);
+            taken.map_err(Broken::Signature)?;
+        }
+        Ok(())
+    }
+
+    /// The signatures of heads after `position`. Where one can't even be read, somebody else has changed it.
+    async fn signatures_after(
+        &self,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<HeadSignature>, Unverified> {
+        match self.service.store.head_signatures(self.organization, position, size).await {
+            Err(StoreError::Inconsistent(inconsistent)) => {
+                let at = inconsistent.row.parse().unwrap_or(position + 1);
+                Err(Broken::Signature(at).into())
+            }
+            read => Ok(read?),
+        }
+    }
+
+    /// Checks that the head names the last event, and that neither an event nor a signature stands beyond.
     async fn verify_head(&self, last: Head) -> Result<(), Unverified> {
         if last != self.head {
             return Err(Broken::Head(self.head).into());
         }
         let beyond = self.page_of(self.head.position, PageSize::ONE).await?;
-        let Some(beyond) = beyond.items.first() else { return Ok(()) };
+        let signed_beyond = self.signatures_after(self.head.position, PageSize::ONE).await?;
+        let (event, signature) = (beyond.items.first(), signed_beyond.items.first());
+        if event.is_none() && signature.is_none() {
+            return Ok(());
+        }
         // Written meanwhile, unless the head stands still.
         let head = self.service.head_to_verify(self.organization).await?;
-        if head.position < beyond.position { Err(Broken::Head(head).into()) } else { Ok(()) }
+        if event.is_some_and(|event| head.position < event.position) {
+            return Err(Broken::Head(head).into());
+        }
+        match signature.filter(|signature| head.position < signature.position) {
+            Some(signature) => Err(Broken::SignedBeyond(head.position, signature.position).into()),
+            None => Ok(()),
+        }
     }
 
     /// Replays the history of every alert.

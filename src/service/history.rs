@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Given, Service, alert_not_found, fields::Fields, page_token};
 use crate::{
     auth::Caller,
-    domain::{AlertEvent, AnomalyId, Head, Invalid, OrganizationId, Page, PageSize, Scope},
+    domain::{AlertEvent, AnomalyId, Head, HeadSignature, Invalid, OrganizationId, Page, PageSize, Scope},
     error::{Error, Reason, Violation},
 };
 
@@ -119,6 +119,19 @@ impl Service {
         size: PageSize,
     ) -> Result<Page<AlertEvent>, Error> {
         Ok(self.store.events(organization, after, size).await?)
+    }
+
+    /// Reads one page of the signatures of an organization's heads, for whoever holds the database.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn head_signatures_of(
+        &self,
+        organization: OrganizationId,
+        after: i64,
+        size: PageSize,
+    ) -> Result<Page<HeadSignature>, Error> {
+        Ok(self.store.head_signatures(organization, after, size).await?)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     schema::{OnOlderSchema, OpenError, SchemaVersion},
     sqlite::{Restore, SqliteStore},
 };
+use crate::domain::HeadSigner;
 
 /// Which database a URL names.
 enum Kind {
@@ -37,7 +38,7 @@ pub enum Sharing {
 }
 
 /// How to open a database.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// How many connections at most: reading ones on SQLite, which has one more to write; all on PostgreSQL.
     pub connections: u32,
@@ -49,6 +50,8 @@ pub struct Options {
     pub commits: GroupCommit,
     /// Who else may be at work on it.
     pub sharing: Sharing,
+    /// Signs each head that a transaction leaves, where there is one.
+    pub signer: Option<Arc<HeadSigner>>,
 }
 
 impl Options {
@@ -60,6 +63,7 @@ impl Options {
             statement_timeout: Duration::from_mins(5),
             commits: GroupCommit::DEFAULT,
             sharing: Sharing::Beside,
+            signer: None,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod postgres;
 pub mod queue;
 mod rows;
 pub mod schema;
+mod signature_rows;
 pub mod sqlite;
 mod statements;
 
@@ -20,8 +21,8 @@ use async_trait::async_trait;
 
 use crate::domain::{
     Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
-    ChangeContext, Changed, Head, KeyDigest, KeyId, NewStatus, Organization, OrganizationId, Page, PageSize,
-    Refusal, StatusKey, StatusOrigin, StatusPatch, Timestamp,
+    ChangeContext, Changed, Head, HeadSignature, KeyDigest, KeyId, NewStatus, Organization, OrganizationId,
+    Page, PageSize, Refusal, StatusKey, StatusOrigin, StatusPatch, Timestamp,
 };
 
 /// For how long an intended change is remembered: a repeat within this time gets the first answer.
@@ -87,6 +88,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads where the organization's feed ends, or `None` when there is no such organization.
     async fn head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError>;
+
+    /// Reads one page of the signatures of the organization's heads: those of heads after `position`, in order. A head is signed
+    /// where the store was opened with a key ([`connect::Options::signer`]), in the transaction that moves it; the signature
+    /// covers the events that this transaction appends.
+    async fn head_signatures(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<HeadSignature>, StoreError>;
 
     /// The positions of the events that say they follow the event with this hash; at most one in a sound feed. Reads the
     /// whole feed: it is for finding out what is wrong with one that is not.

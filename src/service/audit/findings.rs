@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Signatures;
 use crate::{
     domain::{AnomalyId, Disagreement, Head},
     error::Error,
@@ -9,12 +10,14 @@ use crate::{
 };
 
 /// What was found sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// How many events were verified.
     pub events: i64,
     /// Where the feed ended when the verification began.
     pub head: Head,
+    /// Which of the events are signed.
+    pub signatures: Signatures,
     /// The position of the first alert that was adopted after somebody else's event. Nothing proves that it is older than
     /// histories are: whoever owns the tables can have any alert adopted. Not looked for where the feed is verified in part.
     pub late_adoption: Option<i64>,
@@ -42,6 +45,10 @@ pub enum Broken {
     Head(Head),
     /// The head, which is not there or can't be read.
     HeadMissing,
+    /// The signature of the head at this position, which is not by the key that it names, or of other events.
+    Signature(i64),
+    /// A signature of a head that lies beyond the present one: the position of the present head, and of the signed one.
+    SignedBeyond(i64, i64),
     /// An alert whose row disagrees with its history.
     Alert(AnomalyId, Disagreement),
     /// An alert that has a history and no row.
@@ -64,6 +71,15 @@ impl fmt::Display for Broken {
             }
             Self::Head(Head { position, hash }) => {
                 write!(f, "broken at the head, position {position}: {hash} is not where the feed ends")
+            }
+            Self::Signature(position) => {
+                write!(
+                    f,
+                    "broken at position {position}: the signature does not fit the events before it and its key"
+                )
+            }
+            Self::SignedBeyond(head, signed) => {
+                write!(f, "broken at the head, position {head}: there is a signature for position {signed}")
             }
             Self::HeadMissing => f.write_str("broken at the head: it is missing or can't be read"),
             Self::Disturbed => {

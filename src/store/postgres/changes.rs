@@ -27,7 +27,10 @@ use super::{
     sql,
 };
 use crate::{
-    domain::{AlertChange, AnomalyId, Answer, Changed, DedupKey, Head, OrganizationId, StatusKey, Weighed},
+    domain::{
+        AlertChange, AnomalyId, Answer, Changed, DedupKey, Head, HeadSigner, OrganizationId, StatusKey,
+        Weighed,
+    },
     store::{
         StoreError,
         failure::Failure,
@@ -63,17 +66,24 @@ impl PostgresStore {
 pub struct Changer {
     pub(super) connections: Connections,
     pub(super) heads: Arc<Heads>,
+    /// Signs the heads that it leaves.
+    pub(super) signer: Option<Arc<HeadSigner>>,
 }
 
 /// Starts the workers that change alerts: `in_flight` for all organizations, one for those with few changes where there is a
 /// connection for it, and one for those that somebody is in the way of.
-pub fn start(connections: Connections, commits: GroupCommit, in_flight: usize) -> Changes {
+pub fn start(
+    connections: Connections,
+    commits: GroupCommit,
+    in_flight: usize,
+    signer: Option<Arc<HeadSigner>>,
+) -> Changes {
     let batch = commits.batch();
     let shared = Amount { count: SHARED.min(batch.count), ..batch };
     let changes = queue::queue(commits.room(), batch, shared);
     let express = connections.has_express().then_some(Lane::Express);
     let lanes = std::iter::repeat_n(Lane::Main, in_flight).chain(express).chain([Lane::Contended]);
-    let worker = Changer { connections, heads: Arc::default() };
+    let worker = Changer { connections, heads: Arc::default(), signer };
     for lane in lanes {
         let (mut batches, worker) = (changes.batches(lane), worker.clone());
         tokio::spawn(async move {
@@ -110,7 +120,9 @@ impl Changer {
         let readings = self.read_or_recall(lent.connection()?, changes).await?;
         let outcomes: Vec<_> =
             changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
-        let saved = save(lent.connection()?, &plan).await.inspect_err(|failure| self.note(failure))?;
+        let saved = save(lent.connection()?, &plan, self.signer.as_deref())
+            .await
+            .inspect_err(|failure| self.note(failure))?;
         drop(lent);
         for (organization, head) in plan.heads.iter().filter(|(organization, _)| saved.contains(organization))
         {
@@ -161,7 +173,7 @@ impl Changer {
                     (place, reading.and_then(|reading| plan.decide(change, reading)))
                 })
                 .collect();
-            let in_the_way = save_apart(&mut transaction, &plan).await?;
+            let in_the_way = self.save_apart(&mut transaction, &plan).await?;
             if in_the_way.is_none() {
                 moved.extend(plan.heads.get(&organization).map(|head| (organization, *head)));
             }
@@ -175,6 +187,30 @@ impl Changer {
         }
         attempted.sort_by_key(|(place, _)| *place);
         Ok(attempted.into_iter().map(|(_, attempted)| attempted).collect())
+    }
+
+    /// Saves the plan of one organization so that a failure undoes nothing else; what was in the way, if it was not saved.
+    async fn save_apart(
+        &self,
+        transaction: &mut PgConnection,
+        plan: &Plan,
+    ) -> Result<Option<Contended>, Failure> {
+        let mut apart = transaction.begin().await?;
+        match save(&mut *apart, plan, self.signer.as_deref()).await {
+            Ok(saved) if saved.len() == plan.heads.len() => {
+                apart.commit().await?;
+                Ok(None)
+            }
+            Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(Failure::Other(error)),
+            Err(Failure::Other(StoreError::Locked(_))) => {
+                apart.rollback().await?;
+                Ok(Some(Contended::Locked))
+            }
+            Ok(_) | Err(_) => {
+                apart.rollback().await?;
+                Ok(Some(Contended::Overtaken))
+            }
+        }
     }
 
     /// Reads what the changes are decided from; of plain flags only the head, once for all that are of one organization, and
@@ -227,26 +263,6 @@ impl Changer {
             && let Some(error) = error.downcast_ref::<sqlx::Error>()
         {
             self.connections.note_error(error);
-        }
-    }
-}
-
-/// Saves the plan of one organization so that a failure undoes nothing else; what was in the way, if it was not saved.
-async fn save_apart(transaction: &mut PgConnection, plan: &Plan) -> Result<Option<Contended>, Failure> {
-    let mut apart = transaction.begin().await?;
-    match save(&mut *apart, plan).await {
-        Ok(saved) if saved.len() == plan.heads.len() => {
-            apart.commit().await?;
-            Ok(None)
-        }
-        Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(Failure::Other(error)),
-        Err(Failure::Other(StoreError::Locked(_))) => {
-            apart.rollback().await?;
-            Ok(Some(Contended::Locked))
-        }
-        Ok(_) | Err(_) => {
-            apart.rollback().await?;
-            Ok(Some(Contended::Overtaken))
         }
     }
 }

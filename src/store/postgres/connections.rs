@@ -97,7 +97,7 @@ pub struct Lent(Option<(PoolConnection<Postgres>, Option<Permit>)>);
 
 impl Connections {
     /// Connections to one of `servers`, made when they are needed.
-    pub fn open(servers: Servers, options: Options, in_flight: usize) -> Self {
+    pub fn open(servers: Servers, options: &Options, in_flight: usize) -> Self {
         let session = session(options);
         let limit = options.statement_timeout + GRACE;
         let pulse = Arc::new(Pulse::new(servers.clone()));
@@ -274,7 +274,7 @@ async fn settle(connection: &mut PgConnection, pulse: &Pulse, limit: Duration) -
 /// Settings of every connection, whatever the server's defaults: no statement runs for ever or waits long for a lock, no
 /// transaction is left lying, transactions see what others have committed (the store takes the locks it needs), and an answer
 /// comes after the commit is on disk.
-fn session(options: Options) -> String {
+fn session(options: &Options) -> String {
     format!(
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
          SET default_transaction_isolation = 'read committed'; \

@@ -121,7 +121,7 @@ impl Changer {
             .collect::<Vec<_>>()
             .into_iter();
         memory::forget_expired(&mut transaction, free_changes.iter().map(|change| &***change)).await?;
-        let saved = save(&mut *transaction, &plan).await?;
+        let saved = save(&mut *transaction, &plan, self.signer.as_deref()).await?;
         if saved.len() < plan.heads.len() {
             return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));
         }

@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use super::{PostgresStore, connections::Use, rows::take_page, sql, unavailable};
 use crate::{
-    domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
+    domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, HeadSignature, OrganizationId, Page, PageSize},
     store::{
         AdoptionLock, StoreError,
         event_rows::{EventRow, read_head},
         rows::AlertRow,
+        signature_rows::SignatureRow,
     },
 };
 
@@ -55,6 +56,20 @@ impl PostgresStore {
         let row: Option<(i64, Vec<u8>)> =
             query.fetch_optional(self.lend_for_lists(organization).await?.connection()?).await?;
         row.map(|(position, hash)| read_head(organization, position, hash)).transpose()
+    }
+
+    pub(super) async fn select_head_signatures(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<HeadSignature>, StoreError> {
+        let query = sqlx::query_as::<_, SignatureRow>(sql::SELECT_HEAD_SIGNATURES)
+            .bind(organization.uuid())
+            .bind(position)
+            .bind(size.with_next());
+        let mut lent = self.lend_for_lists(organization).await?;
+        take_page(query.fetch(lent.connection()?), size).await
     }
 
     pub(super) async fn select_following(

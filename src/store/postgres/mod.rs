@@ -79,9 +79,9 @@ impl PostgresStore {
         let connections = usize::try_from(options.connections).unwrap_or(usize::MAX);
         // Reads need a connection too.
         let in_flight = options.commits.in_flight.clamp(1, connections.saturating_sub(1).max(1));
-        let connections = Connections::open(servers.clone(), options, in_flight);
+        let connections = Connections::open(servers.clone(), &options, in_flight);
         Self {
-            changes: changes::start(connections.clone(), options.commits, in_flight),
+            changes: changes::start(connections.clone(), options.commits, in_flight, options.signer),
             lookups: lookups::start(connections.clone()),
             connections,
             servers,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     domain::{
-        Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, Head, Idempotency,
-        IdempotencyKey, OrganizationId, decide,
+        Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, Head, HeadSignature,
+        HeadSigner, Idempotency, IdempotencyKey, OrganizationId, decide,
     },
     store::{
         StoreError,
@@ -89,6 +89,12 @@ impl Plan {
     pub fn alerts(&self) -> (Vec<&Version>, Vec<&Version>) {
         let is_changed = |version: &&Version| version.before.as_ref() != Some(&version.after);
         self.alerts.values().filter(is_changed).partition(|version| version.before.is_none())
+    }
+
+    /// The signatures of the heads that have new events.
+    pub fn sign(&self, signer: &HeadSigner) -> Vec<HeadSignature> {
+        let heads = self.heads.iter();
+        heads.filter_map(|(organization, moved)| signer.sign(*organization, moved.from, moved.to)).collect()
     }
 
     /// What was read, as the changes before this one have left it.

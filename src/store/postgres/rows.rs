@@ -12,6 +12,7 @@ use crate::{
         event_rows::EventRow,
         known::{ALERT_AT, KnownRow},
         rows::{AlertRow, KeyRow, OrganizationRow, PageReader, StatusRow, undecodable},
+        signature_rows::SignatureRow,
     },
 };
 
@@ -106,6 +107,19 @@ fn decode_event(row: &PgRow) -> Result<EventRow, sqlx::Error> {
         previous_hash: row.try_get(14)?,
         hash: row.try_get(15)?,
     })
+}
+
+impl FromRow<'_, PgRow> for SignatureRow {
+    /// By position, in the order of `signature_columns!`.
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            organization_id: row.try_get(0)?,
+            first_position: row.try_get(1)?,
+            position: row.try_get(2)?,
+            key_id: row.try_get(3)?,
+            signature: row.try_get(4)?,
+        })
+    }
 }
 
 impl FromRow<'_, PgRow> for StatusRow {

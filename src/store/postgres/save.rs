@@ -10,18 +10,29 @@ use super::{
     sql,
 };
 use crate::{
-    domain::{Alert, AlertEvent, IdempotencyKey, OrganizationId, Person, Timestamp},
+    domain::{
+        Alert, AlertEvent, HeadSignature, HeadSigner, IdempotencyKey, OrganizationId, Person, Timestamp,
+    },
     store::{failure::Failure, rows::AlertRow},
 };
 
-/// Saves what the plan says; tells of which organizations. In the others the head has moved since it was read, and nothing
-/// was saved.
-pub async fn save(executor: impl PgExecutor<'_>, plan: &Plan) -> Result<HashSet<OrganizationId>, Failure> {
+/// Saves what the plan says, with signatures of the heads where there is a signer; tells of which organizations. In the others
+/// the head has moved since it was read, and nothing was saved.
+pub async fn save(
+    executor: impl PgExecutor<'_>,
+    plan: &Plan,
+    signer: Option<&HeadSigner>,
+) -> Result<HashSet<OrganizationId>, Failure> {
     if plan.heads.is_empty() {
         return Ok(HashSet::new());
     }
     let (made, changed) = plan.alerts();
-    let statement = if changed.is_empty() { sql::SAVE_NEW } else { sql::SAVE };
+    let statement = match (changed.is_empty(), signer.is_some()) {
+        (true, false) => sql::SAVE_NEW,
+        (true, true) => sql::SAVE_NEW_SIGNED,
+        (false, false) => sql::SAVE,
+        (false, true) => sql::SAVE_SIGNED,
+    };
     let save = bind_heads(sqlx::query_scalar(statement), plan);
     let save = bind_events(save, &plan.events);
     let save = bind_remembered(save, &plan.remembered);
@@ -33,6 +44,9 @@ pub async fn save(executor: impl PgExecutor<'_>, plan: &Plan) -> Result<HashSet<
         save = bind_changed(save, &changed);
         save = bind_index(save, index.entities_out);
         save = bind_index(save, index.people_out);
+    }
+    if let Some(signer) = signer {
+        save = bind_signatures(save, &plan.sign(signer));
     }
     let saved: Vec<Uuid> = save.fetch_all(executor).await?;
     Ok(saved.into_iter().map(OrganizationId::from_uuid).collect())
@@ -72,6 +86,14 @@ fn bind_events<'q>(save: Save<'q>, events: &[AlertEvent]) -> Save<'q> {
         .bind(column(events, |event| event.created_at))
         .bind(column(events, |event| event.previous_hash.0.to_vec()))
         .bind(column(events, |event| event.hash.0.to_vec()))
+}
+
+fn bind_signatures<'q>(save: Save<'q>, signatures: &[HeadSignature]) -> Save<'q> {
+    save.bind(column(signatures, |signed| signed.organization_id.uuid()))
+        .bind(column(signatures, |signed| signed.first_position))
+        .bind(column(signatures, |signed| signed.position))
+        .bind(column(signatures, |signed| signed.key_id.0.to_vec()))
+        .bind(column(signatures, |signed| signed.signature.to_vec()))
 }
 
 fn bind_remembered<'q>(save: Save<'q>, remembered: &[Remembrance]) -> Save<'q> {

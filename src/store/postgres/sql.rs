@@ -1,7 +1,8 @@
 //! The SQL of the PostgreSQL store.
 
 use crate::store::{
-    event_rows::event_columns, known::select_known, rows::alert_columns, statements::statements,
+    event_rows::event_columns, known::select_known, rows::alert_columns, signature_rows::signature_columns,
+    statements::statements,
 };
 
 /// What every batch saves: moves the heads that still are where its changes were decided from, appends the events, remembers
@@ -89,6 +90,40 @@ macro_rules! closing {
     };
 }
 
+/// What a batch saves that also changes alerts.
+macro_rules! save_all {
+    () => {
+        concat!(save_new!(closing!(), " CROSS JOIN (SELECT count(*) FROM closed) AS done"), ", \
+        changed AS (UPDATE alerts a SET ", alert_fields!(), " FROM changes c, (SELECT count(*) FROM closed) AS done \
+            WHERE a.organization_id = c.organization_id AND a.anomaly_id = c.anomaly_id AND c.status_class <> 3), \
+        entities_out AS (DELETE FROM alert_entities d USING unnest($82::uuid[], $83::timestamptz[], $84::uuid[], \
+            $85::text[]) AS o(organization_id, created_at, anomaly_id, entity_id) JOIN head USING \
+            (organization_id) WHERE d.organization_id = o.organization_id AND d.entity_id = o.entity_id AND \
+            d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id), \
+        people_out AS (DELETE FROM alert_escalations d USING unnest($86::uuid[], $87::timestamptz[], \
+            $88::uuid[], $89::text[]) AS o(organization_id, created_at, anomaly_id, escalated_to) JOIN head \
+            USING (organization_id) WHERE d.organization_id = o.organization_id AND d.escalated_to = \
+            o.escalated_to AND d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id)")
+    };
+}
+
+/// Adds the signatures of the heads, in the parameters named.
+macro_rules! signing {
+    ($organization:literal, $first_position:literal, $position:literal, $key:literal, $signature:literal) => {
+        concat!(", signature AS (INSERT INTO head_signatures (", signature_columns!(), ") SELECT s.organization_id, \
+            s.first_position, s.position, s.key_id, s.signature FROM unnest(", $organization, "::uuid[], ",
+            $first_position, "::bigint[], ", $position, "::bigint[], ", $key, "::bytea[], ", $signature, "::bytea[]) AS \
+            s(organization_id, first_position, position, key_id, signature) JOIN head USING (organization_id))")
+    };
+}
+
+/// What a statement that saves gives: the organizations of which it did.
+macro_rules! saved {
+    () => {
+        " SELECT organization_id FROM head"
+    };
+}
+
 /// Since when idempotency keys are remembered: by the database's clock, which is the same for every instance.
 macro_rules! remembered_since {
     () => {
@@ -102,20 +137,13 @@ statements! {
         AS q(organization_id, anomaly_id, dedup_key, status, idempotency_key, number)) ", "q.number", "h.revision",
         remembered_since!());
     /// Saves a batch that only makes alerts.
-    SAVE_NEW = concat!(save_new!("", ""), " SELECT organization_id FROM head");
+    SAVE_NEW = concat!(save_new!("", ""), saved!());
+    /// The same, and the signatures of the heads.
+    SAVE_NEW_SIGNED = concat!(save_new!("", ""), signing!("$60", "$61", "$62", "$63", "$64"), saved!());
     /// Saves a batch that also changes alerts.
-    SAVE = concat!(save_new!(closing!(), " CROSS JOIN (SELECT count(*) FROM closed) AS done"), ", \
-        changed AS (UPDATE alerts a SET ", alert_fields!(), " FROM changes c, (SELECT count(*) FROM closed) AS done \
-            WHERE a.organization_id = c.organization_id AND a.anomaly_id = c.anomaly_id AND c.status_class <> 3), \
-        entities_out AS (DELETE FROM alert_entities d USING unnest($82::uuid[], $83::timestamptz[], $84::uuid[], \
-            $85::text[]) AS o(organization_id, created_at, anomaly_id, entity_id) JOIN head USING \
-            (organization_id) WHERE d.organization_id = o.organization_id AND d.entity_id = o.entity_id AND \
-            d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id), \
-        people_out AS (DELETE FROM alert_escalations d USING unnest($86::uuid[], $87::timestamptz[], \
-            $88::uuid[], $89::text[]) AS o(organization_id, created_at, anomaly_id, escalated_to) JOIN head \
-            USING (organization_id) WHERE d.organization_id = o.organization_id AND d.escalated_to = \
-            o.escalated_to AND d.created_at = o.created_at AND d.anomaly_id = o.anomaly_id) \
-        SELECT organization_id FROM head");
+    SAVE = concat!(save_all!(), saved!());
+    /// The same, and the signatures of the heads.
+    SAVE_SIGNED = concat!(save_all!(), signing!("$90", "$91", "$92", "$93", "$94"), saved!());
     /// Remembers a change that changed nothing.
     REMEMBER = "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
         VALUES ($1, $2, $3, $4, now())";
@@ -141,6 +169,8 @@ statements! {
         WHERE organization_id = $1 AND position > $2 ORDER BY position LIMIT $3");
     SELECT_ALERT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \
         WHERE organization_id = $1 AND anomaly_id = $2 AND sequence > $3 ORDER BY sequence LIMIT $4");
+    SELECT_HEAD_SIGNATURES = concat!("SELECT ", signature_columns!(), " FROM head_signatures \
+        WHERE organization_id = $1 AND position > $2 ORDER BY position LIMIT $3");
     SELECT_TO_ADOPT = "SELECT organization_id, anomaly_id FROM alerts_to_adopt \
         WHERE (organization_id, anomaly_id) > ($1, $2) ORDER BY organization_id, anomaly_id LIMIT 500";
     IS_TO_ADOPT = "SELECT EXISTS (SELECT 1 FROM alerts_to_adopt WHERE organization_id = $1 AND anomaly_id = $2)";

@@ -77,7 +77,7 @@ fn save(batch: &Batch<'_>, decision: &Decision) -> Result<(), StoreError> {
     }
     if let Some(event) = &decision.event {
         append(conn, event)?;
-        batch.move_head(event.organization_id, event.head());
+        batch.move_head(event.organization_id, event.head_before(), event.head());
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{SqliteStore, query, rows, sql};
 use crate::{
-    domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, OrganizationId, Page, PageSize},
+    domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, HeadSignature, OrganizationId, Page, PageSize},
     store::{StoreError, event_rows::read_head},
 };
 
@@ -42,6 +42,19 @@ impl SqliteStore {
             query::optional(conn, sql::SELECT_HEAD, params![organization.uuid()], |row| {
                 read_head(organization, row.get(0)?, row.get(1)?)
             })
+        })
+        .await
+    }
+
+    pub(super) async fn select_head_signatures(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<HeadSignature>, StoreError> {
+        self.read_for(organization, move |conn| {
+            let params = params![organization.uuid(), position, size.with_next()];
+            query::page(conn, sql::SELECT_HEAD_SIGNATURES, params, size, rows::signature)
         })
         .await
     }

@@ -105,13 +105,14 @@ impl SqliteStore {
         if let Some(identity) = identity {
             let opened = DatabaseFile::opened(path, identity).map_err(|error| cannot_use(path, &error))?;
             let opened = Arc::new(opened);
-            reading = Some(Reading::open(&connect, options)?);
+            reading = Some(Reading::open(&connect, options.connections)?);
             checkpoints = Some(start_checkpoints(&connect, &opened)?);
             let watched = Arc::clone(&opened);
             conn.commit_hook(Some(move || watched.is_lost()))?;
             file = Some(opened);
         }
-        let writer = Writer::start(conn, checkpoints, lock, options.commits).map_err(no_thread)?;
+        let writer =
+            Writer::start(conn, checkpoints, lock, options.commits, options.signer).map_err(no_thread)?;
         Ok(Self { writer, reading, file, condition: Condition::default(), immutable: None })
     }
 
@@ -168,7 +169,7 @@ impl SqliteStore {
             return Err(OpenError::Unreachable("no connection was opened".to_owned()));
         };
         schema_version(&conn)?.needs_migration(OnOlderSchema::Refuse)?;
-        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT);
+        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT, None);
         let writer = writer.map_err(|error| OpenError::Unreachable(error.to_string()))?;
         let reading = Some(Reading { lists, lookups });
         Ok(Self { writer, reading, file: None, condition: Condition::default(), immutable })
@@ -269,11 +270,11 @@ impl SqliteStore {
 }
 
 impl Reading {
-    fn open(connect: &SqliteConnectOptions, options: Options) -> Result<Self, OpenError> {
+    fn open(connect: &SqliteConnectOptions, connections: u32) -> Result<Self, OpenError> {
         let open = |count: usize| (0..count).map(|_| open_reading(connect)).collect::<Result<_, _>>();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         // More readers than processors would only take the writer's time.
-        let connections = usize::try_from(options.connections).unwrap_or(usize::MAX).min(threads);
+        let connections = usize::try_from(connections).unwrap_or(usize::MAX).min(threads);
         Ok(Self { lists: Readers::new(open(connections)?), lookups: Readers::new(open(threads)?) })
     }
 

@@ -15,6 +15,7 @@ use crate::{
         event_rows::EventRow,
         known::{ALERT_AT, KnownRow},
         rows::{AlertRow, KeyRow, OrganizationRow, StatusRow, undecodable},
+        signature_rows::SignatureRow,
     },
 };
 
@@ -134,6 +135,17 @@ fn decode_event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
         created_at: instant(row, 13)?,
         previous_hash: row.get(14)?,
         hash: row.get(15)?,
+    })
+}
+
+/// A row of `head_signatures`, in the order of `signature_columns!`.
+pub fn signature(row: &Row<'_>) -> Result<SignatureRow, StoreError> {
+    Ok(SignatureRow {
+        organization_id: row.get(0)?,
+        first_position: row.get(1)?,
+        position: row.get(2)?,
+        key_id: row.get(3)?,
+        signature: row.get(4)?,
     })
 }
 

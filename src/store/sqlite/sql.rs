@@ -1,7 +1,8 @@
 //! The SQL of the SQLite store.
 
 use crate::store::{
-    event_rows::event_columns, known::select_known, rows::alert_columns, statements::statements,
+    event_rows::event_columns, known::select_known, rows::alert_columns, signature_rows::signature_columns,
+    statements::statements,
 };
 
 statements! {
@@ -25,6 +26,10 @@ statements! {
     INSERT_EVENT = concat!("INSERT OR FAIL INTO alert_events (", event_columns!(), ") \
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     UPDATE_HEAD = "UPDATE event_heads SET position = ?, hash = ? WHERE organization_id = ?";
+    /// OR FAIL, as for events.
+    INSERT_HEAD_SIGNATURE = concat!("INSERT OR FAIL INTO head_signatures (", signature_columns!(), ") VALUES (?, ?, ?, ?, ?)");
+    SELECT_HEAD_SIGNATURES = concat!("SELECT ", signature_columns!(), " FROM head_signatures \
+        WHERE organization_id = ? AND position > ? ORDER BY position LIMIT ?");
     REMEMBER = "INSERT OR REPLACE INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
         VALUES (?, ?, ?, ?, ?)";
     SELECT_MEMORY = "SELECT fingerprint, answer FROM idempotency_keys \

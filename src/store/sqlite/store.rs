@@ -6,8 +6,8 @@ use super::{SqliteStore, changes, schema_version};
 use crate::{
     domain::{
         Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
-        ChangeContext, Changed, Head, KeyDigest, KeyId, NewStatus, Organization, OrganizationId, Page,
-        PageSize, StatusKey, StatusOrigin, StatusPatch, Timestamp,
+        ChangeContext, Changed, Head, HeadSignature, KeyDigest, KeyId, NewStatus, Organization,
+        OrganizationId, Page, PageSize, StatusKey, StatusOrigin, StatusPatch, Timestamp,
     },
     store::{AdoptionLock, Store, StoreError},
 };
@@ -47,6 +47,15 @@ impl Store for SqliteStore {
 
     async fn head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
         self.select_head(organization).await
+    }
+
+    async fn head_signatures(
+        &self,
+        organization: OrganizationId,
+        position: i64,
+        size: PageSize,
+    ) -> Result<Page<HeadSignature>, StoreError> {
+        self.select_head_signatures(organization, position, size).await
     }
 
     async fn positions_following(

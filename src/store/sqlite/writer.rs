@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use super::{checkpoints::Checkpoints, lock::DatabaseLock, query, sql};
 use crate::{
-    domain::{Head, OrganizationId},
+    domain::{Head, HeadSignature, HeadSigner, OrganizationId},
     store::{
         StoreError,
         queue::{self, Amount, Answering, Batches, GroupCommit, Job, Lane, Load, Queue},
@@ -26,14 +26,16 @@ use crate::{
 pub struct Batch<'c> {
     /// The writing connection.
     pub conn: &'c Connection,
+    signer: Option<&'c HeadSigner>,
     heads: RefCell<HashMap<OrganizationId, Known>>,
 }
 
 /// Where a feed ends that was read or moved within the transaction.
 #[derive(Clone, Copy)]
 struct Known {
+    /// Where it ended before the transaction.
+    read: Head,
     head: Head,
-    is_moved: bool,
 }
 
 impl Batch<'_> {
@@ -44,22 +46,36 @@ impl Batch<'_> {
 
     /// Notes where the feed ends, as it was read.
     pub fn note_head(&self, organization: OrganizationId, head: Head) {
-        self.heads.borrow_mut().entry(organization).or_insert(Known { head, is_moved: false });
+        self.heads.borrow_mut().entry(organization).or_insert(Known { read: head, head });
     }
 
     /// Moves the end of the feed; it is written once, at the end of the transaction.
-    pub fn move_head(&self, organization: OrganizationId, head: Head) {
-        self.heads.borrow_mut().insert(organization, Known { head, is_moved: true });
+    pub fn move_head(&self, organization: OrganizationId, from: Head, to: Head) {
+        self.heads.borrow_mut().entry(organization).or_insert(Known { read: from, head: from }).head = to;
     }
 
+    /// Writes the heads that were moved, each with its signature.
     fn write_heads(&self) -> rusqlite::Result<()> {
-        for (organization, Known { head, .. }) in
-            self.heads.borrow().iter().filter(|(_, known)| known.is_moved)
+        for (organization, Known { read, head }) in
+            self.heads.borrow().iter().filter(|(_, known)| known.head != known.read)
         {
             let params = params![head.position, head.hash.0, organization.uuid()];
             query::execute(self.conn, sql::UPDATE_HEAD, params)?;
+            let signed = self.signer.and_then(|signer| signer.sign(*organization, *read, *head));
+            signed.map(|signed| self.write_signature(&signed)).transpose()?;
         }
         Ok(())
+    }
+
+    fn write_signature(&self, signed: &HeadSignature) -> rusqlite::Result<()> {
+        let params = params![
+            signed.organization_id.uuid(),
+            signed.first_position,
+            signed.position,
+            signed.key_id.0,
+            signed.signature,
+        ];
+        query::execute(self.conn, sql::INSERT_HEAD_SIGNATURE, params).map(drop)
     }
 }
 
@@ -74,12 +90,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on its connection; `checkpoints` learn of its commits, and `lock` is held until it is closed.
+    /// Starts the writer on its connection; `checkpoints` learn of its commits, `lock` is held until it is closed, and `signer`
+    /// signs the heads that it leaves.
     pub fn start(
         conn: Connection,
         checkpoints: Option<Checkpoints>,
         lock: Option<DatabaseLock>,
         commits: GroupCommit,
+        signer: Option<Arc<HeadSigner>>,
     ) -> io::Result<Self> {
         let batch = commits.batch();
         let shared = Amount { count: SHARED.count.min(batch.count), ..SHARED };
@@ -87,18 +105,19 @@ impl Writer {
         let mut batches = queue.batches(Lane::Main);
         let runtime = Handle::current();
         let write = move || {
+            let session = Session { conn, signer };
             let mut suspects = HashSet::new();
             while let Some(batch) = runtime.block_on(batches.next()) {
-                serve(&conn, batch, &mut batches, &mut suspects);
+                serve(&session, batch, &mut batches, &mut suspects);
                 if let Some(checkpoints) = &checkpoints {
-                    checkpoints.note_commit(&conn);
+                    checkpoints.note_commit(&session.conn);
                 }
             }
             if let Some(checkpoints) = checkpoints {
-                checkpoints.end(&conn);
+                checkpoints.end(&session.conn);
             }
             // Before the end of the batches, which tells that all is done.
-            drop(conn);
+            drop(session);
             drop(lock);
             drop(batches);
         };
@@ -173,6 +192,12 @@ impl Job for Box<dyn Work> {
     }
 }
 
+/// What the writer writes with.
+struct Session {
+    conn: Connection,
+    signer: Option<Arc<HeadSigner>>,
+}
+
 type Jobs = Vec<(Load, Box<dyn Work>)>;
 
 /// Why a transaction did not happen.
@@ -187,7 +212,7 @@ enum Undone {
 
 /// Does a batch: in one transaction, without the work of organizations of which some has failed midway, which is done alone.
 fn serve(
-    conn: &Connection,
+    session: &Session,
     mut batch: queue::Batch<Box<dyn Work>>,
     batches: &mut Batches<Box<dyn Work>>,
     suspects: &mut HashSet<OrganizationId>,
@@ -196,7 +221,7 @@ fn serve(
     let (mut alone, jobs): (Jobs, Jobs) =
         jobs.into_iter().partition(|(load, _)| suspects.contains(&load.organization));
     batch.jobs = jobs;
-    let mut outcome = transact(conn, &mut batch.jobs, |jobs| batches.join(jobs));
+    let mut outcome = transact(session, &mut batch.jobs, |jobs| batches.join(jobs));
     while let Err(Undone::Torn(place, error)) = outcome {
         let torn = batch.jobs[place].0.organization;
         tracing::warn!(%error, organization_id = %torn, "a change failed midway: its organization's are done alone");
@@ -207,7 +232,7 @@ fn serve(
             mem::take(&mut batch.jobs).into_iter().partition(|(load, _)| load.organization == torn);
         alone.extend(its);
         batch.jobs = others;
-        outcome = transact(conn, &mut batch.jobs, |_| {});
+        outcome = transact(session, &mut batch.jobs, |_| {});
     }
     let jobs = mem::take(&mut batch.jobs);
     match outcome {
@@ -218,16 +243,16 @@ fn serve(
         outcome => answer(jobs, outcome),
     }
     for (load, job) in alone {
-        if serve_alone(conn, (load, job)) {
+        if serve_alone(session, (load, job)) {
             suspects.remove(&load.organization);
         }
     }
 }
 
 /// Does one job in a transaction of its own; says whether it succeeded.
-fn serve_alone(conn: &Connection, job: (Load, Box<dyn Work>)) -> bool {
+fn serve_alone(session: &Session, job: (Load, Box<dyn Work>)) -> bool {
     let mut jobs = vec![job];
-    let outcome = transact(conn, &mut jobs, |_| {});
+    let outcome = transact(session, &mut jobs, |_| {});
     let has_succeeded = outcome.is_ok() && jobs.iter().all(|(_, job)| job.has_succeeded());
     answer(jobs, outcome);
     has_succeeded
@@ -242,13 +267,14 @@ fn answer(jobs: Jobs, outcome: Result<(), Undone>) {
 }
 
 /// Does all jobs in one transaction, with those that `joining` adds meanwhile. Nothing of it stays unless all of it does.
-fn transact(conn: &Connection, jobs: &mut Jobs, joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
+fn transact(session: &Session, jobs: &mut Jobs, joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
     if jobs.is_empty() {
         return Ok(());
     }
+    let conn = &session.conn;
     // Where a transaction could not be undone before, it is now, or nothing ever could be written again.
     undo(conn).and_then(|()| Ok(begin(conn)?)).map_err(Undone::NotBegun)?;
-    let outcome = run_all(conn, jobs, joining);
+    let outcome = run_all(session, jobs, joining);
     if outcome.is_err()
         && let Err(error) = undo(conn)
     {
@@ -264,8 +290,9 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 /// Runs all jobs; then those that `joining` adds to them; and so on, and commits once it adds none. Who joins shares the commit,
 /// instead of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
 /// afterwards takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
-fn run_all(conn: &Connection, jobs: &mut Jobs, mut joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
-    let batch = Batch { conn, heads: RefCell::default() };
+fn run_all(session: &Session, jobs: &mut Jobs, mut joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
+    let Session { conn, signer } = session;
+    let batch = Batch { conn, signer: signer.as_deref(), heads: RefCell::default() };
     let mut done = 0;
     while let Some((_, job)) = jobs.get_mut(done) {
         let written = conn.total_changes();
@@ -310,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_arrives_during_a_batch_joins_it() {
         let conn = Connection::open_in_memory().unwrap();
-        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT).unwrap();
+        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT, None).unwrap();
         let organization = OrganizationId::from_uuid(Uuid::nil());
         let (begun, (go_on, told)) = (Arc::new(Notify::new()), mpsc::channel());
         let has_begun = Arc::clone(&begun);

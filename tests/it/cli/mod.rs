@@ -1,6 +1,7 @@
 //! The command line, as the real binary.
 
 mod audit;
+mod audit_keys;
 mod backup;
 mod client;
 mod keys;

@@ -24,6 +24,7 @@ mod random;
 mod repeats;
 mod retries;
 mod schema;
+mod signatures;
 mod silence;
 mod sql;
 mod statuses;

@@ -18,11 +18,11 @@ use super::world::World;
 use crate::support::DatabaseKind;
 
 /// Another instance that is at work on an organization.
-struct Instance(PgConnection);
+pub struct Instance(PgConnection);
 
 impl Instance {
     /// Lets nobody else change the organization until it is done.
-    async fn at_work(world: &World) -> Self {
+    pub async fn at_work(world: &World) -> Self {
         let mut connection = PgConnection::connect(world.database.url()).await.unwrap();
         sqlx::raw_sql("BEGIN").execute(&mut connection).await.unwrap();
         let hold = "SELECT position FROM event_heads WHERE organization_id = $1 FOR NO KEY UPDATE";
@@ -31,7 +31,7 @@ impl Instance {
     }
 
     /// Waits until somebody waits for it.
-    async fn is_waited_for(&mut self) {
+    pub async fn is_waited_for(&mut self) {
         let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
         for _ in 0..4_000 {
             if sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut self.0).await.unwrap() > 0 {
@@ -42,7 +42,7 @@ impl Instance {
         panic!("nobody waits");
     }
 
-    async fn done(self) {
+    pub async fn done(self) {
         self.0.close().await.unwrap();
     }
 }

@@ -116,6 +116,7 @@ pub fn config(url: &str, adjust: impl FnOnce(&mut Config)) -> Config {
         database_url: url.to_owned(),
         database_connections: 4,
         commits: GroupCommit::DEFAULT,
+        audit_key: None,
         on_older: OnOlderSchema::Migrate,
         bootstrap_key: Some(Secret::parse(KEY).expect("the test key is valid")),
         request_timeout: Duration::from_secs(30),

@@ -1,0 +1,95 @@
+//! Signatures of heads: what tells the events that redflag appended from those that somebody else did who may write to the
+//! database.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Map, Value, json};
+
+use super::{
+    ChainHash, Head, OrganizationId, Weighed,
+    audit_key::{AuditKeyId, AuditPublicKey},
+};
+
+/// The signature of a head that a transaction left: whoever has the key appended the events from `first_position` to
+/// `position`, and no others are vouched for by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadSignature {
+    /// Whose feed.
+    pub organization_id: OrganizationId,
+    /// The first event that the transaction appended.
+    pub first_position: i64,
+    /// The last, which the head names.
+    pub position: i64,
+    /// Which key signed.
+    pub key_id: AuditKeyId,
+    /// The signature, of the text that docs/audit.md describes.
+    pub signature: [u8; 64],
+}
+
+impl HeadSignature {
+    /// Whether it was made with the key, of a head with this hash.
+    pub fn is_by(&self, key: &AuditPublicKey, hash: ChainHash) -> bool {
+        let head = Head { position: self.position, hash };
+        let is_range = 1 <= self.first_position && self.first_position <= self.position;
+        is_range
+            && key.verifies(&signed_text(self.organization_id, self.first_position, head), &self.signature)
+    }
+
+    /// The signature as an export carries it.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let content = json!({
+            "organization_id": self.organization_id.to_string(),
+            "first_position": self.first_position,
+            "position": self.position,
+            "key_id": self.key_id.to_string(),
+            "signature": BASE64_STANDARD.encode(self.signature),
+        });
+        match content {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+impl Weighed for HeadSignature {
+    fn weight(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+/// The text that is signed. Its first line says what it is, so that no signature of something else passes for one. The hash
+/// covers all events up to the head; the first position says which of them are vouched for.
+pub fn signed_text(organization: OrganizationId, first_position: i64, head: Head) -> String {
+    let Head { position, hash } = head;
+    format!("redflag-head-v1\n{organization}\n{first_position}\n{position}\n{hash}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::audit_key::{HeadSigner, private_pem};
+
+    #[test]
+    fn a_signature_fits_nothing_but_what_was_signed() {
+        let signer = HeadSigner::parse(private_pem(&[7; 32]).as_bytes()).unwrap();
+        let key = signer.public_key();
+        let organization = OrganizationId::from_uuid(Uuid::from_u128(1));
+        let before = Head { position: 4, hash: ChainHash([1; 32]) };
+        let head = Head { position: 6, hash: ChainHash([2; 32]) };
+        let given = signer.sign(organization, before, head).unwrap();
+        assert!(given.is_by(&key, head.hash));
+        let mut altered = given;
+        altered.signature[0] ^= 1;
+        for other in [
+            HeadSignature { organization_id: OrganizationId::from_uuid(Uuid::from_u128(2)), ..given },
+            HeadSignature { first_position: 4, ..given },
+            HeadSignature { first_position: 7, ..given },
+            HeadSignature { position: 7, ..given },
+            altered,
+        ] {
+            assert!(!other.is_by(&key, head.hash), "{other:?}");
+        }
+        assert!(!given.is_by(&key, before.hash));
+    }
+}
