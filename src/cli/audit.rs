@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use self::keys::AuditKey;
 use self::{
@@ -16,7 +16,7 @@ use self::{
 };
 use super::{Database, output};
 use crate::{
-    domain::{Head, OrganizationId, PageSize},
+    domain::{Head, HeadSignature, OrganizationId, PageSize},
     service::Service,
 };
 
@@ -70,6 +70,9 @@ pub struct Export {
     /// Where to begin
     #[arg(long, default_value_t = 1, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
     from: i64,
+    /// Print the signatures of heads too, each on a line of its own after the last event that it covers
+    #[arg(long)]
+    signatures: bool,
     /// How to write events
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -125,9 +128,14 @@ impl Export {
         while position < head.position {
             let page = service.events_of(organization, position, PageSize::MAX).await?;
             let Some(last) = page.items.last() else { break };
+            let signatures = self.signatures(&service, organization, position, last.position).await?;
+            let mut signatures = signatures.into_iter().peekable();
             position = last.position;
             for event in page.items.iter().take_while(|event| event.position <= head.position) {
-                writeln!(out, "{}", output::escaped(&Value::Object(event.to_json()).to_string()))?;
+                write_line(&mut out, event.to_json())?;
+                while let Some(signed) = signatures.next_if(|signed| signed.position <= event.position) {
+                    write_line(&mut out, signed.to_json())?;
+                }
             }
         }
         out.flush()?;
@@ -139,4 +147,26 @@ impl Export {
         }
         Ok(())
     }
+
+    /// The signatures of the heads after a position, up to another, where they are asked for.
+    async fn signatures(
+        &self,
+        service: &Service,
+        organization: OrganizationId,
+        mut after: i64,
+        last: i64,
+    ) -> anyhow::Result<Vec<HeadSignature>> {
+        let (mut found, mut has_more) = (Vec::new(), self.signatures);
+        while has_more {
+            let page = service.head_signatures_of(organization, after, PageSize::MAX).await?;
+            after = page.items.last().map_or(last, |signed| signed.position);
+            has_more = page.has_more && after < last;
+            found.extend(page.items);
+        }
+        Ok(found)
+    }
+}
+
+fn write_line(out: &mut impl Write, json: Map<String, Value>) -> io::Result<()> {
+    writeln!(out, "{}", output::escaped(&Value::Object(json).to_string()))
 }

@@ -15,7 +15,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::{Place, Server, failure, json_of, run, text};
 use crate::support::app::KEY;
 
-const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+pub const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Values whose canonical form is easy to get wrong: numbers in each notation, names that sort otherwise by code point
@@ -63,10 +63,21 @@ fn line(args: &[&str]) -> String {
 }
 
 /// Runs the verifier on `feed`.
-fn verifier(args: &[&str], feed: &str) -> Output {
+pub fn verifier(args: &[&str], feed: &str) -> Output {
+    verifier_by(&[], args, feed)
+}
+
+/// The same, with options of Python's own.
+pub fn verifier_by(options: &[&str], args: &[&str], feed: &str) -> Output {
     let script = format!("{DOCS}/verify_feed.py");
     let mut python = Command::new("python3");
-    python.arg(script).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    python
+        .args(options)
+        .arg(script)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = python.spawn().expect("python3 is there: `make test` installs it");
     let mut input = child.stdin.take().unwrap();
     // It stops reading at the first thing broken.

@@ -6,10 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use redflag::domain::AuditPublicKey;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Place, Server, audit::call, failure, json_of, run, text};
+use super::{
+    Place, Server,
+    audit::{DOCS, call, verifier_by},
+    failure, json_of, run, text,
+};
 use crate::support::app::KEY;
 
 impl Place {
@@ -121,6 +126,123 @@ async fn rotated_keys_are_verified_together() {
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &result[0]["ok"]), (Some(1), &json!(false)));
     assert!(result[0]["problem"].as_str().unwrap().starts_with("not signed with the keys given"), "{result}");
+}
+
+/// With the package `cryptography` where it is installed, and without all packages.
+const PYTHONS: [&[&str]; 2] = [&[], &["-S"]];
+
+/// What the independent verifier tells: its exit code, and its standard output and error.
+fn told_by(python: &[&str], args: &[&str], feed: &str) -> (Option<i32>, String, String) {
+    let output = verifier_by(python, args, feed);
+    (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).trim_end().to_owned())
+}
+
+#[tokio::test]
+async fn the_independent_verifier_says_the_same_of_signatures() {
+    let place = Place::new();
+    let ((file, public), (other_file, _)) = (place.make_key("audit.pem"), place.make_key("other.pem"));
+    place.flag_with(Some(&file), 3).await;
+    place.flag_with(None, 1).await;
+    place.flag_with(Some(&other_file), 1).await;
+    place.flag_with(Some(&file), 2).await;
+    let url = place.database_url();
+    let export = |more: &[&str]| {
+        let output = run(&[&["audit", "export", "--database-url", &url], more].concat());
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        text(&output.stdout).to_owned()
+    };
+    let (plain, feed) = (export(&[]), export(&["--signatures"]));
+    let is_event = |line: &&str| line.contains("\"hash\":");
+    assert_eq!(feed.lines().filter(is_event).collect::<Vec<_>>(), plain.lines().collect::<Vec<_>>());
+    assert_eq!(feed.lines().count(), 7 + 6);
+    fs::write(
+        place.file("audit.pub"),
+        format!("-----BEGIN PUBLIC KEY-----\n{public}\n-----END PUBLIC KEY-----\n"),
+    )
+    .unwrap();
+    let pem = place.file("audit.pub").display().to_string();
+    let by = ["--public-key", &public];
+    for python in PYTHONS {
+        let told = |args: &[&str], feed: &str| {
+            let output = verifier_by(python, args, feed);
+            (
+                output.status.code(),
+                text(&output.stdout).to_owned(),
+                text(&output.stderr).trim_end().to_owned(),
+            )
+        };
+        for key in [&public, &pem] {
+            let by = ["--public-key", key.as_str()];
+            let same = run(&[&["audit", "verify", "--database-url", &url][..], &by].concat());
+            assert!(
+                text(&same.stdout).contains("; signed 1-3, 6-7; unsigned 4-5; 1 signatures by other keys (")
+            );
+            assert_eq!(told(&by, &feed), (Some(0), text(&same.stdout).to_owned(), String::new()));
+        }
+        assert_eq!(told(&[], &plain).0, Some(0));
+        assert_eq!(told(&[], &feed).2, "6 signatures were not checked, for want of --public-key");
+        let (code, _, refused) = told(&[&by[..], &["--require-signed"]].concat(), &feed);
+        assert!(code == Some(1) && refused.starts_with("not signed with the keys given: the events at 4-5;"));
+        let since = told(
+            &[&by[..], &["--from", "6", "--require-signed"]].concat(),
+            &export(&["--from", "6", "--signatures"]),
+        );
+        assert!(since.0 == Some(0) && since.1.ends_with("; signed 6-7\n"), "{since:?}");
+    }
+}
+
+#[test]
+fn the_independent_verifier_refuses_a_signature_of_something_else() {
+    let feed = fs::read_to_string(format!("{DOCS}/audit-example-signed.jsonl")).unwrap();
+    let page = fs::read_to_string(format!("{DOCS}/audit.md")).unwrap();
+    let key = page.lines().find(|line| line.starts_with("MCowBQYDK2Vw")).unwrap();
+    let signatures: Vec<_> = feed.lines().filter_map(signature).collect();
+    let moved = feed.replace(&signatures[0], &signatures[1]);
+    let stretched = feed.replace("\"first_position\":2", "\"first_position\":1");
+    let cut = feed.replace(&signatures[1], &signatures[1][..84]);
+    let no_point = feed.replace(&signatures[1], &format!("{}{}", "/".repeat(43), &signatures[1][43..]));
+    for python in PYTHONS {
+        for (feed, at) in [(&moved, 1), (&stretched, 3), (&cut, 3), (&no_point, 3)] {
+            let named = format!(
+                "broken at position {at}: the signature does not fit the events before it and its key"
+            );
+            assert_eq!(told_by(python, &["--public-key", key], feed), (Some(1), String::new(), named));
+        }
+    }
+}
+
+/// The signature on a line that holds one.
+fn signature(line: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    line["signature"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn the_documented_signatures_are_real() {
+    let page = fs::read_to_string(format!("{DOCS}/audit.md")).unwrap();
+    let read = |name: &str| fs::read_to_string(format!("{DOCS}/{name}")).unwrap();
+    let (plain, feed) = (read("audit-example.jsonl"), read("audit-example-signed.jsonl"));
+    let lines: Vec<serde_json::Value> =
+        feed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (events, signatures): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["hash"].is_string());
+    assert_eq!(events.len(), plain.lines().count());
+    let of = |name: &str| signatures[1][name].as_str().unwrap();
+    let signed = format!(
+        "redflag-head-v1\n{}\n{}\n{}\n{}\n",
+        of("organization_id"),
+        signatures[1]["first_position"],
+        signatures[1]["position"],
+        events[2]["hash"].as_str().unwrap(),
+    );
+    let key = page.lines().find(|line| line.starts_with("MCowBQYDK2Vw")).unwrap();
+    assert!(page.contains(&format!("```text\n{signed}```")) && page.contains(&format!("`{}`", of("key_id"))));
+    assert!(page.lines().any(|line| line == of("signature")));
+    let public = AuditPublicKey::parse(key).unwrap();
+    assert_eq!(public.id().to_string(), of("key_id"));
+    for python in PYTHONS {
+        let output = verifier_by(python, &["--public-key", key, "--require-signed"], &feed);
+        assert!(text(&output.stdout).ends_with("; signed 1-3\n"), "{output:?}");
+    }
 }
 
 #[tokio::test]
