@@ -74,7 +74,7 @@ impl Restore {
 /// Brings the schema of a copy up to date that a version before has made.
 async fn bring_up_to_date(copy: &str) -> anyhow::Result<()> {
     if !connect::schema_version(copy).await?.is_current() {
-        app::open_service_alone(copy, OnOlderSchema::Migrate).await?.close().await;
+        app::open_service_alone(copy, OnOlderSchema::Migrate, None).await?.close().await;
     }
     Ok(())
 }
