@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     str::FromStr as _,
     time::Duration,
 };
@@ -140,6 +141,17 @@ impl Files {
     /// The file of the database `name`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.db"))
+    }
+
+    /// A file with a private key that signs the history, made when it is asked for first.
+    pub fn audit_key(&self) -> anyhow::Result<PathBuf> {
+        let file = self.folder.path().join("audit.pem");
+        if !file.exists() {
+            let mut keygen = Command::new(env!("CARGO_BIN_EXE_redflag"));
+            let made = keygen.args(["audit", "keygen", "--out"]).arg(&file).output()?;
+            ensure!(made.status.success(), "no key was made: {}", String::from_utf8_lossy(&made.stderr));
+        }
+        Ok(file)
     }
 
     /// The URL of the database `name`.

@@ -4,7 +4,7 @@ use crate::{
     idle::Idle,
     plan::{
         Call::{self, Flag, Get, List, RestFlag},
-        Subject::{self, Echo, NaiveSqlite, Pgbench, Postgres, Sqlite},
+        Subject::{self, Echo, NaiveSqlite, Pgbench, Postgres, SigningPostgres, SigningSqlite, Sqlite},
     },
     results::Results,
 };
@@ -85,6 +85,13 @@ pub fn goals(results: &Results, idle: Option<Idle>) -> Vec<Goal> {
     ] {
         let pair = [rate(results, subject, RestFlag, 64), rate(results, subject, Flag, 64)];
         goals.push(ratio(name, pair, [0.80, 0.95]));
+    }
+    for (name, signing, subject) in [
+        ("FlagEntity with the history signed ÷ without, 64 in flight, PostgreSQL", SigningPostgres, Postgres),
+        ("FlagEntity with the history signed ÷ without, 64 in flight, SQLite", SigningSqlite, Sqlite),
+    ] {
+        let pair = [signing, subject].map(|subject| rate(results, subject, Flag, 64));
+        goals.push(ratio(name, pair, [0.90, 0.95]));
     }
     for (name, subject) in [
         ("p99 ÷ p50 of FlagEntity, 64 in flight, PostgreSQL", Postgres),

@@ -15,8 +15,12 @@ pub enum Subject {
     NaivePostgres,
     /// redflag.
     Postgres,
+    /// redflag, which signs the history.
+    SigningPostgres,
     /// redflag.
     Sqlite,
+    /// redflag, which signs the history.
+    SigningSqlite,
 }
 
 /// Which call.
@@ -46,8 +50,10 @@ pub const PLAN: &[(Subject, Calls)] = &[
     (Subject::Echo, &[(Call::Flag, &[1, 64]), (Call::Get, &[1, 64])]),
     (Subject::NaivePostgres, &[(Call::Flag, &[1, 64])]),
     (Subject::Postgres, REDFLAG),
+    (Subject::SigningPostgres, &[(Call::Flag, &[64])]),
     (Subject::NaiveSqlite, &[(Call::Flag, &[1, 64])]),
     (Subject::Sqlite, REDFLAG),
+    (Subject::SigningSqlite, &[(Call::Flag, &[64])]),
 ];
 
 const REDFLAG: Calls = &[
@@ -72,7 +78,9 @@ impl fmt::Display for Subject {
             Self::NaiveSqlite => "one transaction a request on SQLite",
             Self::NaivePostgres => "one transaction a request on PostgreSQL",
             Self::Postgres => "redflag on PostgreSQL",
+            Self::SigningPostgres => "redflag that signs, on PostgreSQL",
             Self::Sqlite => "redflag on SQLite",
+            Self::SigningSqlite => "redflag that signs, on SQLite",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -24,13 +25,13 @@ pub struct Server {
 impl Server {
     /// Starts `redflag serve` as anyone would.
     pub fn redflag(database_url: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_redflag"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]);
-        let ours = std::env::vars_os().map(|(name, _)| name);
-        for name in ours.filter(|name| name.to_string_lossy().starts_with("REDFLAG_")) {
-            command.env_remove(name);
-        }
-        command.env("REDFLAG_DATABASE_URL", database_url).env("REDFLAG_BOOTSTRAP_KEY", KEY);
+        Self::start(serve(database_url))
+    }
+
+    /// Starts it so that it signs the history, with the key in that file.
+    pub fn redflag_signing(database_url: &str, key: &Path) -> anyhow::Result<Self> {
+        let mut command = serve(database_url);
+        command.arg("--audit-key-file").arg(key);
         Self::start(command)
     }
 
@@ -74,4 +75,16 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command that serves a database, whatever the variables around say.
+fn serve(database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_redflag"));
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| name.to_string_lossy().starts_with("REDFLAG_")) {
+        command.env_remove(name);
+    }
+    command.env("REDFLAG_DATABASE_URL", database_url).env("REDFLAG_BOOTSTRAP_KEY", KEY);
+    command
 }

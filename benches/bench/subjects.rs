@@ -53,8 +53,10 @@ impl Ground {
         let keeps = match subject {
             Subject::Echo => Keeps::Nothing,
             Subject::Pgbench => Keeps::Postgres(INSERTS),
-            Subject::NaivePostgres | Subject::Postgres => Keeps::Postgres(MEASURED),
-            Subject::NaiveSqlite | Subject::Sqlite => Keeps::Sqlite,
+            Subject::NaivePostgres | Subject::Postgres | Subject::SigningPostgres => {
+                Keeps::Postgres(MEASURED)
+            }
+            Subject::NaiveSqlite | Subject::Sqlite | Subject::SigningSqlite => Keeps::Sqlite,
         };
         match keeps {
             Keeps::Nothing => {}
@@ -62,6 +64,7 @@ impl Ground {
             Keeps::Postgres(name) => self.postgres.copy(SEED, name).await?,
             Keeps::Sqlite => self.files.copy(SEED, MEASURED).await?,
         }
+        let signing = |url: &str| Server::redflag_signing(url, &self.files.audit_key()?);
         let server = match subject {
             Subject::Pgbench => None,
             Subject::Echo => Some(Server::own(&["echo"])?),
@@ -69,6 +72,8 @@ impl Ground {
             Subject::NaivePostgres => Some(Server::own(&["naive", &self.postgres.url(MEASURED)])?),
             Subject::Sqlite => Some(Server::redflag(&self.files.url(MEASURED))?),
             Subject::Postgres => Some(Server::redflag(&self.postgres.url(MEASURED))?),
+            Subject::SigningSqlite => Some(signing(&self.files.url(MEASURED))?),
+            Subject::SigningPostgres => Some(signing(&self.postgres.url(MEASURED))?),
         };
         let mut running =
             Running { ground: self, subject, keeps, server, rows_before: None, flagged: 0, updated: 0 };
