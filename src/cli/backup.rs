@@ -1,8 +1,9 @@
 //! `redflag backup`.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -49,7 +50,7 @@ impl Backup {
             bail!("{} is there already: --force replaces it", self.file.display());
         }
         let partial = Partial::beside(&self.file)?;
-        let copied = connect::copy(&self.database.database_url, &partial.path).await?;
+        let copied = connect::copy(self.database.url(), &partial.path).await?;
         let url =
             copied.ok_or_else(|| anyhow!("PostgreSQL has its own means: use pg_dump or pg_basebackup"))?;
         let verified = verified::verify(&url).await?;
@@ -74,6 +75,8 @@ impl Backup {
 struct Partial {
     path: PathBuf,
     folder: PathBuf,
+    /// Locked, so that another backup to the same file keeps out of the way, and one that was killed does not.
+    file: File,
 }
 
 impl Partial {
@@ -82,21 +85,19 @@ impl Partial {
         let name = file.file_name().with_context(|| format!("{} names no file", file.display()))?;
         let folder = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
         let mut partial = name.to_owned();
-        partial.push(format!(".partial-{}", std::process::id()));
+        partial.push(".partial");
         let path = folder.join(partial);
-        if path.exists() {
-            bail!("{} is there already", path.display());
-        }
-        Ok(Self { path, folder })
+        let locked = make_locked(&path).with_context(|| format!("can't make {}", path.display()))?;
+        let file = locked.ok_or_else(|| anyhow!("another backup is writing {}", path.display()))?;
+        Ok(Self { path, folder, file })
     }
 
     /// Makes sure that it is on disk, and gives it its name; tells its size.
     fn finish(&self, file: &Path, force: bool) -> anyhow::Result<u64> {
-        let copy = File::open(&self.path)?;
-        copy.sync_all()?;
-        let named = if force { fs::rename(&self.path, file) } else { fs::hard_link(&self.path, file) };
+        self.file.sync_all()?;
+        let named = if force { fs::rename(&self.path, file) } else { name_new(&self.path, file) };
         named.with_context(|| format!("can't make {}", file.display()))?;
-        let size = copy.metadata()?.len();
+        let size = self.file.metadata()?.len();
         self.remove();
         File::open(&self.folder)?.sync_all()?;
         Ok(size)
@@ -115,5 +116,76 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+/// Makes an empty file and locks it, in the place of one that somebody who was killed has left; `None` where somebody is at work on it.
+/// What was left is not written to: it may be a finished copy too, by its second name.
+fn make_locked(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let (file, is_left) = match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match File::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                left => (left?, true),
+            },
+            made => (made?, false),
+        };
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => {}
+        }
+        // Whoever had it may have deleted it since it was opened here.
+        let is_there = is_at(&file, path)?;
+        if is_there && !is_left {
+            return Ok(Some(file));
+        }
+        if is_there {
+            fs::remove_file(path)?;
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    Ok(fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (open.dev(), open.ino())))
+}
+
+/// Gives a file a name that must be free: in one step, or where the file system knows no second names by taking the name first.
+fn name_new(partial: &Path, file: &Path) -> io::Result<()> {
+    match fs::hard_link(partial, file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => take_name(partial, file),
+        linked => linked,
+    }
+}
+
+fn take_name(partial: &Path, file: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(file)?;
+    fs::rename(partial, file).inspect_err(|_| {
+        // The error that matters is the other one.
+        let _ = fs::remove_file(file);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_taken_once_also_without_second_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        for (name, how) in [("a", take_name as fn(&Path, &Path) -> io::Result<()>), ("b", name_new)] {
+            let partial = folder.path().join(name);
+            fs::write(&partial, name).unwrap();
+            how(&partial, &file).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), name);
+            assert_eq!(how(&partial, &file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            fs::remove_file(&file).unwrap();
+        }
+        // Nothing is left of a name that nothing could get.
+        take_name(&folder.path().join("missing"), &file).unwrap_err();
+        assert!(!file.exists());
     }
 }

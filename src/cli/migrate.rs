@@ -32,7 +32,7 @@ pub struct Migrate {
 impl Migrate {
     /// Migrates, or checks.
     pub async fn run(self) -> anyhow::Result<()> {
-        let url = &self.database.database_url;
+        let url = self.database.url();
         if self.check {
             connect::check_there(url)?;
         } else {

@@ -42,7 +42,7 @@ is the old one or the new one, whole. On PostgreSQL use `pg_restore`, or put bac
 impl Restore {
     /// Copies the file beside the database, verifies the copy, and gives it the database's name.
     pub async fn run(self) -> anyhow::Result<()> {
-        let restore = connect::begin_restore(&self.database.database_url, &self.file)?;
+        let restore = connect::begin_restore(self.database.url(), &self.file)?;
         let restore = restore.ok_or_else(|| {
             anyhow!("PostgreSQL has its own means: stop every redflag, and use pg_restore or what pg_basebackup has made")
         })?;

@@ -172,7 +172,7 @@ impl Serve {
     fn config(self) -> Config {
         Config {
             listen: self.listen,
-            database_url: self.database.database_url,
+            database_url: self.database.url().to_owned(),
             database_connections: self.database_connections.unwrap_or_else(default_connections),
             commits: GroupCommit {
                 size: self.changes_per_commit,

@@ -1,6 +1,9 @@
 //! A backup is whole, verified and private, and is made beside a running server.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+};
 
 use reqwest::Method;
 use serde_json::json;
@@ -47,6 +50,29 @@ async fn a_backup_is_made_beside_a_running_server() {
     assert_eq!(server.stop("-TERM"), Some(0));
     let names = fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("a b")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_backup_goes_on_where_one_was_killed_and_not_beside_another() {
+    let place = Place::new();
+    place.make_database();
+    let (file, partial) =
+        (place.folder.path().join("backup.db"), place.folder.path().join("backup.db.partial"));
+    let backup = ["backup", file.to_str().unwrap(), "--database-url", &place.database_url(), "--json"];
+    let other = File::create(&partial).unwrap();
+    other.lock().unwrap();
+    let (code, told) = failure(&backup);
+    assert!(code == Some(1) && told.contains("another backup is writing"), "{told}");
+    assert!(partial.exists() && !file.exists());
+    drop(other);
+    fs::write(&partial, "half a copy").unwrap();
+    json_of(&backup);
+    assert!(file.exists() && !partial.exists());
+    // One that was killed before it took away the first name of the finished copy.
+    fs::hard_link(&file, &partial).unwrap();
+    let (finished, size) = (File::open(&file).unwrap(), fs::metadata(&file).unwrap().len());
+    json_of(&[&backup[..], &["--force"]].concat());
+    assert_eq!((finished.metadata().unwrap().len(), partial.exists()), (size, false));
 }
 
 #[tokio::test]

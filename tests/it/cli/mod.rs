@@ -12,6 +12,7 @@ mod read_only;
 mod restore;
 mod secrets;
 mod serve;
+mod url_file;
 
 use std::{
     fs::{self, File},
