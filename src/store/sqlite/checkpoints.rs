@@ -17,6 +17,7 @@ use std::{
 use rusqlite::{Connection, Row, config::DbConfig};
 
 use super::file::DatabaseFile;
+use crate::store::StoreError;
 
 /// For how long commits gather before they are moved: the pages that every commit touches are moved once for all of them.
 const GATHERED: Duration = Duration::from_millis(10);
@@ -56,6 +57,14 @@ impl Checkpoints {
         }
         // Where it was told already, or is gone, the writer's own checkpoints will do.
         let _ = self.committed.try_send(());
+    }
+
+    /// Passes while the files are in place, so that what was committed just now is in them.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn check_files(&self) -> Result<(), StoreError> {
+        self.file.check_now()
     }
 
     /// Waits until it has ended. Where the files are no longer in place, the writer's connection won't touch what is there when it

@@ -14,7 +14,10 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{codes, file::beside};
+use super::{
+    codes,
+    file::{beside, remove_if_there},
+};
 use crate::store::StoreError;
 
 /// How often it is tried at most: whoever asks for readiness needs no key.
@@ -23,6 +26,9 @@ const BETWEEN_TRIALS: Duration = Duration::from_secs(1);
 const WRITTEN: usize = 256 * 1024;
 /// How many bytes there must be room for on the disk.
 const ROOM: usize = 1024 * 1024;
+
+/// What the name of the file that a trial writes ends with.
+const TRIAL: &str = "-trial";
 
 /// The state of writing.
 #[derive(Default)]
@@ -72,8 +78,26 @@ pub fn try_writing(conn: &Connection, database: Option<&Path>) -> Result<(), Sto
     conn.execute_batch(&format!(
         "CREATE TABLE IF NOT EXISTS redflag_trial (x); INSERT INTO redflag_trial VALUES (zeroblob({WRITTEN}))"
     ))?;
-    let tried = database.map_or(Ok(()), |database| fill_file(&beside(database, "-trial")));
+    let tried = database.map_or(Ok(()), |database| fill_file(&beside(database, TRIAL)));
     tried.map_err(|error| StoreError::Unavailable(error.into()))
+}
+
+/// Takes away what a trial has left that was ended by the end of its process. Where that fails, it takes room, and nothing else.
+pub fn remove_left_table(conn: &Connection) {
+    let left = conn.query_row("SELECT 1 FROM sqlite_schema WHERE name = 'redflag_trial'", (), |_| Ok(()));
+    if left.is_ok()
+        && let Err(error) = clean_up(conn)
+    {
+        tracing::warn!(%error, "the table redflag_trial stays");
+    }
+}
+
+/// The same beside the database.
+pub fn remove_left_file(database: &Path) {
+    let path = beside(database, TRIAL);
+    if let Err(error) = remove_if_there(&path) {
+        tracing::warn!(%error, path = %path.display(), "a file that is no longer needed stays");
+    }
 }
 
 /// Takes away what a trial has written, once it is committed.
@@ -84,6 +108,38 @@ pub fn clean_up(conn: &Connection) -> Result<(), StoreError> {
 fn fill_file(path: &Path) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let filled = file.write_all(&vec![0; ROOM]).and_then(|()| file.sync_all());
-    fs::remove_file(path)?;
-    filled
+    let removed = fs::remove_file(path);
+    filled.and(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_also_where_the_file_can_not_be_removed() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let path = format!("/proc/self/fd/{}", full.as_raw_fd());
+        let told = fill_file(Path::new(&path)).unwrap_err();
+        assert_eq!(told.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn what_an_ended_trial_has_left_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let conn = Connection::open(&path).unwrap();
+        try_writing(&conn, Some(&path)).unwrap();
+        fs::write(beside(&path, TRIAL), "left").unwrap();
+        remove_left_table(&conn);
+        remove_left_file(&path);
+        let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();
+        assert_eq!((tables, beside(&path, TRIAL).exists()), (0, false));
+        // Where nothing is left, nothing is written.
+        let written = conn.total_changes();
+        remove_left_table(&conn);
+        assert_eq!(conn.total_changes(), written);
+    }
 }

@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Instant,
@@ -18,6 +18,9 @@ use crate::store::StoreError;
 
 /// Only for their owner: the database holds the digests of keys, and everything about everybody.
 pub const PRIVATE: u32 = 0o600;
+
+/// The part of a mode that is for everybody.
+const OTHERS: u32 = 0o007;
 
 /// Makes an empty file that only its owner can read, unless there is a file; SQLite gives the files beside it the same mode.
 /// A file that is there is not opened: closing it would take SQLite's locks from other connections of this process.
@@ -36,6 +39,24 @@ pub fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(suffix);
     path.into()
+}
+
+/// Takes the files of a database from all who are neither its owner nor of its group: older versions made them readable for everybody.
+/// The group stays, which somebody has chosen.
+pub fn close_to_others(database: &Path) {
+    for path in ["", "-wal", "-shm"].map(|suffix| beside(database, suffix)) {
+        let Ok(mode) = fs::metadata(&path).map(|found| found.mode()) else { continue };
+        if mode & OTHERS == 0 {
+            continue;
+        }
+        let (shown, closed) = (path.display(), fs::Permissions::from_mode(mode & !OTHERS));
+        match fs::set_permissions(&path, closed) {
+            Ok(()) => tracing::warn!("{shown} was open to every user of this machine: it no longer is"),
+            Err(error) => {
+                tracing::warn!(%error, "{shown} is open to every user of this machine: chmod 600 it");
+            }
+        }
+    }
 }
 
 /// Gives the file at `from` the name `to` too, which must be free; where the file system knows no second names, a copy gets it.
@@ -111,6 +132,8 @@ impl From<&fs::Metadata> for Identity {
 pub struct DatabaseFile {
     /// The path of the database, of its log and of the log's index, and what was opened there.
     opened: [(PathBuf, Identity); 3],
+    /// The path of the database without symbolic links.
+    real: PathBuf,
     /// Set for good: what was written to the file meanwhile, nobody knows.
     is_lost: AtomicBool,
     since: Instant,
@@ -132,11 +155,16 @@ impl DatabaseFile {
         let path = std::path::absolute(path)?;
         let opened = [(path, identity), (log, log_identity), (index, index_identity)];
         let (is_lost, looked_at) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Self { opened, is_lost, since: Instant::now(), looked_at })
+        Ok(Self { opened, real, is_lost, since: Instant::now(), looked_at })
+    }
+
+    /// The path of the database without symbolic links, beside which SQLite keeps the other files.
+    pub fn real_path(&self) -> &Path {
+        &self.real
     }
 
     /// The path of the database.
-    pub fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         let [(path, _), ..] = &self.opened;
         path
     }
@@ -152,6 +180,18 @@ impl DatabaseFile {
             self.looked_at.store(now, Ordering::Relaxed);
         }
         let is_lost = if is_due { self.is_lost() } else { self.is_lost.load(Ordering::Relaxed) };
+        self.passes_unless(is_lost)
+    }
+
+    /// Passes while the files are in place now. Asked after a commit, which may have gone to a file that was moved meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn check_now(&self) -> Result<(), StoreError> {
+        self.passes_unless(self.is_lost())
+    }
+
+    fn passes_unless(&self, is_lost: bool) -> Result<(), StoreError> {
         if is_lost { Err(StoreError::Unavailable(self.lost().into())) } else { Ok(()) }
     }
 

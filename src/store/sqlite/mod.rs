@@ -45,7 +45,7 @@ pub use restore::{Restore, Restored};
 
 use super::{
     StoreError,
-    connect::Options,
+    connect::{Options, Sharing},
     queue::{GroupCommit, Load},
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
@@ -99,6 +99,9 @@ impl SqliteStore {
         let conn = open_writing(&connect, in_memory)?;
         if schema_version(&conn)?.needs_migration(options.on_older)? {
             migrate(&connect, options.on_older).await?;
+        }
+        if options.sharing == Sharing::Alone {
+            condition::remove_left_table(&conn);
         }
         let no_thread = |error: io::Error| OpenError::Unreachable(error.to_string());
         let (mut reading, mut checkpoints, mut file) = (None, None, None);
@@ -225,7 +228,7 @@ impl SqliteStore {
             return Ok(());
         }
         self.condition.begin_trial()?;
-        let database = self.file.as_ref().map(|file| file.path().to_owned());
+        let database = self.file.as_ref().map(|file| file.real_path().to_owned());
         self.write(move |batch| condition::try_writing(batch.conn, database.as_deref())).await?;
         self.write(|batch| condition::clean_up(batch.conn)).await?;
         self.condition.note_trial_succeeded();

@@ -11,6 +11,7 @@ use sqlx::{
 use super::{
     MIGRATOR,
     checkpoints::{self, Checkpoints},
+    condition,
     file::{self, DatabaseFile, Identity},
     lock::DatabaseLock,
     sql,
@@ -79,6 +80,11 @@ pub fn prepare_file(path: &Path, sharing: Sharing) -> Result<(DatabaseLock, Iden
     let unusable = |error: io::Error| cannot_use(path, &error);
     file::make_private(path).map_err(unusable)?;
     let lock = DatabaseLock::take(path, sharing)?;
+    if sharing == Sharing::Alone {
+        let real = path.canonicalize().map_err(unusable)?;
+        file::close_to_others(&real);
+        condition::remove_left_file(&real);
+    }
     Ok((lock, Identity::of(path).map_err(unusable)?))
 }
 

@@ -105,19 +105,14 @@ impl Writer {
         let mut batches = queue.batches(Lane::Main);
         let runtime = Handle::current();
         let write = move || {
-            let session = Session { conn, signer };
+            let session = Session { conn, signer, checkpoints };
             let mut suspects = HashSet::new();
             while let Some(batch) = runtime.block_on(batches.next()) {
                 serve(&session, batch, &mut batches, &mut suspects);
-                if let Some(checkpoints) = &checkpoints {
-                    checkpoints.note_commit(&session.conn);
-                }
-            }
-            if let Some(checkpoints) = checkpoints {
-                checkpoints.end(&session.conn);
+                session.note_commit();
             }
             // Before the end of the batches, which tells that all is done.
-            drop(session);
+            session.end();
             drop(lock);
             drop(batches);
         };
@@ -196,6 +191,27 @@ impl Job for Box<dyn Work> {
 struct Session {
     conn: Connection,
     signer: Option<Arc<HeadSigner>>,
+    checkpoints: Option<Checkpoints>,
+}
+
+impl Session {
+    fn note_commit(&self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.note_commit(&self.conn);
+        }
+    }
+
+    /// Passes where what was committed just now is in the files that others will read. Every commit looks before it writes, but
+    /// somebody may have replaced a file since.
+    fn check_committed(&self) -> Result<(), StoreError> {
+        self.checkpoints.as_ref().map_or(Ok(()), Checkpoints::check_files)
+    }
+
+    fn end(self) {
+        if let Some(checkpoints) = self.checkpoints {
+            checkpoints.end(&self.conn);
+        }
+    }
 }
 
 type Jobs = Vec<(Load, Box<dyn Work>)>;
@@ -291,7 +307,7 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 /// instead of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
 /// afterwards takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
 fn run_all(session: &Session, jobs: &mut Jobs, mut joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
-    let Session { conn, signer } = session;
+    let Session { conn, signer, .. } = session;
     let batch = Batch { conn, signer: signer.as_deref(), heads: RefCell::default() };
     let mut done = 0;
     while let Some((_, job)) = jobs.get_mut(done) {
@@ -314,7 +330,8 @@ fn run_all(session: &Session, jobs: &mut Jobs, mut joining: impl FnMut(&mut Jobs
         }
     }
     let commit = || query::execute(conn, "COMMIT", ()).map(drop);
-    batch.write_heads().and_then(|()| commit()).map_err(|error| Undone::Uncommitted(error.into()))
+    let committed = batch.write_heads().and_then(|()| commit()).map_err(StoreError::from);
+    committed.and_then(|()| session.check_committed()).map_err(Undone::Uncommitted)
 }
 
 /// Undoes what was written, unless SQLite has done so by itself, as when the disk is full.
@@ -327,12 +344,44 @@ fn undo(conn: &Connection) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{fs, path::Path, sync::mpsc};
 
     use tokio::sync::Notify;
     use uuid::Uuid;
 
-    use super::*;
+    use super::{
+        super::file::{DatabaseFile, Identity, beside},
+        *,
+    };
+
+    fn opened(path: &Path) -> Connection {
+        let conn = Connection::open(path).unwrap();
+        conn.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t (x)").unwrap();
+        conn
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_while_the_file_is_moved_is_not_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let conn = opened(&path);
+        let file = Arc::new(DatabaseFile::opened(&path, Identity::of(&path).unwrap()).unwrap());
+        let checkpoints = Checkpoints::start(opened(&path), Arc::clone(&file)).unwrap();
+        let moved = path.clone();
+        // Right after the look that every commit takes.
+        let look_and_move = move || file.is_lost() || fs::rename(&moved, beside(&moved, ".moved")).is_err();
+        conn.commit_hook(Some(look_and_move)).unwrap();
+        let writer = Writer::start(conn, Some(checkpoints), None, GroupCommit::DEFAULT, None).unwrap();
+        let load = Load { organization: OrganizationId::NONE, bytes: 0 };
+        let insert = |batch: &Batch<'_>| Ok(batch.conn.execute("INSERT INTO t VALUES (1)", ())?);
+        let told = writer.run(load, insert).await;
+        assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+        writer.close().await;
+        // It may have happened, as with every error of that kind.
+        let committed =
+            opened(&beside(&path, ".moved")).query_row("SELECT count(*) FROM t", (), |row| row.get(0));
+        assert_eq!(committed, Ok(1));
+    }
 
     #[tokio::test]
     async fn a_change_that_arrives_during_a_batch_joins_it() {

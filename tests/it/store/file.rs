@@ -167,6 +167,24 @@ async fn its_files_are_for_their_owner_alone() {
     let _database = app.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_everybody_could_read_are_closed_to_others_and_stay_open_to_the_group() {
+    let (app, path) = started().await;
+    let database = app.stop().await;
+    let trial = beside(&path, "-trial");
+    fs::write(&trial, "left by a server that was killed").unwrap();
+    for (before, after) in [(0o644, 0o640), (0o660, 0o660), (0o600, 0o600)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+        database.open().await.close().await;
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), before, "a command that works beside a server leaves it");
+        let done = command(&["migrate", "--database-url", database.url()]).output().unwrap();
+        assert!(done.status.success() && mode() == after, "{before:o} became {:o}", mode());
+        assert_eq!(String::from_utf8_lossy(&done.stderr).contains("was open to every user"), before != after);
+    }
+    assert!(!trial.exists());
+}
+
 /// The binary as somebody whom the modes of files bind: root is bound once it has lost its capabilities.
 fn bound(args: &[&str]) -> Command {
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
