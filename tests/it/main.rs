@@ -11,6 +11,8 @@ mod connections;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod hostile;
