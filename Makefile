@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # The steps share one build folder, which cargo locks anyway.
 .NOTPARALLEL:
-.PHONY: run test test-clients bench bench-scale bench-isolation lint lint-scripts proto fmt proto-release openapi cli-reference api-reference docs openapi-check cli-reference-check api-reference-check docs-check bench-check ci help
+.PHONY: run test test-clients bench bench-scale bench-isolation lint lint-scripts licenses deny proto fmt proto-release openapi cli-reference api-reference docs openapi-check cli-reference-check api-reference-check docs-check bench-check ci help
 
 run: ## start the service on the embedded store (more flags: ARGS="--listen 127.0.0.1:9090")
 	cargo run --release --locked -- serve $(ARGS)
@@ -30,13 +30,19 @@ bench-isolation: ## measure what one organization notices of another's load, loc
 	TEST_DATABASE_URL= REDFLAG_PG_DURABLE=1 REDFLAG_PG_STANDBY=1 scripts/with-postgres \
 		cargo bench --locked --bench bench -- $(if $(QUICK),--quick) isolation
 
-lint: lint-scripts proto ## check scripts, contract, formatting, lints and doc comments
+lint: lint-scripts licenses proto ## check scripts, licences, contract, formatting, lints and doc comments
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 lint-scripts:
 	for script in scripts/* .ci/run $$(grep -l '^#!.*bash' clients/*/setup clients/*/smoke clients/*/venv); do bash -n $$script || exit 1; done
+
+licenses: ## check the licences and sources of all dependencies (deny.toml)
+	scripts/cargo-deny --locked check licenses bans sources
+
+deny: ## the same, and whether any is known to be vulnerable or was taken back; asks github.com and the registry
+	scripts/cargo-deny --locked check
 
 # The contract as clients have it; replaced with every release, never in between.
 released := proto/released.binpb
