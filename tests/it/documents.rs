@@ -50,11 +50,31 @@ fn expand(path: &str) -> Vec<String> {
     choices.split(',').flat_map(|choice| expand(&format!("{before}{choice}{after}"))).collect()
 }
 
-/// Targets of links to files of the repository, without the heading that they lead to.
-fn links(text: &str) -> Vec<&str> {
+/// Targets of links within the repository: the file, empty for the page itself, and the heading, if any.
+fn links(text: &str) -> Vec<(&str, Option<&str>)> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
-    files.map(|target| target.split('#').next().unwrap_or(target)).collect()
+    let ours = targets.filter(|target| !target.contains("://"));
+    ours.map(|target| target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading))))
+        .collect()
+}
+
+/// The names by which links lead to the headings of a page.
+fn headings(text: &str) -> Vec<String> {
+    let titles =
+        text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+    titles
+        .map(|title| title.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
+/// Checks that a link of `page` leads to a file and a heading that exist.
+fn leads(page: &Path, (file, heading): (&str, Option<&str>)) -> bool {
+    let target = if file.is_empty() { page.to_owned() } else { page.with_file_name(file) };
+    let has = |name: &str| {
+        fs::read_to_string(&target).is_ok_and(|text| headings(&text).iter().any(|one| one == name))
+    };
+    target.exists() && heading.is_none_or(has)
 }
 
 #[test]
@@ -70,13 +90,12 @@ fn design_pages_name_only_files_that_exist() {
 }
 
 #[test]
-fn links_between_documents_lead_to_files() {
+fn links_between_documents_lead_somewhere() {
     let docs = root().join("docs");
     let top = ["README.md", "CHANGELOG.md", "SECURITY.md", "clients/README.md"].map(|page| root().join(page));
     for page in pages(&docs).into_iter().chain(top) {
         let text = fs::read_to_string(&page).unwrap();
-        let folder = page.parent().unwrap();
-        let broken: Vec<_> = links(&text).into_iter().filter(|link| !folder.join(link).exists()).collect();
+        let broken: Vec<_> = links(&text).into_iter().filter(|link| !leads(&page, *link)).collect();
         assert!(broken.is_empty(), "{} has broken links: {broken:?}", page.display());
     }
 }
@@ -95,7 +114,7 @@ fn the_index_lists_every_document() {
     let docs = root().join("docs");
     let index = docs.join("README.md");
     let text = fs::read_to_string(&index).unwrap();
-    let listed: Vec<_> = links(&text).into_iter().map(|link| docs.join(link)).collect();
+    let listed: Vec<_> = links(&text).into_iter().map(|(file, _)| docs.join(file)).collect();
     for page in pages(&docs).into_iter().filter(|page| *page != index) {
         assert!(listed.contains(&page), "docs/README.md does not list {}", page.display());
     }
@@ -117,5 +136,6 @@ fn the_map_names_every_part_of_the_source() {
 #[test]
 fn the_checks_themselves_see_paths_and_links() {
     assert_eq!(paths("| a | `src/{a,b}/c.rs`, `make docs` |"), ["src/a/c.rs", "src/b/c.rs"]);
-    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g)"), ["b.md"]);
+    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g)"), [("b.md", Some("c")), ("", Some("g"))]);
+    assert_eq!(headings("# A `b`, and c\ntext"), ["a-b-and-c"]);
 }
