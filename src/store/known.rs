@@ -7,17 +7,19 @@ use crate::domain::{Alert, AlertChange, AnomalyId, Command, Head, Known, Organiz
 
 /// The statement that reads what changes are decided from. It takes the source of the questions `q`, with the columns
 /// `organization_id`, `anomaly_id`, `dedup_key`, `status` and `idempotency_key`; how a question is numbered; and the expressions
-/// for the head's revision, and for since when changes are remembered. No row for a question: there is no such organization.
+/// for the head's revision and for where its row stands, and for since when changes are remembered. No row for a question: there is no such organization.
 ///
 /// The alert is the one named, or the one of the deduplication key that is not closed.
 macro_rules! select_known {
-    ($questions:literal, $number:literal, $revision:literal, $since:expr) => {
+    ($questions:literal, $number:literal, $revision:literal, $tuple:literal, $since:expr) => {
         concat!(
             $questions,
             "SELECT ",
             $number,
             ", h.position, h.hash, ",
             $revision,
+            ", ",
+            $tuple,
             ", o.require_disposition, ",
             "(SELECT s.class FROM alert_statuses s WHERE s.organization_id = q.organization_id AND s.key = q.status), ",
             "i.fingerprint, i.answer, ",
@@ -43,7 +45,17 @@ macro_rules! select_known {
 pub(in crate::store) use select_known;
 
 /// Where the columns of the alert begin.
-pub const ALERT_AT: usize = 11;
+pub const ALERT_AT: usize = 12;
+
+/// The row of a head as it was read, on PostgreSQL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeadRow {
+    /// The revision, which every change moves.
+    pub revision: i64,
+    /// Where this version of the row stands (`ctid`), so that it is found at once. By the key it is found behind all versions
+    /// that somebody's snapshot keeps; a dump that runs for long keeps tens of thousands.
+    pub tuple: Option<String>,
+}
 
 /// A row of `select_known!`.
 pub struct KnownRow {
@@ -51,7 +63,7 @@ pub struct KnownRow {
     pub number: i64,
     pub position: i64,
     pub hash: Vec<u8>,
-    pub revision: i64,
+    pub row: HeadRow,
     pub require_disposition: bool,
     pub status_class: Option<i16>,
     pub fingerprint: Option<Vec<u8>>,
@@ -68,8 +80,8 @@ pub struct Reading {
     pub known: Known,
     /// What is remembered under the idempotency key.
     pub memory: Option<Memory>,
-    /// The head's revision, where the database keeps one.
-    pub revision: i64,
+    /// The head's row, where the database keeps more of it than the head.
+    pub row: HeadRow,
 }
 
 impl KnownRow {
@@ -86,13 +98,13 @@ impl KnownRow {
         };
         let memory = self.fingerprint.zip(self.answer);
         let memory = memory.map(|(fingerprint, answer)| Memory { fingerprint, answer });
-        Ok(Reading { known, memory, revision: self.revision })
+        Ok(Reading { known, memory, row: self.row })
     }
 }
 
 impl Reading {
     /// All that a plain flag is decided from, where the head is known. `None` for other changes.
-    pub fn of_plain_flag(change: &AlertChange, head: Head, revision: i64) -> Option<Self> {
+    pub fn of_plain_flag(change: &AlertChange, head: Head, row: HeadRow) -> Option<Self> {
         let class = plain_class(change)?;
         let known = Known {
             head,
@@ -103,7 +115,7 @@ impl Reading {
             rival: None,
             waits_for_adoption: false,
         };
-        Some(Self { known, memory: None, revision })
+        Some(Self { known, memory: None, row })
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     heads::Heads,
     lanes::{self, Calls, Waiting},
     plan::Plan,
-    save::save,
+    save::{Saved, save},
     sql,
 };
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
     store::{
         StoreError,
         failure::Failure,
-        known::{KnownRow, Reading, is_plain_flag},
+        known::{HeadRow, KnownRow, Reading, is_plain_flag},
         queue::{self, Amount, Batch, Contended, GroupCommit, Lane, Load},
     },
 };
@@ -124,13 +124,10 @@ impl Changer {
             .await
             .inspect_err(|failure| self.note(failure))?;
         drop(lent);
-        for (organization, head) in plan.heads.iter().filter(|(organization, _)| saved.contains(organization))
-        {
-            self.heads.put(*organization, head.to, head.revision + 1);
-        }
+        self.keep_heads(&plan, &saved);
         let is_overtaken = |change: &Change| {
             let organization = change.organization_id;
-            plan.heads.contains_key(&organization) && !saved.contains(&organization)
+            plan.heads.contains_key(&organization) && !saved.contains_key(&organization)
         };
         let attempted = |(change, outcome)| {
             if is_overtaken(change) { Err(Contended::Overtaken) } else { Ok(outcome) }
@@ -165,7 +162,7 @@ impl Changer {
         }
         let mut attempted = Vec::with_capacity(changes.len());
         let mut moved = Vec::new();
-        for (organization, changes) in organizations {
+        for changes in organizations.into_values() {
             let mut plan = Plan::default();
             let outcomes: Vec<_> = changes
                 .into_iter()
@@ -173,20 +170,28 @@ impl Changer {
                     (place, reading.and_then(|reading| plan.decide(change, reading)))
                 })
                 .collect();
-            let in_the_way = self.save_apart(&mut transaction, &plan).await?;
-            if in_the_way.is_none() {
-                moved.extend(plan.heads.get(&organization).map(|head| (organization, *head)));
-            }
+            let saved = self.save_apart(&mut transaction, &plan).await?;
+            let in_the_way = saved.as_ref().err().copied();
             attempted.extend(
                 outcomes.into_iter().map(|(place, outcome)| (place, in_the_way.map_or(Ok(outcome), Err))),
             );
+            moved.extend(saved.ok().map(|saved| (plan, saved)));
         }
         transaction.commit().await?;
-        for (organization, head) in moved {
-            self.heads.put(organization, head.to, head.revision + 1);
+        for (plan, saved) in moved {
+            self.keep_heads(&plan, &saved);
         }
         attempted.sort_by_key(|(place, _)| *place);
         Ok(attempted.into_iter().map(|(_, attempted)| attempted).collect())
+    }
+
+    /// Keeps the heads that were saved.
+    fn keep_heads(&self, plan: &Plan, saved: &Saved) {
+        for (organization, moved) in &plan.heads {
+            if let Some(row) = saved.get(organization) {
+                self.heads.put(*organization, moved.to, row.clone());
+            }
+        }
     }
 
     /// Saves the plan of one organization so that a failure undoes nothing else; what was in the way, if it was not saved.
@@ -194,21 +199,21 @@ impl Changer {
         &self,
         transaction: &mut PgConnection,
         plan: &Plan,
-    ) -> Result<Option<Contended>, Failure> {
+    ) -> Result<Result<Saved, Contended>, Failure> {
         let mut apart = transaction.begin().await?;
         match save(&mut *apart, plan, self.signer.as_deref()).await {
             Ok(saved) if saved.len() == plan.heads.len() => {
                 apart.commit().await?;
-                Ok(None)
+                Ok(Ok(saved))
             }
             Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(Failure::Other(error)),
             Err(Failure::Other(StoreError::Locked(_))) => {
                 apart.rollback().await?;
-                Ok(Some(Contended::Locked))
+                Ok(Err(Contended::Locked))
             }
             Ok(_) | Err(_) => {
                 apart.rollback().await?;
-                Ok(Some(Contended::Overtaken))
+                Ok(Err(Contended::Overtaken))
             }
         }
     }
@@ -233,13 +238,13 @@ impl Changer {
         let mut readings = HashMap::with_capacity(read.len());
         for ((place, change), reading) in asked.into_iter().zip(read) {
             if let Ok(reading) = &reading {
-                heads.insert(change.organization_id, (reading.known.head, reading.revision));
+                heads.insert(change.organization_id, (reading.known.head, reading.row.clone()));
             }
             readings.insert(place, reading);
         }
         let of_head = |change: &Change| {
             let head = heads.get(&change.organization_id);
-            let reading = head.and_then(|(head, revision)| Reading::of_plain_flag(change, *head, *revision));
+            let reading = head.and_then(|(head, row)| Reading::of_plain_flag(change, *head, row.clone()));
             reading.ok_or_else(|| StoreError::Internal("the head of the organization can't be read".into()))
         };
         let reading = |(place, change)| readings.remove(&place).unwrap_or_else(|| of_head(change));
@@ -247,7 +252,7 @@ impl Changer {
     }
 
     /// The heads that are kept of organizations of which nothing else is read.
-    fn recall_heads(&self, changes: &[Change]) -> HashMap<OrganizationId, (Head, i64)> {
+    fn recall_heads(&self, changes: &[Change]) -> HashMap<OrganizationId, (Head, HeadRow)> {
         let organizations = |is_plain: bool| {
             let of_kind = changes.iter().filter(move |change| is_plain_flag(change) == is_plain);
             of_kind.map(|change| change.organization_id).collect::<HashSet<_>>()

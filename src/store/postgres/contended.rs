@@ -15,7 +15,7 @@ use super::{
     connections::Use,
     memory,
     plan::Plan,
-    save::save,
+    save::{Saved, save},
     sql,
 };
 use crate::{
@@ -126,7 +126,8 @@ impl Changer {
             return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));
         }
         transaction.commit().await?;
-        let done = free.iter().map(|organization| (*organization, self.keep_head(*organization, &plan)));
+        let done =
+            free.iter().map(|organization| (*organization, self.keep_head(*organization, &plan, &saved)));
         let done = done.collect();
         let attempted = |change: &Change| {
             let outcome = free.contains(&change.organization_id).then(|| outcomes.next()).flatten();
@@ -136,11 +137,13 @@ impl Changer {
     }
 
     /// Keeps the head that the plan has left; whether nobody else has moved it since it was kept last.
-    fn keep_head(&self, organization: OrganizationId, plan: &Plan) -> bool {
+    fn keep_head(&self, organization: OrganizationId, plan: &Plan, saved: &Saved) -> bool {
         let kept = self.heads.take(organization);
         let Some(moved) = plan.heads.get(&organization) else { return true };
-        self.heads.put(organization, moved.to, moved.revision + 1);
-        kept.is_some_and(|(_, revision)| revision == moved.revision)
+        if let Some(row) = saved.get(&organization) {
+            self.heads.put(organization, moved.to, row.clone());
+        }
+        kept.is_some_and(|(_, row)| row.revision == moved.row.revision)
     }
 
     /// Locks the heads of the organizations: all of them, or, where one is held by somebody for longer than a moment, those that

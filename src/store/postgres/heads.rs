@@ -5,31 +5,34 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::domain::{Head, OrganizationId};
+use crate::{
+    domain::{Head, OrganizationId},
+    store::known::HeadRow,
+};
 
 /// How many heads are kept: beyond, all are forgotten and read again.
 const MOST: usize = 10_000;
 
-/// The heads with their revisions. Whether one still is so shows when something is saved.
+/// The heads with their rows. Whether one still is so shows when something is saved.
 #[derive(Default)]
-pub struct Heads(Mutex<HashMap<OrganizationId, (Head, i64)>>);
+pub struct Heads(Mutex<HashMap<OrganizationId, (Head, HeadRow)>>);
 
 impl Heads {
-    /// The head with its revision, to be put again by whoever takes it.
-    pub fn take(&self, organization: OrganizationId) -> Option<(Head, i64)> {
+    /// The head with its row, to be put again by whoever takes it.
+    pub fn take(&self, organization: OrganizationId) -> Option<(Head, HeadRow)> {
         self.lock().remove(&organization)
     }
 
     /// Keeps the head that a batch has left.
-    pub fn put(&self, organization: OrganizationId, head: Head, revision: i64) {
+    pub fn put(&self, organization: OrganizationId, head: Head, row: HeadRow) {
         let mut heads = self.lock();
         if heads.len() >= MOST {
             heads.clear();
         }
-        heads.insert(organization, (head, revision));
+        heads.insert(organization, (head, row));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, (Head, i64)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, (Head, HeadRow)>> {
         // Each entry is whole whatever happened to whoever held them.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -11,7 +11,7 @@ use crate::{
     store::{
         StoreError,
         answers::{self, Memory},
-        known::Reading,
+        known::{HeadRow, Reading},
     },
 };
 
@@ -35,12 +35,12 @@ pub struct Plan {
 }
 
 /// How a head moves.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Move {
     /// Where it was.
     pub from: Head,
-    /// The revision it had.
-    pub revision: i64,
+    /// Its row as it was.
+    pub row: HeadRow,
     /// Where it will be.
     pub to: Head,
 }
@@ -71,7 +71,7 @@ impl Plan {
         if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), reading.memory, present)? {
             return Ok(answer);
         }
-        let (head, revision) = (reading.known.head, reading.revision);
+        let (head, row) = (reading.known.head, reading.row);
         let decision = decide(change, reading.known)?;
         let answer = Answer::fresh(decision.changed.clone());
         if decision.is_empty() && change.context.idempotency.is_none() {
@@ -79,7 +79,7 @@ impl Plan {
         }
         let remembered = self.remember(change, &decision)?;
         let to = decision.head(head);
-        self.heads.entry(change.organization_id).or_insert(Move { from: head, revision, to }).to = to;
+        self.heads.entry(change.organization_id).or_insert(Move { from: head, row, to }).to = to;
         self.remembered.extend(remembered);
         self.add(decision);
         Ok(answer)
@@ -102,7 +102,7 @@ impl Plan {
         let organization = change.organization_id;
         let known = &mut reading.known;
         if let Some(head) = self.heads.get(&organization) {
-            (known.head, reading.revision) = (head.to, head.revision);
+            (known.head, reading.row) = (head.to, head.row.clone());
         }
         if let Some(idempotency) = &change.context.idempotency
             && let Some(&index) = self.keys.get(&(organization, idempotency.key.clone()))

@@ -1,8 +1,8 @@
 //! Saving what a batch does, in one statement that is its own transaction: a row of each array for a row of each table.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use sqlx::{PgExecutor, Postgres, postgres::PgArguments, query::QueryScalar, types::Json};
+use sqlx::{PgExecutor, Postgres, postgres::PgArguments, query::QueryAs, types::Json};
 use uuid::Uuid;
 
 use super::{
@@ -13,8 +13,11 @@ use crate::{
     domain::{
         Alert, AlertEvent, HeadSignature, HeadSigner, IdempotencyKey, OrganizationId, Person, Timestamp,
     },
-    store::{failure::Failure, rows::AlertRow},
+    store::{failure::Failure, known::HeadRow, rows::AlertRow},
 };
+
+/// The organizations of which something was saved, with the rows of their heads as they are now.
+pub type Saved = HashMap<OrganizationId, HeadRow>;
 
 /// Saves what the plan says, with signatures of the heads where there is a signer; tells of which organizations. In the others
 /// the head has moved since it was read, and nothing was saved.
@@ -22,9 +25,9 @@ pub async fn save(
     executor: impl PgExecutor<'_>,
     plan: &Plan,
     signer: Option<&HeadSigner>,
-) -> Result<HashSet<OrganizationId>, Failure> {
+) -> Result<Saved, Failure> {
     if plan.heads.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(Saved::new());
     }
     let (made, changed) = plan.alerts();
     let statement = match (changed.is_empty(), signer.is_some()) {
@@ -33,7 +36,7 @@ pub async fn save(
         (false, false) => sql::SAVE,
         (false, true) => sql::SAVE_SIGNED,
     };
-    let save = bind_heads(sqlx::query_scalar(statement), plan);
+    let save = bind_heads(sqlx::query_as(statement), plan);
     let save = bind_events(save, &plan.events);
     let save = bind_remembered(save, &plan.remembered);
     let save = bind_made(save, &made);
@@ -45,14 +48,20 @@ pub async fn save(
         save = bind_index(save, index.entities_out);
         save = bind_index(save, index.people_out);
     }
+    save = save.bind(plan.heads.values().map(|moved| moved.row.tuple.clone()).collect::<Vec<_>>());
     if let Some(signer) = signer {
         save = bind_signatures(save, &plan.sign(signer));
     }
-    let saved: Vec<Uuid> = save.fetch_all(executor).await?;
-    Ok(saved.into_iter().map(OrganizationId::from_uuid).collect())
+    let saved: Vec<(Uuid, String)> = save.fetch_all(executor).await?;
+    let row = |(organization, tuple)| {
+        let organization = OrganizationId::from_uuid(organization);
+        let revision = plan.heads.get(&organization)?.row.revision + 1;
+        Some((organization, HeadRow { revision, tuple: Some(tuple) }))
+    };
+    Ok(saved.into_iter().filter_map(row).collect())
 }
 
-type Save<'q> = QueryScalar<'q, Postgres, Uuid, PgArguments>;
+type Save<'q> = QueryAs<'q, Postgres, (Uuid, String), PgArguments>;
 
 /// One value of each row.
 fn column<R, T>(rows: &[R], value: impl Fn(&R) -> T) -> Vec<T> {
@@ -64,7 +73,7 @@ fn bind_heads<'q>(save: Save<'q>, plan: &Plan) -> Save<'q> {
     save.bind(plan.heads.keys().map(|organization| organization.uuid()).collect::<Vec<_>>())
         .bind(column(&moves, |moved| moved.to.position))
         .bind(column(&moves, |moved| moved.to.hash.0.to_vec()))
-        .bind(column(&moves, |moved| moved.revision))
+        .bind(column(&moves, |moved| moved.row.revision))
         .bind(column(&moves, |moved| moved.from.hash.0.to_vec()))
 }
 

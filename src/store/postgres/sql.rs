@@ -7,16 +7,20 @@ use crate::store::{
 
 /// What every batch saves: moves the heads that still are where its changes were decided from, appends the events, remembers
 /// the answers, and adds the alerts that are made and what finds alerts. All else hangs on `head`: of an organization whose
-/// head has moved, nothing is saved. Nor where another instance holds the head: nobody waits for it here.
+/// head has moved, nothing is saved. Nor where another instance holds the head: nobody waits for it here. A head is found by where
+/// its row stands, if that is known.
 macro_rules! save_new {
-    ($closing:expr, $after_closing:expr) => {
-        concat!("WITH moved AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[]) AS \
-            m(organization_id, position, hash, revision, previous_hash)), \
-        locked AS MATERIALIZED (SELECT h.organization_id FROM event_heads h JOIN moved USING (organization_id) \
-            ORDER BY h.organization_id FOR NO KEY UPDATE OF h SKIP LOCKED), \
+    ($tuples:literal, $closing:expr, $after_closing:expr) => {
+        concat!("WITH moved AS (SELECT m.organization_id, m.position, m.hash, m.revision, m.previous_hash, coalesce(m.tuple::tid, \
+            (SELECT h.ctid FROM event_heads h WHERE h.organization_id = m.organization_id)) AS tuple \
+            FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bytea[], ", $tuples, "::text[]) AS \
+            m(organization_id, position, hash, revision, previous_hash, tuple)), \
+        locked AS MATERIALIZED (SELECT h.organization_id, h.ctid AS tuple FROM event_heads h JOIN moved ON h.ctid = moved.tuple \
+            AND h.organization_id = moved.organization_id ORDER BY h.organization_id FOR NO KEY UPDATE OF h SKIP LOCKED), \
         head AS (UPDATE event_heads h SET position = moved.position, hash = moved.hash, revision = h.revision + \
-            1 FROM moved JOIN locked USING (organization_id) WHERE h.organization_id = moved.organization_id AND \
-            h.revision = moved.revision AND h.hash = moved.previous_hash RETURNING h.organization_id), \
+            1 FROM moved JOIN locked USING (organization_id) WHERE h.ctid = locked.tuple AND \
+            h.organization_id = moved.organization_id AND h.revision = moved.revision AND h.hash = moved.previous_hash \
+            RETURNING h.organization_id, h.ctid::text AS tuple), \
         event AS (INSERT INTO alert_events (organization_id, position, anomaly_id, sequence, event_id, type, \
             key_id, key_name, on_behalf_of, changes, note, request_id, idempotency_key, created_at, \
             previous_hash, hash) SELECT e.organization_id, e.position, e.anomaly_id, e.sequence, e.event_id, \
@@ -93,7 +97,7 @@ macro_rules! closing {
 /// What a batch saves that also changes alerts.
 macro_rules! save_all {
     () => {
-        concat!(save_new!(closing!(), " CROSS JOIN (SELECT count(*) FROM closed) AS done"), ", \
+        concat!(save_new!("$90", closing!(), " CROSS JOIN (SELECT count(*) FROM closed) AS done"), ", \
         changed AS (UPDATE alerts a SET ", alert_fields!(), " FROM changes c, (SELECT count(*) FROM closed) AS done \
             WHERE a.organization_id = c.organization_id AND a.anomaly_id = c.anomaly_id AND c.status_class <> 3), \
         entities_out AS (DELETE FROM alert_entities d USING unnest($82::uuid[], $83::timestamptz[], $84::uuid[], \
@@ -117,10 +121,10 @@ macro_rules! signing {
     };
 }
 
-/// What a statement that saves gives: the organizations of which it did.
+/// What a statement that saves gives: the organizations of which it did, and where their heads stand now.
 macro_rules! saved {
     () => {
-        " SELECT organization_id FROM head"
+        " SELECT organization_id, tuple FROM head"
     };
 }
 
@@ -134,17 +138,17 @@ macro_rules! remembered_since {
 statements! {
     SELECT_KNOWN = select_known!("WITH questions AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
         $5::text[]) WITH ORDINALITY \
-        AS q(organization_id, anomaly_id, dedup_key, status, idempotency_key, number)) ", "q.number", "h.revision",
+        AS q(organization_id, anomaly_id, dedup_key, status, idempotency_key, number)) ", "q.number", "h.revision", "h.ctid::text",
         remembered_since!());
     /// Saves a batch that only makes alerts.
-    SAVE_NEW = concat!(save_new!("", ""), saved!());
+    SAVE_NEW = concat!(save_new!("$60", "", ""), saved!());
     /// The same, and the signatures of the heads.
-    SAVE_NEW_SIGNED = concat!(save_new!("", ""), signing!("$60", "$61", "$62", "$63", "$64"), saved!());
+    SAVE_NEW_SIGNED = concat!(save_new!("$60", "", ""), signing!("$61", "$62", "$63", "$64", "$65"), saved!());
     /// Saves a batch that also changes alerts.
     SAVE = concat!(save_all!(), saved!());
     /// The same, and the signatures of the heads.
-    SAVE_SIGNED = concat!(save_all!(), signing!("$90", "$91", "$92", "$93", "$94"), saved!());
-    /// Remembers a change that changed nothing.
+    SAVE_SIGNED = concat!(save_all!(), signing!("$91", "$92", "$93", "$94", "$95"), saved!());
+    /// Remembers a change of a status.
     REMEMBER = "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
         VALUES ($1, $2, $3, $4, now())";
     SELECT_MEMORY = concat!("SELECT fingerprint, answer FROM idempotency_keys \

@@ -8,7 +8,13 @@ use crate::{
         Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, EntityId,
         IdempotencyKey, OrganizationId, Person, StatusKey, Weighed, decide,
     },
-    store::{REMEMBERED, StoreError, answers, failure::Failure, known::Reading, queue::Load, rows::AlertRow},
+    store::{
+        REMEMBERED, StoreError, answers,
+        failure::Failure,
+        known::{HeadRow, Reading},
+        queue::Load,
+        rows::AlertRow,
+    },
 };
 
 impl SqliteStore {
@@ -37,7 +43,7 @@ fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Answer<Changed>, Sto
 /// What the change is decided from: of a plain flag, no more than the head, which a change before it may have read.
 fn read(batch: &Batch<'_>, change: &AlertChange) -> Result<Reading, StoreError> {
     let head = batch.head(change.organization_id);
-    if let Some(reading) = head.and_then(|head| Reading::of_plain_flag(change, head, 0)) {
+    if let Some(reading) = head.and_then(|head| Reading::of_plain_flag(change, head, HeadRow::default())) {
         return Ok(reading);
     }
     let mut reading = select_known(batch.conn, change)?;

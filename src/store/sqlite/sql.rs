@@ -7,7 +7,7 @@ use crate::store::{
 
 statements! {
     SELECT_KNOWN = select_known!("WITH questions(organization_id, anomaly_id, dedup_key, status, idempotency_key, since) \
-        AS (VALUES (?1, ?2, ?3, ?4, ?5, ?6)) ", "0", "0", "q.since");
+        AS (VALUES (?1, ?2, ?3, ?4, ?5, ?6)) ", "0", "0", "NULL", "q.since");
     HAS_MIGRATIONS = "SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'";
     SELECT_FIRST_MIGRATION = "SELECT checksum FROM _sqlx_migrations ORDER BY version LIMIT 1";
     SELECT_VERSION = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations";
