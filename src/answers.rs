@@ -138,8 +138,10 @@ fn semaphore(mib: u32) -> Semaphore {
 /// Returns true for a call whose answer may be large: a list, over either face.
 pub fn may_be_large(request: &Request) -> bool {
     match request.uri().path().rsplit_once('/') {
-        Some((_, "alerts" | "events")) => request.method() == Method::GET,
-        Some((_, method)) => matches!(method, "ListAlerts" | "ListAlertEvents" | "ListEvents"),
+        Some((_, "alerts" | "events" | "statuses")) => request.method() == Method::GET,
+        Some((_, method)) => {
+            matches!(method, "ListAlerts" | "ListAlertEvents" | "ListAlertStatuses" | "ListEvents")
+        }
         None => false,
     }
 }

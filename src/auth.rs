@@ -9,7 +9,10 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
 use crate::{
     domain::{Actor, ApiKey, Clock, Invalid, KeyDigest, OrganizationId, Person, Scope, text::parse_line},
@@ -156,6 +159,9 @@ const LOOK_UPS: usize = 4;
 /// How many such keys may be looked up or wait for that; further ones are refused.
 const LOOK_UPS_WAITING: usize = 128;
 
+/// How long a key waits to be one of these: when the server starts, it knows none of those that are valid.
+const PLACE_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Verifies API keys against the store, and remembers them for a moment so that the hot path does not ask each time.
 ///
 /// Made-up keys keep nobody waiting: few unknown keys are looked up at once, and a refusal
@@ -250,9 +256,10 @@ impl Authenticator {
         if self.refused.contains_key(&digest) {
             return Err(not_valid());
         }
-        let too_many =
-            |_| Error::new(Reason::RateLimited, "too many unknown API keys are tried at once, try again");
-        let _place = self.strangers.waiting.try_acquire().map_err(too_many)?;
+        let message = "too many unknown API keys are tried at once, try again";
+        let too_many = |_| Error::new(Reason::RateLimited, message);
+        let place = timeout(PLACE_TIMEOUT, self.strangers.waiting.acquire()).await.map_err(too_many)?;
+        let _place = place.map_err(Error::internal)?;
         let _turn = self.strangers.turn.acquire().await.map_err(Error::internal)?;
         Ok(self.store.key_by_digest(&digest).await?)
     }

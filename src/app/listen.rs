@@ -28,8 +28,7 @@ pub async fn listen(host_port: &str) -> io::Result<TcpListener> {
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart must not wait for connections of the last run that linger. On Windows it would mean something else.
-    #[cfg(unix)]
+    // A restart must not wait for connections of the last run that linger.
     socket.set_reuseaddr(true)?;
     // Accepted connections inherit it, so that it costs no call into the system for each.
     SockRef::from(&socket).set_tcp_keepalive(

@@ -61,25 +61,26 @@ impl Places {
         Arc::new(Self { limits, taken: Mutex::default() })
     }
 
-    /// Gives a connection from `peer` a place and `start`s the task that serves it, where there is a place.
-    pub fn take(
+    /// Gives the connection `stream` from `peer` a place and `start`s the task that serves it; answers the connection where
+    /// there is no place.
+    pub fn take<S>(
         self: &Arc<Self>,
-        peer: IpAddr,
+        (stream, peer): (S, IpAddr),
         activity: Arc<Activity>,
         ended: mpsc::Sender<()>,
-        start: impl FnOnce(Place) -> Option<AbortHandle>,
-    ) {
+        start: impl FnOnce(Place, S) -> AbortHandle,
+    ) -> Option<S> {
         let network = network(peer);
         let mut taken = self.lock();
         let share = taken.by_network.get(&network).copied().unwrap_or_default();
         if self.limits.per_address > 0 && share >= self.limits.per_address {
             taken.tell("an address has its share of the connections");
-            return;
+            return Some(stream);
         }
         if taken.connections.len() >= self.limits.total {
             taken.tell("all connections are taken");
             if !taken.make_room(CLOSED_AT_ONCE.min(self.limits.total)) {
-                return;
+                return Some(stream);
             }
         }
         taken.last_id += 1;
@@ -87,9 +88,9 @@ impl Places {
         *taken.by_network.entry(network).or_default() += 1;
         let place = Place { places: Arc::clone(self), id, network, _ended: ended };
         // It can't leave before it is entered: leaving waits for the lock.
-        if let Some(task) = start(place) {
-            taken.connections.insert(id, Open { network, activity, task });
-        }
+        let task = start(place, stream);
+        taken.connections.insert(id, Open { network, activity, task });
+        None
     }
 
     /// Closes connections of strangers, for when the machine can take no further ones.

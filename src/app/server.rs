@@ -107,14 +107,10 @@ impl Connections {
             grace: self.limits.age_grace,
             leave: self.leave.subscribe(),
         };
-        let mut stream = Some(stream);
-        let start = |place| {
-            // Not from within an `async` block: one that awaits what it has captured keeps room for it twice, as long as it lasts.
-            let task = stream.take().map(|stream| tokio::spawn(serve(place, connection, stream)));
-            task.map(|task| task.abort_handle())
-        };
-        self.places.take(peer.ip(), activity, self.ended.0.clone(), start);
-        if let Some(stream) = stream {
+        // Not from within an `async` block: one that awaits what it has captured keeps room for it twice, as long as it lasts.
+        let start = |place, stream| tokio::spawn(serve(place, connection, stream)).abort_handle();
+        let refused = self.places.take((stream, peer.ip()), activity, self.ended.0.clone(), start);
+        if let Some(stream) = refused {
             refuse(&stream);
         }
     }

@@ -221,9 +221,8 @@ fn is_typed(matches: &ArgMatches, id: &str) -> bool {
 /// The flags that hold a secret which stands on the command line.
 fn exposed_secrets(matches: &ArgMatches) -> Vec<&'static str> {
     let mut exposed = Vec::new();
-    let innermost =
-        std::iter::successors(Some(matches), |matches| matches.subcommand().map(|(_, verb)| verb));
-    for matches in innermost {
+    let verbs = std::iter::successors(Some(matches), |matches| matches.subcommand().map(|(_, verb)| verb));
+    for matches in verbs {
         if is_typed(matches, "bootstrap_key") {
             exposed.push(serve::BOOTSTRAP_KEY);
         }

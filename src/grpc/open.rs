@@ -144,8 +144,12 @@ impl HttpBody for Stream {
         // Nothing comes after the trailers.
         self.body = Body::empty();
         self.question = None;
-        let silent = Error::deadline_exceeded(QUESTION_TIMEOUT);
-        let trailers = status::status(&silent).into_http::<Body>().headers().clone();
+        let ended = if *self.end.borrow() {
+            Error::unavailable("the server shuts down")
+        } else {
+            Error::deadline_exceeded(QUESTION_TIMEOUT)
+        };
+        let trailers = status::status(&ended).into_http::<Body>().headers().clone();
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 

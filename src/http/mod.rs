@@ -105,12 +105,6 @@ pub fn openapi_json() -> String {
     json + "\n"
 }
 
-/// Answers a path where there is nothing.
-#[expect(clippy::unused_async, reason = "routers take asynchronous handlers")]
-pub async fn fallback(OriginalUri(uri): OriginalUri) -> Response {
-    not_found(uri.path())
-}
-
 async fn method_not_allowed(method: Method, OriginalUri(uri): OriginalUri) -> Response {
     problem::method_not_allowed(method.as_str(), uri.path())
 }

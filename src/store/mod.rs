@@ -41,8 +41,8 @@ pub type AdoptionLock = Box<dyn Send + Sync>;
 /// Changes that arrive while a commit is on its way share the next one ([`queue`]). One that fails fails alone.
 ///
 /// Beside the errors named at each method, every method can fail with [`StoreError::Unavailable`] (the database does not
-/// answer, trying again may help) and [`StoreError::Internal`] (anything else; a bug or a damaged database), and those that
-/// write with [`StoreError::Busy`].
+/// answer, trying again may help), [`StoreError::Busy`] (too many calls wait) and [`StoreError::Internal`] (anything else; a
+/// bug or a damaged database).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Changes one alert, or makes it, as [`crate::domain::decide`] decides from what stands in the transaction: two

@@ -118,7 +118,7 @@ async fn an_idle_connection_lasts_as_long_as_is_set() {
 
 #[tokio::test]
 async fn an_old_connection_is_told_to_go_over_http1() {
-    let app = start(|config| config.connections.max_age = Duration::from_millis(500)).await;
+    let app = start(|config| config.connections.max_age = Duration::from_secs(2)).await;
     let mut connection = connect_from(2, &app).await;
     let answer = ask(&mut connection, HEALTH).await;
     assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"), "{answer}");
@@ -127,7 +127,7 @@ async fn an_old_connection_is_told_to_go_over_http1() {
 
 #[tokio::test]
 async fn an_old_connection_is_told_to_go_over_http2_and_its_call_is_answered() {
-    let app = start(|config| config.connections.max_age = Duration::from_millis(500)).await;
+    let app = start(|config| config.connections.max_age = Duration::from_secs(2)).await;
     let socket = connect_from(2, &app).await;
     let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
     let ended = tokio::spawn(connection);
@@ -136,7 +136,7 @@ async fn an_old_connection_is_told_to_go_over_http2_and_its_call_is_answered() {
         .header("content-type", "application/json");
     let (answer, mut body) = client.send_request(request.body(()).unwrap(), false).unwrap();
     // The call is in work when the connection grows old.
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(3)).await;
     body.send_data(r#"{"description": "sent slowly"}"#.into(), true).unwrap();
     assert_eq!(timeout(LONG, answer).await.unwrap().unwrap().status(), 201);
     drop((client, body));

@@ -105,10 +105,14 @@ impl<J: Job> Lanes<J> {
         if self.is_closed {
             return None;
         }
-        let organization = load.organization;
-        if self.last != Some(organization) {
-            self.shared_until = self.last.map(|_| Instant::now() + SHARED_FOR);
+        let (organization, now) = (load.organization, Instant::now());
+        // What belongs to no organization is short, and no caller's.
+        if self.last != Some(organization) && organization != OrganizationId::NONE {
+            self.shared_until = self.last.map(|_| now + SHARED_FOR);
             self.last = Some(organization);
+        }
+        if self.contended.get(&organization).is_some_and(|contention| contention.until <= now) {
+            self.contended.remove(&organization);
         }
         self.turns.push(load, job);
         Some(if self.is_contended(organization) {
@@ -345,6 +349,31 @@ mod tests {
         lanes.finish(Lane::Main, &[organization(1)], 1);
         lanes.next(Lane::Contended, later);
         assert!(lanes.contended.is_empty());
+    }
+
+    #[test]
+    fn an_organization_that_never_pauses_goes_back_to_the_main_lane() {
+        let mut lanes = lanes();
+        push(&mut lanes, 1, 0..1);
+        let jobs = next(&mut lanes, Lane::Main);
+        lanes.put_back(jobs, Contended::Overtaken);
+        lanes.finish(Lane::Main, &[organization(1)], 1);
+        let woken = |lanes: &mut Lanes<Number>| {
+            lanes.push(Load { organization: organization(1), bytes: 0 }, Number(1)).unwrap()
+        };
+        assert_eq!(woken(&mut lanes), [Some(Lane::Contended), None]);
+        lanes.contended.values_mut().for_each(|contention| contention.until = Instant::now());
+        assert_eq!(woken(&mut lanes), [Some(Lane::Main), None]);
+        assert!(lanes.contended.is_empty());
+    }
+
+    #[test]
+    fn work_for_no_organization_makes_no_batch_short() {
+        let mut lanes = Lanes::new(ROOM, ROOM, Amount { count: 2, ..ROOM });
+        push(&mut lanes, 1, 0..1);
+        lanes.push(Load { organization: OrganizationId::NONE, bytes: 0 }, Number(1));
+        push(&mut lanes, 1, 2..9);
+        assert_eq!(next(&mut lanes, Lane::Main).len(), 9);
     }
 
     #[test]

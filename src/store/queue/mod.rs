@@ -4,8 +4,8 @@
 //! many do, a batch holds what has gathered meanwhile, and on SQLite also what arrives until it is ready to commit. A caller
 //! that goes away takes nothing out of a batch that has begun.
 //!
-//! Organizations are served in turns (`turns.rs`), and the changes of one organization are never in two batches at once. Where
-//! several batches can be in work, each worker has a [`Lane`].
+//! Organizations are served in turns (`turns.rs`), and the changes of one organization are never in two batches at once, where
+//! several workers take batches. Where several batches can be in work, each worker has a [`Lane`].
 
 mod lanes;
 mod turns;

@@ -200,7 +200,8 @@ impl Store for SqliteStore {
             file.check()?;
         }
         self.check_writing().await?;
-        let version = self.read(|conn| Ok(schema_version(conn)?)).await;
+        // Long lists don't hold it up.
+        let version = self.look_up(|conn| Ok(schema_version(conn)?)).await;
         version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
     }
 
