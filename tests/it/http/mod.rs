@@ -135,8 +135,11 @@ async fn flag(app: &TestApp, entity_id: &str, more: Value) -> Value {
     alert
 }
 
-/// Starts another instance on the same database; where it listens.
+/// Starts another instance on the same database; where it listens. An SQLite file has one server: that one.
 async fn another_instance(app: &TestApp) -> String {
+    if app.database().kind() == crate::support::DatabaseKind::Sqlite {
+        return app.url("");
+    }
     let other = App::start(config(app.database().url(), |_| {})).await.unwrap();
     let url = format!("http://{}", other.address());
     tokio::spawn(other.run(std::future::pending()));
