@@ -107,12 +107,18 @@ fn is_log_empty(path: &Path) -> bool {
     is_empty("-wal") && is_empty("-journal")
 }
 
-/// The folder can't hold the index that reading a log takes.
+/// The folder can't hold the index that reading a log takes, or a change is to be undone first, which nobody does who only reads.
 fn with_advice(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let is_to_undo = fs::metadata(beside(path, "-journal")).is_ok_and(|found| found.len() > 0);
     let path = path.display();
-    OpenError::Unreachable(format!(
-        "{error}: {path}-wal holds changes, and reading them takes a folder that can be written: copy both files to one"
-    ))
+    let advice = if is_to_undo {
+        format!("{path}-journal undoes a change that was cut off: start the service once, which does that")
+    } else {
+        format!(
+            "{path}-wal holds changes, and reading them takes a folder that can be written: copy both files to one"
+        )
+    };
+    OpenError::Unreachable(format!("{error}: {advice}"))
 }
 
 #[cfg(test)]
@@ -128,6 +134,22 @@ mod tests {
         let (connections, immutable) = open(&path, 1).unwrap();
         assert!(connections[0].execute_batch("CREATE TABLE u (x)").is_err());
         assert!(immutable.is_some_and(|immutable| immutable.check().is_ok()));
+    }
+
+    #[test]
+    fn a_change_that_was_cut_off_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, cut) = (folder.path().join("x.db"), folder.path().join("cut.db"));
+        let writer = Connection::open(&path).unwrap();
+        writer.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1); PRAGMA cache_size = 1").unwrap();
+        // So much that SQLite writes to the file before the end, and first to the journal what was there.
+        writer.execute_batch("BEGIN; INSERT INTO t SELECT randomblob(9000) FROM t").unwrap();
+        writer.execute_batch("INSERT INTO t SELECT randomblob(9000) FROM t, t AS a, t AS b, t AS c").unwrap();
+        for suffix in ["", "-journal"] {
+            fs::copy(beside(&path, suffix), beside(&cut, suffix)).unwrap();
+        }
+        let told = open(&cut, 1).err().unwrap().to_string();
+        assert!(told.contains("cut.db-journal undoes a change that was cut off"), "{told}");
     }
 
     #[test]

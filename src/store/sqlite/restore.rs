@@ -168,7 +168,12 @@ impl Swap {
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody has opened it"));
             }
             let copy = File::open(&self.copy)?;
-            give_to_owner_of(&self.target, &copy)?;
+            give_to_owner_of(&self.target, &copy).map_err(|error| {
+                let told = format!(
+                    "can't be given to the owner of the database, who must run this, or root: {error}"
+                );
+                io::Error::new(error.kind(), told)
+            })?;
             copy.sync_all()
         };
         synced().map_err(|error| cannot_use(&self.copy, &error))
@@ -180,14 +185,8 @@ impl Swap {
         if self.is_damaged() {
             return Ok(());
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let settled = Connection::open_with_flags(&self.target, flags).and_then(|conn| {
-            conn.busy_timeout(BUSY_TIMEOUT)?;
-            // Succeeds only where no other connection is open.
-            conn.query_row("PRAGMA journal_mode = DELETE", (), |row| row.get::<_, String>(0))
-        });
-        match settled {
-            Ok(mode) if mode == "delete" => Ok(()),
+        match empty_log(&self.target) {
+            Ok(true) => Ok(()),
             Err(error) if meaning(&error) != Meaning::Passing => {
                 Err(OpenError::Unreachable(format!("{}: {error}", self.target.display())))
             }
@@ -236,6 +235,19 @@ impl Swap {
         let folder = self.target.parent().unwrap_or(&self.target);
         sync_folder(folder).map_err(|error| cannot_use(folder, &error))
     }
+}
+
+/// Moves all that the log holds into the database and deletes the log, without any other change. Succeeds only where no other connection
+/// is open, which it tells.
+fn empty_log(database: &Path) -> rusqlite::Result<bool> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(database, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    conn.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+    let is_busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+    conn.close().map_err(|(_, error)| error)?;
+    Ok(!is_busy)
 }
 
 fn keep(file: &Path, kept: &Path) -> Result<(), OpenError> {
