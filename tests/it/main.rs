@@ -13,6 +13,8 @@ mod crash;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod hostile;

@@ -15,13 +15,14 @@ use std::{
     sync::Arc,
 };
 
-use sqlx::{Acquire, PgConnection};
+use sqlx::PgExecutor;
 
 use super::{
     PostgresStore,
     connections::{Connections, Use},
     heads::Heads,
     lanes::{self, Calls, Waiting},
+    lent::Lent,
     plan::Plan,
     save::{Saved, save},
     sql,
@@ -117,12 +118,10 @@ impl Changer {
     async fn attempt(&self, changes: &[Change]) -> Result<Vec<Attempted>, Failure> {
         let mut lent = self.connections.lend(Use::Changes).await?;
         let mut plan = Plan::default();
-        let readings = self.read_or_recall(lent.connection()?, changes).await?;
+        let readings = self.read_or_recall(&mut lent, changes).await?;
         let outcomes: Vec<_> =
             changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
-        let saved = save(lent.connection()?, &plan, self.signer.as_deref())
-            .await
-            .inspect_err(|failure| self.note(failure))?;
+        let saved = save(&mut lent, &plan, self.signer.as_deref()).await?;
         drop(lent);
         self.keep_heads(&plan, &saved);
         let is_overtaken = |change: &Change| {
@@ -153,9 +152,9 @@ impl Changer {
     }
 
     async fn save_by_organization(&self, changes: &[Change]) -> Result<Vec<Attempted>, Failure> {
-        let mut transaction = self.connections.begin().await?;
-        sqlx::raw_sql(sql::BARELY_WAIT).execute(&mut *transaction).await?;
-        let readings = read(&mut transaction, changes.iter()).await?;
+        let mut lent = self.connections.begin(Use::Changes).await?;
+        lent.tell(sql::BARELY_WAIT).await?;
+        let readings = read(&mut lent, changes.iter()).await?;
         let mut organizations: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (place, (change, reading)) in changes.iter().zip(readings).enumerate() {
             organizations.entry(change.organization_id).or_default().push((place, change, reading));
@@ -170,14 +169,14 @@ impl Changer {
                     (place, reading.and_then(|reading| plan.decide(change, reading)))
                 })
                 .collect();
-            let saved = self.save_apart(&mut transaction, &plan).await?;
+            let saved = self.save_apart(&mut lent, &plan).await?;
             let in_the_way = saved.as_ref().err().copied();
             attempted.extend(
                 outcomes.into_iter().map(|(place, outcome)| (place, in_the_way.map_or(Ok(outcome), Err))),
             );
             moved.extend(saved.ok().map(|saved| (plan, saved)));
         }
-        transaction.commit().await?;
+        lent.commit().await?;
         for (plan, saved) in moved {
             self.keep_heads(&plan, &saved);
         }
@@ -195,34 +194,23 @@ impl Changer {
     }
 
     /// Saves the plan of one organization so that a failure undoes nothing else; what was in the way, if it was not saved.
-    async fn save_apart(
-        &self,
-        transaction: &mut PgConnection,
-        plan: &Plan,
-    ) -> Result<Result<Saved, Contended>, Failure> {
-        let mut apart = transaction.begin().await?;
-        match save(&mut *apart, plan, self.signer.as_deref()).await {
-            Ok(saved) if saved.len() == plan.heads.len() => {
-                apart.commit().await?;
-                Ok(Ok(saved))
-            }
-            Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(Failure::Other(error)),
-            Err(Failure::Other(StoreError::Locked(_))) => {
-                apart.rollback().await?;
-                Ok(Err(Contended::Locked))
-            }
-            Ok(_) | Err(_) => {
-                apart.rollback().await?;
-                Ok(Err(Contended::Overtaken))
-            }
-        }
+    async fn save_apart(&self, lent: &mut Lent, plan: &Plan) -> Result<Result<Saved, Contended>, Failure> {
+        lent.tell("SAVEPOINT apart").await?;
+        let saved = match save(&mut *lent, plan, self.signer.as_deref()).await {
+            Ok(saved) if saved.len() == plan.heads.len() => Ok(saved),
+            Err(Failure::Other(error @ StoreError::Unavailable(_))) => return Err(Failure::Other(error)),
+            Err(Failure::Other(StoreError::Locked(_))) => Err(Contended::Locked),
+            Ok(_) | Err(_) => Err(Contended::Overtaken),
+        };
+        lent.tell(if saved.is_ok() { "RELEASE apart" } else { "ROLLBACK TO apart" }).await?;
+        Ok(saved)
     }
 
     /// Reads what the changes are decided from; of plain flags only the head, once for all that are of one organization, and
     /// not even that where it is kept and nothing else of the organization is read.
     async fn read_or_recall(
         &self,
-        connection: &mut PgConnection,
+        lent: &mut Lent,
         changes: &[Change],
     ) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
         let mut heads = self.recall_heads(changes);
@@ -233,8 +221,7 @@ impl Changer {
                 asked.push((place, change));
             }
         }
-        let read = read(connection, asked.iter().map(|(_, change)| *change)).await;
-        let read = read.inspect_err(|failure| self.note(failure))?;
+        let read = read(lent, asked.iter().map(|(_, change)| *change)).await?;
         let mut readings = HashMap::with_capacity(read.len());
         for ((place, change), reading) in asked.into_iter().zip(read) {
             if let Ok(reading) = &reading {
@@ -260,15 +247,6 @@ impl Changer {
         let read = organizations(false);
         let plain = organizations(true).into_iter().filter(|organization| !read.contains(organization));
         plain.filter_map(|organization| Some((organization, self.heads.take(organization)?))).collect()
-    }
-
-    /// Notes what a failure says about the server.
-    pub(super) fn note(&self, failure: &Failure) {
-        if let Failure::Other(StoreError::Unavailable(error)) = failure
-            && let Some(error) = error.downcast_ref::<sqlx::Error>()
-        {
-            self.connections.note_error(error);
-        }
     }
 }
 
@@ -303,7 +281,7 @@ pub fn finish(batch: &Batch<Call>, calls: Vec<(Load, Call)>, attempted: Result<V
 
 /// Reads what the changes are decided from, in one snapshot.
 pub async fn read<'c>(
-    connection: &mut PgConnection,
+    executor: impl PgExecutor<'_>,
     changes: impl Iterator<Item = &'c Change> + Clone,
 ) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
     if changes.clone().next().is_none() {
@@ -316,7 +294,7 @@ pub async fn read<'c>(
     let key = |change: &'c Change| change.context.idempotency.as_ref().map(|asked| asked.key.as_str());
     let keys: Vec<_> = changes.clone().map(key).collect();
     let query = sqlx::query_as(sql::SELECT_KNOWN).bind(ids).bind(alerts).bind(dedup_keys).bind(statuses);
-    let rows: Vec<KnownRow> = query.bind(keys).fetch_all(connection).await?;
+    let rows: Vec<KnownRow> = query.bind(keys).fetch_all(executor).await?;
     let mut rows: HashMap<_, _> = rows.into_iter().map(|row| (row.number, row)).collect();
     let reading = |(number, change): (i64, &Change)| {
         rows.remove(&number).ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)

@@ -1,18 +1,24 @@
 //! The connections to the database, and who may use how many of them: whatever is asked, the rest finds some left.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction, pool::PoolConnection,
-    postgres::PgPoolOptions,
+    AssertSqlSafe, FromRow, PgPool, Postgres,
+    postgres::{PgArguments, PgPoolOptions, PgRow},
+    query::QueryAs,
 };
 use uuid::Uuid;
 
-use super::{pulse::Pulse, servers::Servers};
+use super::{
+    lent::{Lent, Watch},
+    pulse::Pulse,
+    rows::take_page,
+    servers::Servers,
+};
 use crate::{
-    domain::OrganizationId,
+    domain::{OrganizationId, Page, PageSize, Weighed},
     store::{
-        StoreError,
+        Inconsistent, StoreError,
         connect::Options,
         fair::{FairSemaphore, Permit},
         queue::REST,
@@ -34,10 +40,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Connections {
     pool: PgPool,
-    servers: Servers,
-    pulse: Arc<Pulse>,
-    /// How long an answer is waited for.
-    pub limit: Duration,
+    watch: Watch,
     shares: Arc<Shares>,
 }
 
@@ -89,19 +92,14 @@ pub enum Use {
     Background,
 }
 
-/// A connection that is lent, with its place in a share. Both are given back together: a statement that its caller has left may
-/// run on for a while.
-///
-/// There until it is dropped.
-pub struct Lent(Option<(PoolConnection<Postgres>, Option<Permit>)>);
+/// A statement whose rows are read as `R`.
+pub type Reads<R> = QueryAs<'static, Postgres, R, PgArguments>;
 
 impl Connections {
     /// Connections to one of `servers`, made when they are needed.
     pub fn open(servers: Servers, options: &Options, in_flight: usize) -> Self {
         let session = session(options);
-        let limit = options.statement_timeout + GRACE;
-        let pulse = Arc::new(Pulse::new(servers.clone()));
-        let (checking, settling) = (servers.clone(), Arc::clone(&pulse));
+        let checking = servers.clone();
         let pool = PgPoolOptions::new()
             .max_connections(options.connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -114,15 +112,13 @@ impl Connections {
                 let servers = checking.clone();
                 Box::pin(async move { servers.check(connection, &meta).await })
             })
-            .after_release(move |connection, _| {
-                let pulse = Arc::clone(&settling);
-                Box::pin(async move { settle(connection, &pulse, limit).await })
-            })
             .connect_lazy_with(servers.present());
         servers.guide(&pool);
         let connections = usize::try_from(options.connections).unwrap_or(usize::MAX);
         let shares = Arc::new(Shares::of(connections, in_flight));
-        Self { pool, servers, pulse, limit, shares }
+        let pulse = Arc::new(Pulse::new(servers.clone()));
+        let watch = Watch { servers, pulse, limit: options.statement_timeout + GRACE };
+        Self { pool, watch, shares }
     }
 
     /// Returns true where changes have a connection for the express lane.
@@ -154,39 +150,70 @@ impl Connections {
     /// [`StoreError::Busy`] when too many wait; [`StoreError::Unavailable`] when the database can't be reached in time.
     pub async fn lend(&self, what: Use) -> Result<Lent, StoreError> {
         let permit = self.place(what).await?;
-        let connection = self.note(self.pool.acquire().await)?;
-        Ok(Lent(Some((connection, permit))))
+        let connection = self.pool.acquire().await.inspect_err(|error| self.watch.servers.note(error))?;
+        Ok(Lent::new(connection, permit, self.watch.clone()))
     }
 
-    /// Begins a transaction. In a task of its own: a caller that goes away while BEGIN is on its way must not leave a connection in
-    /// the pool on which the next caller's writes would never be committed (sqlx-postgres 0.9.0 does).
+    /// A connection for `what` on which a transaction has begun.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the database can't be reached in time.
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin().await });
-        Ok(self.note(begun.await.map_err(|error| StoreError::Internal(error.into()))?)?)
+    /// As for [`Self::lend`].
+    pub async fn begin(&self, what: Use) -> Result<Lent, StoreError> {
+        let mut lent = self.lend(what).await?;
+        lent.begin().await?;
+        Ok(lent)
     }
 
-    /// The same result; where it tells that something is wrong with the server, that is noted.
+    /// Reads all rows of a statement, as soon as nobody locks them.
     ///
     /// # Errors
-    /// As it was.
-    pub fn note<T>(&self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        result.inspect_err(|error| self.servers.note(error))
+    /// As for [`Self::lend`], and those of the statement.
+    pub async fn all<R>(&self, what: Use, statement: impl Fn() -> Reads<R>) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let attempt = || async { Ok(statement().fetch_all(&mut self.lend(what).await?).await?) };
+        self.patiently(attempt).await
     }
 
-    /// Notes what an error says about the server.
-    pub fn note_error(&self, error: &sqlx::Error) {
-        self.servers.note(error);
-    }
-
-    /// Runs `work`, and gives it up when the database has fallen silent; its panics, as sqlx has for some damaged rows,
-    /// are failures like others.
+    /// Reads the row of a statement that answers one at most, as soon as nobody locks it; or changes it.
     ///
     /// # Errors
-    /// Those of `work`, and [`StoreError::Unavailable`].
+    /// As for [`Self::lend`], and those of the statement.
+    pub async fn optional<R>(
+        &self,
+        what: Use,
+        statement: impl Fn() -> Reads<R>,
+    ) -> Result<Option<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let attempt = || async { Ok(statement().fetch_optional(&mut self.lend(what).await?).await?) };
+        self.patiently(attempt).await
+    }
+
+    /// Reads rows until the page is full, as soon as nobody locks them.
+    ///
+    /// # Errors
+    /// As for [`Self::lend`], and those of the statement.
+    pub async fn page<R, T>(
+        &self,
+        what: Use,
+        size: PageSize,
+        statement: impl Fn() -> Reads<R>,
+    ) -> Result<Page<T>, StoreError>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+        T: TryFrom<R, Error = Inconsistent> + Weighed,
+    {
+        let attempt = || async { take_page(statement().fetch(&mut self.lend(what).await?), size).await };
+        self.patiently(attempt).await
+    }
+
+    /// Runs `work` so that its panics, as sqlx has for some damaged rows, are failures like others.
+    ///
+    /// # Errors
+    /// Those of `work`.
     pub async fn guarded<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -195,15 +222,8 @@ impl Connections {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let mut working = tokio::spawn(work);
-        match self.pulse.watch(self.limit, &mut working).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(error)) => Err(StoreError::Internal(error.into()).into()),
-            Err(silent) => {
-                working.abort();
-                Err(StoreError::Unavailable(silent.into()).into())
-            }
-        }
+        let done = tokio::spawn(work).await;
+        done.unwrap_or_else(|error| Err(StoreError::Internal(error.into()).into()))
     }
 
     /// Makes a change that may wait for a lock: a moment at a time, until it has it or its time is up.
@@ -218,7 +238,7 @@ impl Connections {
         let (mut pause, longest) = REST;
         loop {
             match attempt().await {
-                Err(StoreError::Locked(_)) if started.elapsed() < self.limit => {
+                Err(StoreError::Locked(_)) if started.elapsed() < self.watch.limit => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(longest);
                 }
@@ -240,35 +260,6 @@ impl Connections {
         }
         self.pool.close().await;
     }
-}
-
-impl Lent {
-    /// The connection.
-    pub fn connection(&mut self) -> Result<&mut PgConnection, StoreError> {
-        let held = self.0.as_mut().map(|(connection, _)| &mut **connection);
-        held.ok_or_else(|| StoreError::Internal("the connection was given back".into()))
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some((mut connection, permit)) = self.0.take() {
-            let returned = connection.return_to_pool();
-            tokio::spawn(async move {
-                returned.await;
-                drop(permit);
-            });
-        }
-    }
-}
-
-/// Waits until the database has answered what a call that was cut off has asked it. Where it never does, as when its machine is
-/// gone without a word, the connection must not keep its place in the pool. What is left are connections that are caught while
-/// sqlx closes them or begins a transaction: they keep their places until the system gives them up.
-async fn settle(connection: &mut PgConnection, pulse: &Pulse, limit: Duration) -> Result<bool, sqlx::Error> {
-    let silent = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
-    pulse.watch(limit, connection.flush()).await.map_err(silent)??;
-    Ok(true)
 }
 
 /// Settings of every connection, whatever the server's defaults: no statement runs for ever or waits long for a lock, no

@@ -7,12 +7,12 @@ use std::{
     mem,
 };
 
-use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{
     changes::{Attempted, Call, Change, Changer, changes_of, finish, read},
     connections::Use,
+    lent::Lent,
     memory,
     plan::Plan,
     save::{Saved, save},
@@ -102,30 +102,29 @@ impl Changer {
     async fn under_locks(&self, calls: &[(Load, Call)]) -> Result<Locked, Failure> {
         let changes = changes_of(calls);
         let own = self.clone();
-        let locked = self.connections.guarded(async move { own.change_locked(&changes).await }).await;
-        locked.inspect_err(|failure| self.note(failure))
+        self.connections.guarded(async move { own.change_locked(&changes).await }).await
     }
 
     /// Does the changes of all organizations whose heads can be locked.
     async fn change_locked(&self, changes: &[Change]) -> Result<Locked, Failure> {
         let organizations: HashSet<_> = changes.iter().map(|change| change.organization_id).collect();
-        let (mut transaction, free) = self.lock_heads(&organizations).await?;
+        let (mut lent, free) = self.lock_heads(&organizations).await?;
         let is_free = |change: &&Change| free.contains(&change.organization_id);
         let free_changes: Vec<_> = changes.iter().filter(is_free).collect();
         let mut plan = Plan::default();
-        let readings = read(&mut transaction, free_changes.iter().copied()).await?;
+        let readings = read(&mut lent, free_changes.iter().copied()).await?;
         let mut outcomes = free_changes
             .iter()
             .zip(readings)
             .map(|(change, reading)| plan.decide(change, reading?))
             .collect::<Vec<_>>()
             .into_iter();
-        memory::forget_expired(&mut transaction, free_changes.iter().map(|change| &***change)).await?;
-        let saved = save(&mut *transaction, &plan, self.signer.as_deref()).await?;
+        memory::forget_expired(&mut lent, free_changes.iter().map(|change| &***change)).await?;
+        let saved = save(&mut lent, &plan, self.signer.as_deref()).await?;
         if saved.len() < plan.heads.len() {
             return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));
         }
-        transaction.commit().await?;
+        lent.commit().await?;
         let done =
             free.iter().map(|organization| (*organization, self.keep_head(*organization, &plan, &saved)));
         let done = done.collect();
@@ -151,29 +150,29 @@ impl Changer {
     async fn lock_heads(
         &self,
         organizations: &HashSet<OrganizationId>,
-    ) -> Result<(Transaction<'static, Postgres>, HashSet<OrganizationId>), Failure> {
+    ) -> Result<(Lent, HashSet<OrganizationId>), Failure> {
         let ids: Vec<_> = organizations.iter().map(|organization| organization.uuid()).collect();
-        let mut transaction = self.connections.begin().await?;
-        match select_heads(&mut transaction, sql::LOCK_HEADS, &ids).await {
+        let mut lent = self.connections.begin(Use::Changes).await?;
+        match select_heads(&mut lent, sql::LOCK_HEADS, &ids).await {
             Err(Failure::Other(StoreError::Locked(_))) if ids.len() > 1 => {
-                transaction.rollback().await?;
-                let mut transaction = self.connections.begin().await?;
-                let free = select_heads(&mut transaction, sql::LOCK_FREE_HEADS, &ids).await?;
-                Ok((transaction, free))
+                lent.rollback().await?;
+                lent.begin().await?;
+                let free = select_heads(&mut lent, sql::LOCK_FREE_HEADS, &ids).await?;
+                Ok((lent, free))
             }
             Err(failure) => Err(failure),
             // An organization without a head is there: what is wrong with it shows when it is read.
-            Ok(_) => Ok((transaction, organizations.clone())),
+            Ok(_) => Ok((lent, organizations.clone())),
         }
     }
 }
 
 async fn select_heads(
-    connection: &mut PgConnection,
+    lent: &mut Lent,
     statement: &'static str,
     organizations: &[Uuid],
 ) -> Result<HashSet<OrganizationId>, Failure> {
-    let heads: Vec<Uuid> = sqlx::query_scalar(statement).bind(organizations).fetch_all(connection).await?;
+    let heads: Vec<Uuid> = sqlx::query_scalar(statement).bind(organizations).fetch_all(lent).await?;
     Ok(heads.into_iter().map(OrganizationId::from_uuid).collect())
 }
 

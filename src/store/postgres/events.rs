@@ -3,7 +3,7 @@
 use sqlx::Connection;
 use uuid::Uuid;
 
-use super::{PostgresStore, connections::Use, rows::take_page, sql, unavailable};
+use super::{PostgresStore, connections::Use, sql, unavailable};
 use crate::{
     domain::{Alert, AlertEvent, AnomalyId, ChainHash, Head, HeadSignature, OrganizationId, Page, PageSize},
     store::{
@@ -21,15 +21,13 @@ impl PostgresStore {
         position: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        let attempt = || async {
-            let query = sqlx::query_as::<_, EventRow>(sql::SELECT_EVENTS)
+        let select = || {
+            sqlx::query_as::<_, EventRow>(sql::SELECT_EVENTS)
                 .bind(organization.uuid())
                 .bind(position)
-                .bind(size.with_next());
-            let mut lent = self.lend_for_lists(organization).await?;
-            take_page(query.fetch(lent.connection()?), size).await
+                .bind(size.with_next())
         };
-        self.connections.patiently(attempt).await
+        self.connections.page(Use::Lists(organization), size, select).await
     }
 
     pub(super) async fn select_alert_events(
@@ -39,23 +37,20 @@ impl PostgresStore {
         sequence: i64,
         size: PageSize,
     ) -> Result<Page<AlertEvent>, StoreError> {
-        let attempt = || async {
-            let query = sqlx::query_as::<_, EventRow>(sql::SELECT_ALERT_EVENTS)
+        let select = || {
+            sqlx::query_as::<_, EventRow>(sql::SELECT_ALERT_EVENTS)
                 .bind(organization.uuid())
                 .bind(id.uuid())
                 .bind(sequence)
-                .bind(size.with_next());
-            let mut lent = self.lend_for_lists(organization).await?;
-            take_page(query.fetch(lent.connection()?), size).await
+                .bind(size.with_next())
         };
-        self.connections.patiently(attempt).await
+        self.connections.page(Use::Lists(organization), size, select).await
     }
 
     pub(super) async fn select_head(&self, organization: OrganizationId) -> Result<Option<Head>, StoreError> {
-        let query = sqlx::query_as(sql::SELECT_HEAD).bind(organization.uuid());
-        let row: Option<(i64, Vec<u8>)> =
-            query.fetch_optional(self.lend_for_lists(organization).await?.connection()?).await?;
-        row.map(|(position, hash)| read_head(organization, position, hash)).transpose()
+        let select = || sqlx::query_as(sql::SELECT_HEAD).bind(organization.uuid());
+        let row = self.connections.optional(Use::Lists(organization), select).await?;
+        row.map(|(position, hash): (i64, Vec<u8>)| read_head(organization, position, hash)).transpose()
     }
 
     pub(super) async fn select_head_signatures(
@@ -64,12 +59,13 @@ impl PostgresStore {
         position: i64,
         size: PageSize,
     ) -> Result<Page<HeadSignature>, StoreError> {
-        let query = sqlx::query_as::<_, SignatureRow>(sql::SELECT_HEAD_SIGNATURES)
-            .bind(organization.uuid())
-            .bind(position)
-            .bind(size.with_next());
-        let mut lent = self.lend_for_lists(organization).await?;
-        take_page(query.fetch(lent.connection()?), size).await
+        let select = || {
+            sqlx::query_as::<_, SignatureRow>(sql::SELECT_HEAD_SIGNATURES)
+                .bind(organization.uuid())
+                .bind(position)
+                .bind(size.with_next())
+        };
+        self.connections.page(Use::Lists(organization), size, select).await
     }
 
     pub(super) async fn select_following(
@@ -77,9 +73,9 @@ impl PostgresStore {
         organization: OrganizationId,
         hash: ChainHash,
     ) -> Result<Vec<i64>, StoreError> {
-        let query = sqlx::query_scalar(sql::SELECT_FOLLOWING).bind(organization.uuid());
-        let mut lent = self.lend_for_lists(organization).await?;
-        Ok(query.bind(hash.0.as_slice()).fetch_all(lent.connection()?).await?)
+        let select = || sqlx::query_as(sql::SELECT_FOLLOWING).bind(organization.uuid()).bind(hash.0.to_vec());
+        let rows = self.connections.all(Use::Lists(organization), select).await?;
+        Ok(rows.into_iter().map(|(position,)| position).collect())
     }
 
     pub(super) async fn select_to_adopt(
@@ -88,9 +84,8 @@ impl PostgresStore {
     ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
         let (organization, id) =
             after.map_or((Uuid::nil(), Uuid::nil()), |(organization, id)| (organization.uuid(), id.uuid()));
-        let query = sqlx::query_as(sql::SELECT_TO_ADOPT).bind(organization).bind(id);
-        let mut lent = self.connections.lend(Use::Background).await?;
-        let rows: Vec<(Uuid, Uuid)> = query.fetch_all(lent.connection()?).await?;
+        let select = || sqlx::query_as(sql::SELECT_TO_ADOPT).bind(organization).bind(id);
+        let rows = self.connections.all(Use::Background, select).await?;
         let ids = |(organization, id)| (OrganizationId::from_uuid(organization), AnomalyId::from_uuid(id));
         Ok(rows.into_iter().map(ids).collect())
     }
@@ -100,9 +95,12 @@ impl PostgresStore {
         organization: OrganizationId,
         id: AnomalyId,
     ) -> Result<bool, StoreError> {
-        let query = sqlx::query_scalar(sql::IS_TO_ADOPT).bind(organization.uuid()).bind(id.uuid());
-        let mut lent = self.connections.lend(Use::Background).await?;
-        Ok(query.fetch_one(lent.connection()?).await?)
+        let select = || sqlx::query_as(sql::IS_TO_ADOPT).bind(organization.uuid()).bind(id.uuid());
+        Ok(self
+            .connections
+            .optional(Use::Background, select)
+            .await?
+            .is_some_and(|(is_to_adopt,)| is_to_adopt))
     }
 
     pub(super) async fn delete_to_adopt(
@@ -112,8 +110,7 @@ impl PostgresStore {
         let (organizations, ids): (Vec<_>, Vec<_>) =
             adopted.into_iter().map(|(organization, id)| (organization.uuid(), id.uuid())).unzip();
         let query = sqlx::query(sql::DELETE_TO_ADOPT).bind(organizations).bind(ids);
-        let mut lent = self.connections.lend(Use::Background).await?;
-        query.execute(lent.connection()?).await?;
+        query.execute(&mut self.connections.lend(Use::Background).await?).await?;
         Ok(())
     }
 
@@ -134,11 +131,13 @@ impl PostgresStore {
         after: Option<AnomalyId>,
         size: PageSize,
     ) -> Result<Page<Alert>, StoreError> {
-        let query = sqlx::query_as::<_, AlertRow>(sql::SELECT_ALERTS_AFTER)
-            .bind(organization.uuid())
-            .bind(after.map_or(Uuid::nil(), AnomalyId::uuid))
-            .bind(size.with_next());
-        let mut lent = self.lend_for_lists(organization).await?;
-        take_page(query.fetch(lent.connection()?), size).await
+        let after = after.map_or(Uuid::nil(), AnomalyId::uuid);
+        let select = || {
+            sqlx::query_as::<_, AlertRow>(sql::SELECT_ALERTS_AFTER)
+                .bind(organization.uuid())
+                .bind(after)
+                .bind(size.with_next())
+        };
+        self.connections.page(Use::Lists(organization), size, select).await
     }
 }

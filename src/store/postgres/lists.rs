@@ -2,7 +2,7 @@
 
 use sqlx::{Postgres, QueryBuilder};
 
-use super::{PostgresStore, rows::take_page};
+use super::{PostgresStore, connections::Use, rows::take_page};
 use crate::{
     domain::{Alert, AlertQuery, Page},
     store::{
@@ -23,16 +23,16 @@ impl PostgresStore {
     }
 
     async fn try_select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-        let mut lent = self.lend_for_lists(query.organization_id).await?;
+        let mut lent = self.connections.lend(Use::Lists(query.organization_id)).await?;
         let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
         let page_query = page_statement.build_query_as::<AlertRow>().persistent(PREPARED);
-        let rows = page_query.fetch(lent.connection()?);
+        let rows = page_query.fetch(&mut lent);
         let mut page = take_page(rows, query.size).await?;
         if query.include_total {
             let total = statement(&listing::total(query))
                 .build_query_scalar()
                 .persistent(PREPARED)
-                .fetch_one(lent.connection()?)
+                .fetch_one(&mut lent)
                 .await?;
             page.total = Some(total);
         }
@@ -58,9 +58,9 @@ impl PostgresStore {
             .chain(parts)
             .cloned()
             .collect();
-        let mut lent = self.lend_for_lists(query.organization_id).await?;
+        let mut lent = self.connections.lend(Use::Lists(query.organization_id)).await?;
         let mut explained = statement(&explained);
-        Ok(explained.build_query_scalar().persistent(PREPARED).fetch_all(lent.connection()?).await?)
+        Ok(explained.build_query_scalar().persistent(PREPARED).fetch_all(&mut lent).await?)
     }
 }
 

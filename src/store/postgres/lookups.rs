@@ -37,10 +37,7 @@ impl PostgresStore {
         id: AnomalyId,
     ) -> Result<Option<Alert>, StoreError> {
         let load = Load { organization, bytes: 0 };
-        match lanes::ask(&self.lookups, load, (organization, id)).await {
-            Err(error @ StoreError::Busy) => Err(StoreError::Unavailable(error.into())),
-            found => found,
-        }
+        lanes::ask(&self.lookups, load, (organization, id)).await
     }
 }
 
@@ -94,17 +91,16 @@ async fn serve_each(calls: Vec<LookUp>, connections: &Connections) {
 
 async fn find(connections: &Connections, asked: Vec<Key>) -> Result<Vec<Option<Alert>>, StoreError> {
     let own = connections.clone();
-    connections.guarded(async move { own.patiently(|| select(&own, &asked)).await }).await
+    connections.guarded(async move { select(&own, &asked).await }).await
 }
 
 async fn select(connections: &Connections, asked: &[Key]) -> Result<Vec<Option<Alert>>, StoreError> {
-    let mut lent = connections.lend(Use::LookUps).await?;
-    let organizations: Vec<_> = asked.iter().map(|(organization, _)| organization.uuid()).collect();
-    let ids: Vec<_> = asked.iter().map(|(_, id)| id.uuid()).collect();
-    let query = sqlx::query_as(sql::SELECT_ALERTS).bind(organizations).bind(ids);
-    let rows = query.fetch_all(lent.connection()?).await;
-    let rows: Vec<AlertRow> = connections.note(rows)?;
-    drop(lent);
+    let select = || {
+        let organizations: Vec<_> = asked.iter().map(|(organization, _)| organization.uuid()).collect();
+        let ids: Vec<_> = asked.iter().map(|(_, id)| id.uuid()).collect();
+        sqlx::query_as(sql::SELECT_ALERTS).bind(organizations).bind(ids)
+    };
+    let rows: Vec<AlertRow> = connections.all(Use::LookUps, select).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in rows {
         let alert = Alert::try_from(row)?;

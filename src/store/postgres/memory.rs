@@ -1,8 +1,6 @@
 //! Intended changes that are remembered, and their answers.
 
-use sqlx::{PgConnection, Postgres, Transaction};
-
-use super::{PostgresStore, connections::Use, sql};
+use super::{PostgresStore, connections::Use, lent::Lent, sql};
 use crate::{
     domain::{AlertChange, Answer, ChangeContext, Idempotency, OrganizationId},
     store::{
@@ -13,8 +11,8 @@ use crate::{
 
 /// A change that is to happen once.
 pub enum Once<T> {
-    /// It happens now, in this transaction; [`finish`] ends it.
-    Now(Transaction<'static, Postgres>),
+    /// It happens now, in the transaction of this connection; [`finish`] ends it.
+    Now(Lent),
     /// It happened before.
     Before(Answer<T>),
 }
@@ -26,68 +24,68 @@ impl PostgresStore {
         organization: OrganizationId,
         context: &ChangeContext,
     ) -> Result<Once<T>, StoreError> {
-        let mut transaction = self.connections.begin().await?;
-        let Some(idempotency) = &context.idempotency else { return Ok(Once::Now(transaction)) };
-        lock_head(&mut transaction, organization).await?;
+        let mut lent = self.connections.begin(Use::Locks(organization)).await?;
+        let Some(idempotency) = &context.idempotency else { return Ok(Once::Now(lent)) };
+        lock_head(&mut lent, organization).await?;
         let row: Option<(Vec<u8>, String)> = sqlx::query_as(sql::SELECT_MEMORY)
             .bind(organization.uuid())
             .bind(idempotency.key.as_str())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut lent)
             .await?;
         let memory = row.map(|(fingerprint, answer)| Memory { fingerprint, answer });
         match answers::recall(Some(idempotency), memory, None)? {
             Some(answer) => Ok(Once::Before(answer)),
-            None => Ok(Once::Now(transaction)),
+            None => Ok(Once::Now(lent)),
         }
     }
 
     pub(super) async fn delete_old_memories(&self) -> Result<u64, StoreError> {
         let mut lent = self.connections.lend(Use::Background).await?;
-        Ok(sqlx::query(sql::DELETE_OLD_MEMORIES).execute(lent.connection()?).await?.rows_affected())
+        Ok(sqlx::query(sql::DELETE_OLD_MEMORIES).execute(&mut lent).await?.rows_affected())
     }
 }
 
 /// Remembers the answer, if it is to be, and commits.
 pub async fn finish<T: Remembered>(
-    mut transaction: Transaction<'static, Postgres>,
+    mut lent: Lent,
     organization: OrganizationId,
     context: &ChangeContext,
     value: T,
 ) -> Result<Answer<T>, StoreError> {
     if let Some(idempotency) = &context.idempotency {
-        forget_key(&mut transaction, organization, idempotency).await?;
+        forget_key(&mut lent, organization, idempotency).await?;
         sqlx::query(sql::REMEMBER)
             .bind(organization.uuid())
             .bind(idempotency.key.as_str())
             .bind(idempotency.fingerprint.as_slice())
             .bind(answers::text_of(&value)?)
-            .execute(&mut *transaction)
+            .execute(&mut lent)
             .await?;
     }
-    transaction.commit().await?;
+    lent.commit().await?;
     Ok(Answer::fresh(value))
 }
 
 /// Waits until nobody else changes anything of the organization.
-pub async fn lock_head(conn: &mut PgConnection, organization: OrganizationId) -> Result<(), StoreError> {
-    sqlx::query(sql::LOCK_HEADS).bind([organization.uuid()]).execute(conn).await?;
+pub async fn lock_head(lent: &mut Lent, organization: OrganizationId) -> Result<(), StoreError> {
+    sqlx::query(sql::LOCK_HEADS).bind([organization.uuid()]).execute(lent).await?;
     Ok(())
 }
 
 async fn forget_key(
-    conn: &mut PgConnection,
+    lent: &mut Lent,
     organization: OrganizationId,
     idempotency: &Idempotency,
 ) -> Result<(), StoreError> {
     let (organizations, keys) = ([organization.uuid()], [idempotency.key.as_str()]);
     let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organizations).bind(keys);
-    query.execute(conn).await?;
+    query.execute(lent).await?;
     Ok(())
 }
 
 /// Forgets what the idempotency keys of the changes named so long ago that they are free again.
 pub async fn forget_expired(
-    conn: &mut PgConnection,
+    lent: &mut Lent,
     changes: impl Iterator<Item = &AlertChange>,
 ) -> Result<(), StoreError> {
     let named = changes.filter_map(|change| {
@@ -99,6 +97,6 @@ pub async fn forget_expired(
         return Ok(());
     }
     let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organizations).bind(keys);
-    query.execute(conn).await?;
+    query.execute(lent).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ mod contended;
 mod events;
 mod heads;
 mod lanes;
+mod lent;
 mod lists;
 mod lookups;
 mod memory;
@@ -26,18 +27,14 @@ use sqlx::{Connection, Executor, PgConnection, Row, migrate::Migrator};
 use tokio::{sync::Mutex, time::timeout};
 
 use self::{
-    address::Address,
-    changes::Changes,
-    connections::{Connections, Lent, Use},
-    lookups::LookUps,
-    servers::Servers,
+    address::Address, changes::Changes, connections::Connections, lookups::LookUps, servers::Servers,
 };
 use super::{
     StoreError,
     connect::Options,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
-use crate::domain::{IdSource, OrganizationId, SystemClock, SystemIds};
+use crate::domain::{IdSource, SystemClock, SystemIds};
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -95,11 +92,6 @@ impl PostgresStore {
     /// When the URL is malformed or the server can't be reached.
     pub async fn schema_version(url: &str) -> Result<SchemaVersion, OpenError> {
         SchemaVersion::read(&mut servers(url)?.connect().await?, &MIGRATOR).await
-    }
-
-    /// A connection for what may take a while.
-    async fn lend_for_lists(&self, organization: OrganizationId) -> Result<Lent, StoreError> {
-        self.connections.lend(Use::Lists(organization)).await
     }
 
     /// Passes when the database answers, takes writes and has the schema that this version knows.

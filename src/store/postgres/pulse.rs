@@ -3,13 +3,15 @@
 //! database is asked on a connection of its own.
 
 use std::{
-    future::Future,
-    pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use sqlx::{Connection, PgConnection};
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    time::{sleep, timeout},
+};
 
 use super::{servers::Servers, sql};
 
@@ -40,28 +42,32 @@ impl Pulse {
         Self { servers, last: Mutex::new(None) }
     }
 
-    /// Waits for `work`, for at most `limit`, as long as the database works on something that this instance has asked.
+    /// Waits for `work`, a single statement or less, as long as the database works on it.
     ///
     /// # Errors
     /// [`Silent`]; `work` is dropped then.
-    pub async fn watch<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Result<T, Silent> {
-        let started = Instant::now();
-        let mut work = pin!(work);
-        let mut strikes = 0;
-        loop {
-            if let Ok(done) = timeout(ASK_EVERY.min(limit), &mut work).await {
-                return Ok(done);
-            }
-            let is_working = tokio::select! {
-                done = &mut work => return Ok(done),
-                is_working = self.is_working() => is_working,
-            };
-            strikes = if is_working { 0 } else { strikes + 1 };
-            if strikes >= STRIKES || started.elapsed() >= limit {
-                self.servers.suspect();
-                return Err(Silent);
-            }
+    pub async fn watch<T>(
+        self: Arc<Self>,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Silent> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            silent = self.silence(limit) => Err(silent),
         }
+    }
+
+    /// Waits until the database works on nothing that this instance has asked a while ago, for at most `limit`.
+    pub async fn silence(self: Arc<Self>, limit: Duration) -> Silent {
+        let started = Instant::now();
+        let mut strikes = 0;
+        while strikes < STRIKES && started.elapsed() < limit {
+            sleep(ASK_EVERY.min(limit)).await;
+            strikes = if self.is_working().await { 0 } else { strikes + 1 };
+        }
+        self.servers.suspect();
+        Silent
     }
 
     /// Returns true while the database works on something of this instance.

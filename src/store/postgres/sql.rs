@@ -233,8 +233,8 @@ statements! {
     TAKES_WRITES = "SELECT current_setting('transaction_read_only')";
     /// True while a statement or transaction of the instance named is in work, other than one that began a moment ago.
     WORKS_ON_SOMETHING = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = $1 AND \
-        pid <> pg_backend_pid() AND (state LIKE 'idle in transaction%' OR \
-        (state = 'active' AND query_start < now() - interval '1 second')))";
+        pid <> pg_backend_pid() AND state <> 'idle' AND \
+        coalesce(xact_start, query_start) < now() - interval '1 second')";
     BACKEND = "SELECT pg_backend_pid()::text";
     ANY_KEY = "SELECT EXISTS (SELECT 1 FROM api_keys)";
 }

@@ -1,10 +1,11 @@
 //! Statuses.
 
-use sqlx::{PgExecutor, Postgres, Transaction};
+use sqlx::PgExecutor;
 
 use super::{
     PostgresStore,
     connections::Use,
+    lent::Lent,
     memory::{self, Once},
     sql,
 };
@@ -32,15 +33,14 @@ impl PostgresStore {
         status: NewStatus,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        let _place = self.connections.place(Use::Locks(organization)).await?;
-        let mut transaction = match self.once(organization, change).await? {
-            Once::Now(transaction) => transaction,
+        let mut lent = match self.once(organization, change).await? {
+            Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(answer),
         };
         let status = status.into_status(organization, change);
-        let inserted = insert(&mut *transaction, &status).await;
+        let inserted = insert(&mut lent, &status).await;
         inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
-        memory::finish(transaction, organization, change, status).await
+        memory::finish(lent, organization, change, status).await
     }
 
     pub(super) async fn select_statuses(
@@ -50,14 +50,14 @@ impl PostgresStore {
         after: Option<&StatusKey>,
         size: PageSize,
     ) -> Result<Page<AlertStatus>, StoreError> {
-        let mut lent = self.lend_for_lists(organization).await?;
-        let rows: Vec<StatusRow> = sqlx::query_as(sql::SELECT_STATUSES)
-            .bind(organization.uuid())
-            .bind(after.map_or("", StatusKey::as_str))
-            .bind(origin == StatusOrigin::Builtin)
-            .bind(size.with_next())
-            .fetch_all(lent.connection()?)
-            .await?;
+        let select = || {
+            sqlx::query_as(sql::SELECT_STATUSES)
+                .bind(organization.uuid())
+                .bind(after.map_or("", StatusKey::as_str).to_owned())
+                .bind(origin == StatusOrigin::Builtin)
+                .bind(size.with_next())
+        };
+        let rows: Vec<StatusRow> = self.connections.all(Use::Lists(organization), select).await?;
         let statuses = rows.into_iter().map(AlertStatus::try_from).collect::<Result<_, _>>()?;
         Ok(Page::from_rows(statuses, size))
     }
@@ -67,13 +67,11 @@ impl PostgresStore {
         organization: OrganizationId,
         keys: &[StatusKey],
     ) -> Result<Vec<StatusKey>, StoreError> {
-        let mut lent = self.lend_for_lists(organization).await?;
-        let missing: Vec<String> = sqlx::query_scalar(sql::SELECT_MISSING_STATUSES)
-            .bind(organization.uuid())
-            .bind(words(keys))
-            .fetch_all(lent.connection()?)
-            .await?;
-        Ok(keys.iter().filter(|key| missing.iter().any(|missing| missing == key.as_str())).cloned().collect())
+        let select =
+            || sqlx::query_as(sql::SELECT_MISSING_STATUSES).bind(organization.uuid()).bind(words(keys));
+        let missing: Vec<(String,)> = self.connections.all(Use::Lists(organization), select).await?;
+        let is_missing = |key: &&StatusKey| missing.iter().any(|(missing,)| missing == key.as_str());
+        Ok(keys.iter().filter(is_missing).cloned().collect())
     }
 
     pub(super) async fn patch_status(
@@ -93,22 +91,21 @@ impl PostgresStore {
         patch: &StatusPatch,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        let _place = self.connections.place(Use::Locks(organization)).await?;
-        let mut transaction = match self.once(organization, change).await? {
-            Once::Now(transaction) => transaction,
+        let mut lent = match self.once(organization, change).await? {
+            Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(answer),
         };
         let row: Option<StatusRow> = sqlx::query_as(sql::SELECT_STATUS_FOR_UPDATE)
             .bind(organization.uuid())
             .bind(key.as_str())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut lent)
             .await?;
         let before = AlertStatus::try_from(row.ok_or(StoreError::NotFound)?)?;
         let after = before.patched(patch, change.at);
         if after != before {
-            write_changes(&mut transaction, &after).await?;
+            write_changes(&mut lent, &after).await?;
         }
-        memory::finish(transaction, organization, change, after).await
+        memory::finish(lent, organization, change, after).await
     }
 
     pub(super) async fn remove_status(
@@ -130,17 +127,15 @@ impl PostgresStore {
         key: &StatusKey,
         change: &ChangeContext,
     ) -> Result<Option<Answer<()>>, StoreError> {
-        let _place = self.connections.place(Use::Locks(organization)).await?;
-        let mut transaction = match self.once(organization, change).await? {
-            Once::Now(transaction) => transaction,
+        let mut lent = match self.once(organization, change).await? {
+            Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(Some(answer)),
         };
-        match delete(&mut *transaction, organization, key).await {
+        match delete(&mut lent, organization, key).await {
             Ok(0) => Err(StoreError::NotFound),
-            Ok(_) => memory::finish(transaction, organization, change, ()).await.map(Some),
+            Ok(_) => memory::finish(lent, organization, change, ()).await.map(Some),
             Err(Failure::ForeignKey) => {
-                // Undone first: a transaction that has failed answers nothing more.
-                transaction.rollback().await?;
+                // A transaction that has failed answers nothing more: who uses the status is read after it.
                 Ok(None)
             }
             Err(failure) => Err(failure.meaning(StoreError::Duplicate, StoreError::NotFound)),
@@ -150,24 +145,21 @@ impl PostgresStore {
     /// How many alerts use a status that could not be deleted: at least the one that was in the way, even if it has
     /// moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
-        let count = sqlx::query_scalar(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str());
-        let mut lent = self.lend_for_lists(organization).await?;
-        let now: i64 = count.fetch_one(lent.connection()?).await?;
+        let count =
+            || sqlx::query_as(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str().to_owned());
+        let (now,) = self.connections.optional(Use::Lists(organization), count).await?.unwrap_or((1_i64,));
         Ok(now.max(1))
     }
 }
 
-async fn write_changes(
-    transaction: &mut Transaction<'_, Postgres>,
-    status: &AlertStatus,
-) -> Result<(), StoreError> {
+async fn write_changes(lent: &mut Lent, status: &AlertStatus) -> Result<(), StoreError> {
     sqlx::query(sql::UPDATE_STATUS)
         .bind(status.organization_id.uuid())
         .bind(status.key.as_str())
         .bind(status.name.as_str())
         .bind(status.colour.as_str())
         .bind(status.updated_at)
-        .execute(&mut **transaction)
+        .execute(lent)
         .await?;
     Ok(())
 }

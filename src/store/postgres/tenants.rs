@@ -1,9 +1,9 @@
 //! Organizations and their keys.
 
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use super::{PostgresStore, connections::Use, sql, statuses};
+use super::{PostgresStore, connections::Use, lent::Lent, sql, statuses};
 use crate::{
     domain::{AlertStatus, ApiKey, Head, KeyDigest, KeyId, Organization, OrganizationId, Timestamp},
     store::{
@@ -19,19 +19,15 @@ impl PostgresStore {
     }
 
     async fn try_insert_organization(&self, organization: &Organization) -> Result<(), StoreError> {
-        let _place = self.connections.place(Use::Background).await?;
-        let mut transaction = self.connections.begin().await?;
-        insert_organization(&mut transaction, sql::INSERT_ORGANIZATION, organization)
-            .await
-            .map_err(meaning)?;
-        insert_builtin(&mut transaction, organization).await.map_err(meaning)?;
-        Ok(transaction.commit().await?)
+        let mut lent = self.connections.begin(Use::Background).await?;
+        insert_organization(&mut lent, sql::INSERT_ORGANIZATION, organization).await.map_err(meaning)?;
+        insert_builtin(&mut lent, organization).await.map_err(meaning)?;
+        Ok(lent.commit().await?)
     }
 
     pub(super) async fn select_organizations(&self) -> Result<Vec<Organization>, StoreError> {
-        let query = sqlx::query_as(sql::SELECT_ORGANIZATIONS);
-        let mut lent = self.connections.lend(Use::Background).await?;
-        let rows: Vec<OrganizationRow> = query.fetch_all(lent.connection()?).await?;
+        let select = || sqlx::query_as(sql::SELECT_ORGANIZATIONS);
+        let rows: Vec<OrganizationRow> = self.connections.all(Use::Background, select).await?;
         Ok(rows.into_iter().map(Organization::try_from).collect::<Result<_, _>>()?)
     }
 
@@ -40,19 +36,15 @@ impl PostgresStore {
         organization: OrganizationId,
         required: bool,
     ) -> Result<Organization, StoreError> {
-        let attempt = || async {
-            let query = sqlx::query_as(sql::REQUIRE_DISPOSITION).bind(organization.uuid()).bind(required);
-            let mut lent = self.connections.lend(Use::Locks(organization)).await?;
-            Ok(query.fetch_optional(lent.connection()?).await?)
-        };
-        let row: Option<OrganizationRow> = self.connections.patiently(attempt).await?;
+        let update = || sqlx::query_as(sql::REQUIRE_DISPOSITION).bind(organization.uuid()).bind(required);
+        let row: Option<OrganizationRow> =
+            self.connections.optional(Use::Locks(organization), update).await?;
         Ok(Organization::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
         let attempt = || async {
-            let mut lent = self.connections.lend(Use::Background).await?;
-            insert(lent.connection()?, key).await.map_err(meaning)
+            insert(&mut self.connections.lend(Use::Background).await?, key).await.map_err(meaning)
         };
         self.connections.patiently(attempt).await
     }
@@ -61,37 +53,27 @@ impl PostgresStore {
         &self,
         organization: Option<OrganizationId>,
     ) -> Result<Vec<ApiKey>, StoreError> {
-        let query = sqlx::query_as(sql::SELECT_KEYS).bind(organization.map(OrganizationId::uuid));
-        let mut lent = self.connections.lend(Use::Background).await?;
-        let rows: Vec<KeyRow> = query.fetch_all(lent.connection()?).await?;
+        let select = || sqlx::query_as(sql::SELECT_KEYS).bind(organization.map(OrganizationId::uuid));
+        let rows: Vec<KeyRow> = self.connections.all(Use::Background, select).await?;
         Ok(rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?)
     }
 
     pub(super) async fn select_key(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
-        let attempt = || async {
-            let query = sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.as_slice());
-            let mut lent = self.connections.lend(Use::Keys).await?;
-            let row = query.fetch_optional(lent.connection()?).await;
-            Ok(self.connections.note(row)?)
-        };
-        let row: Option<KeyRow> = self.connections.patiently(attempt).await?;
+        let select = || sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.to_vec());
+        let row: Option<KeyRow> = self.connections.optional(Use::Keys, select).await?;
         Ok(row.map(ApiKey::try_from).transpose()?)
     }
 
     pub(super) async fn update_revoked(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
-        let attempt = || async {
-            let mut lent = self.connections.lend(Use::Background).await?;
-            let query = sqlx::query_as(sql::REVOKE_KEY).bind(at).bind(id.uuid());
-            Ok(query.fetch_optional(lent.connection()?).await?)
-        };
-        let row: Option<KeyRow> = self.connections.patiently(attempt).await?;
+        let revoke = || sqlx::query_as(sql::REVOKE_KEY).bind(at).bind(id.uuid());
+        let row: Option<KeyRow> = self.connections.optional(Use::Background, revoke).await?;
         Ok(ApiKey::try_from(row.ok_or(StoreError::NotFound)?)?)
     }
 
     pub(super) async fn update_last_used(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {
         let (ids, times): (Vec<_>, Vec<_>) = used.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
         let mut lent = self.connections.lend(Use::Background).await?;
-        sqlx::query(sql::TOUCH_KEYS).bind(ids).bind(times).execute(lent.connection()?).await?;
+        sqlx::query(sql::TOUCH_KEYS).bind(ids).bind(times).execute(&mut lent).await?;
         Ok(())
     }
 
@@ -109,23 +91,22 @@ impl PostgresStore {
         organization: &Organization,
         key: &ApiKey,
     ) -> Result<Option<ApiKey>, StoreError> {
-        let _place = self.connections.place(Use::Background).await?;
-        let mut transaction = self.connections.begin().await?;
-        if any_key(&mut *transaction).await? {
+        let mut lent = self.connections.begin(Use::Background).await?;
+        if any_key(&mut lent).await? {
             return Ok(None);
         }
-        let made = insert_organization(&mut transaction, sql::INSERT_ORGANIZATION_IF_NEW, organization).await;
+        let made = insert_organization(&mut lent, sql::INSERT_ORGANIZATION_IF_NEW, organization).await;
         if made.map_err(meaning)? {
-            insert_builtin(&mut transaction, organization).await.map_err(meaning)?;
+            insert_builtin(&mut lent, organization).await.map_err(meaning)?;
         }
         let lock = sqlx::query_scalar(sql::LOCK_ORGANIZATION_BY_NAME).bind(organization.name.as_str());
-        let locked: Uuid = lock.fetch_one(&mut *transaction).await?;
-        if any_key(&mut *transaction).await? {
+        let locked: Uuid = lock.fetch_one(&mut lent).await?;
+        if any_key(&mut lent).await? {
             return Ok(None);
         }
         let key = ApiKey { organization_id: OrganizationId::from_uuid(locked), ..key.clone() };
-        insert(&mut *transaction, &key).await.map_err(meaning)?;
-        transaction.commit().await?;
+        insert(&mut lent, &key).await.map_err(meaning)?;
+        lent.commit().await?;
         Ok(Some(key))
     }
 }
@@ -140,7 +121,7 @@ async fn any_key(executor: impl PgExecutor<'_>) -> Result<bool, StoreError> {
 
 /// Writes an organization by one of the statements that do; tells whether it is new.
 async fn insert_organization(
-    conn: &mut PgConnection,
+    lent: &mut Lent,
     statement: &'static str,
     organization: &Organization,
 ) -> Result<bool, Failure> {
@@ -149,21 +130,21 @@ async fn insert_organization(
         .bind(organization.name.as_str())
         .bind(organization.requires_disposition)
         .bind(organization.created_at)
-        .execute(conn)
+        .execute(lent)
         .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
 /// Writes what every organization has: its statuses, and a feed without events.
-async fn insert_builtin(conn: &mut PgConnection, organization: &Organization) -> Result<(), Failure> {
+async fn insert_builtin(lent: &mut Lent, organization: &Organization) -> Result<(), Failure> {
     sqlx::query(sql::INSERT_HEAD)
         .bind(organization.id.uuid())
         .bind(Head::EMPTY.position)
         .bind(Head::EMPTY.hash.0.as_slice())
-        .execute(&mut *conn)
+        .execute(&mut *lent)
         .await?;
     for status in AlertStatus::builtin(organization.id, organization.created_at) {
-        statuses::insert(&mut *conn, &status).await?;
+        statuses::insert(&mut *lent, &status).await?;
     }
     Ok(())
 }

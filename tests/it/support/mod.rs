@@ -8,6 +8,7 @@ pub mod ids;
 pub mod keys;
 pub mod outage;
 pub mod process;
+pub mod way;
 
 pub use app::{TestApp, keyed, with_key};
 pub use clock::{TestClock, instant};
