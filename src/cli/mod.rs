@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod client;
 mod completions;
+mod database;
 mod key;
 mod migrate;
 mod openapi;
@@ -25,13 +26,9 @@ use clap::{
     parser::ValueSource,
 };
 
+use self::database::Database;
 use crate::{
-    app,
-    service::Service,
-    store::{
-        connect,
-        schema::{OnOlderSchema, OpenError},
-    },
+    store::schema::OpenError,
     telemetry::{self, LogFormat},
 };
 
@@ -104,76 +101,6 @@ enum Verb {
     /// Print this reference as Markdown
     #[command(hide = true)]
     CliReference,
-}
-
-/// Which database.
-#[derive(Debug, Clone, Args)]
-struct Database {
-    /// The database: `sqlite:FILE`, `sqlite::memory:` for trials, or `postgres://USER:PASSWORD@HOST:PORT/NAME` (with
-    /// `?sslmode=verify-full` over a network)
-    #[arg(
-        long,
-        env = "REDFLAG_DATABASE_URL",
-        default_value = "sqlite:redflag.db",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
-    database_url: String,
-    /// A file that holds the URL instead, where others can't read a password in it
-    #[arg(
-        long,
-        env = "REDFLAG_DATABASE_URL_FILE",
-        value_name = "FILE",
-        value_parser = read_url,
-        conflicts_with = "database_url"
-    )]
-    database_url_file: Option<String>,
-}
-
-/// The URL in a file, which may end with a line feed. What the file holds is not repeated.
-fn read_url(path: &str) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let url = text.trim_end_matches(['\r', '\n']);
-    if url.contains(char::is_whitespace) {
-        return Err("it must hold one URL and nothing else".to_owned());
-    }
-    let refused =
-        |error: OpenError| format!("the URL in it is refused: {}", without_quotes(&error.to_string()));
-    connect::check_url(url).map_err(refused)?;
-    Ok(url.to_owned())
-}
-
-/// The text without what it quotes.
-fn without_quotes(text: &str) -> String {
-    let is_quote = |c: char| matches!(c, '`' | '"' | '\'');
-    match (text.find(is_quote), text.rfind(is_quote)) {
-        (Some(first), Some(last)) if first < last => format!("{}…{}", &text[..first], &text[last + 1..]),
-        _ => text.to_owned(),
-    }
-}
-
-impl Database {
-    /// The URL, wherever it was given.
-    fn url(&self) -> &str {
-        self.database_url_file.as_deref().unwrap_or(&self.database_url)
-    }
-
-    /// The use cases over the database as it is, for a command that runs beside a server.
-    async fn open(&self) -> anyhow::Result<Service> {
-        connect::check_there(self.url())?;
-        app::open_service(self.url(), OnOlderSchema::Refuse).await
-    }
-
-    /// The same, for a command that changes nothing.
-    async fn open_reading(&self) -> anyhow::Result<Service> {
-        app::open_service_reading(self.url()).await
-    }
-
-    /// The same, over a database that may have no schema yet.
-    async fn open_or_make(&self) -> anyhow::Result<Service> {
-        connect::check_there(self.url())?;
-        app::open_service(self.url(), OnOlderSchema::MigrateIfEmpty).await
-    }
 }
 
 /// Runs the command that `args` say, and tells what to exit with.
@@ -307,12 +234,6 @@ fn fail(code: u8, told: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_an_error_quotes_is_left_out() {
-        assert_eq!(without_quotes("has the parameter `se`cret`, which"), "has the parameter …, which");
-        assert_eq!(without_quotes("the database URL names no file"), "the database URL names no file");
-    }
 
     #[test]
     fn a_password_in_a_url_is_found() {

@@ -22,6 +22,7 @@ mod rows;
 pub mod sql;
 mod statuses;
 mod store;
+mod swap;
 mod tenants;
 mod writer;
 

@@ -1,7 +1,4 @@
-//! Putting a verified copy in the place of a database, which is kept aside.
-//!
-//! Whatever ends this halfway, the database is the old one or the new one, whole, and never the new one with the log of the old one:
-//! first what the old log holds is moved into the old database, and the log is gone before the copy gets the name.
+//! Restoring a database from a backup, while nobody else is at work on it.
 
 use std::{
     fs::{self, File},
@@ -9,22 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     MIGRATOR, backup,
-    codes::{Meaning, meaning},
-    file::{Identity, beside, link_or_copy, remove_if_there, sync_folder},
-    lock::{LockFile, give_to_owner_of, lock_out_commands},
-    opening::{BUSY_TIMEOUT, cannot_use, schema_version},
+    file::{Identity, beside},
+    lock::{LockFile, lock_out_commands},
+    opening::{cannot_use, schema_version},
     read_only, sql,
+    swap::{STEPS, Swap},
 };
 use crate::store::schema::{OnOlderSchema, OpenError};
-
-/// The files that SQLite may have left beside a database and would take for a part of whatever stands there. The index of the log
-/// can be made anew.
-const LOGS: [&str; 2] = ["-wal", "-journal"];
-const INDEX: &str = "-shm";
 
 /// A restoration that has begun: nobody else is at work on the database. What is not finished is deleted when this is dropped.
 pub struct Restore {
@@ -57,7 +49,7 @@ impl Restore {
         if Identity::of(&target).is_ok_and(|found| found == identity) {
             return Err(OpenError::Unreachable(format!("{} is the database itself", source.display())));
         }
-        let swap = Swap { copy: beside(&target, ".restoring"), target };
+        let swap = Swap::of(target);
         swap.clear().map_err(|error| cannot_use(&swap.target, &error))?;
         Ok(Self { source: source.to_owned(), swap, _server: server, _commands: commands })
     }
@@ -122,230 +114,4 @@ fn check_ours(conn: &Connection, path: &Path) -> Result<(), OpenError> {
         conn.query_row(sql::SELECT_FIRST_MIGRATION, (), |row| row.get(0)).optional()?;
     let ours = MIGRATOR.iter().next().map(|migration| migration.checksum.to_vec());
     if first == ours { Ok(()) } else { Err(not_ours()) }
-}
-
-/// The database, and the copy that takes its place.
-struct Swap {
-    target: PathBuf,
-    copy: PathBuf,
-}
-
-type Step = fn(&Swap, &Path) -> Result<(), OpenError>;
-
-/// The steps of a replacement, each of which leaves one whole database.
-const STEPS: [Step; 6] =
-    [Swap::sync_copy, Swap::settle, Swap::keep_logs, Swap::keep, Swap::drop_logs, Swap::put];
-
-impl Swap {
-    /// Deletes what a restoration has left that was ended halfway: its copy, and the second name of the database.
-    fn clear(&self) -> io::Result<()> {
-        self.remove_copy()?;
-        let (Some(folder), Some(name)) = (self.target.parent(), self.target.file_name()) else {
-            return Ok(());
-        };
-        let Ok(identity) = Identity::of(&self.target) else { return Ok(()) };
-        let prefix = format!("{}.before-restore-", name.to_string_lossy());
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let path = entry.path();
-            let is_kept = entry.file_name().to_string_lossy().starts_with(&prefix);
-            let is_alone = LOGS.iter().all(|suffix| !beside(&path, suffix).exists());
-            if is_kept && is_alone && Identity::from(&entry.metadata()?) == identity {
-                fs::remove_file(path)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_copy(&self) -> io::Result<()> {
-        LOGS.iter().chain(&["", INDEX]).try_for_each(|suffix| remove_if_there(&beside(&self.copy, suffix)))
-    }
-
-    /// The copy is on disk, all of it in its own file, and the owner of the database can open it.
-    fn sync_copy(&self, _: &Path) -> Result<(), OpenError> {
-        let synced = || {
-            if LOGS.iter().any(|suffix| beside(&self.copy, suffix).exists()) {
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody has opened it"));
-            }
-            let copy = File::open(&self.copy)?;
-            give_to_owner_of(&self.target, &copy).map_err(|error| {
-                let told = format!(
-                    "can't be given to the owner of the database, who must run this, or root: {error}"
-                );
-                io::Error::new(error.kind(), told)
-            })?;
-            copy.sync_all()
-        };
-        synced().map_err(|error| cannot_use(&self.copy, &error))
-    }
-
-    /// The old database is whole without its log, which is gone. One that is damaged is left as it is, log and all: that may be the log
-    /// of another database, which lacks it.
-    fn settle(&self, _: &Path) -> Result<(), OpenError> {
-        if self.is_damaged() {
-            return Ok(());
-        }
-        match empty_log(&self.target) {
-            Ok(true) => Ok(()),
-            Err(error) if meaning(&error) != Meaning::Passing => {
-                Err(OpenError::Unreachable(format!("{}: {error}", self.target.display())))
-            }
-            _ => Err(OpenError::InUse { file: self.target.display().to_string(), process: None }),
-        }
-    }
-
-    /// Returns true for a database that is not there, or not sound together with its log; changes neither.
-    fn is_damaged(&self) -> bool {
-        if fs::metadata(&self.target).map_or(0, |found| found.len()) == 0 {
-            return true;
-        }
-        let checked = read_only::open_one(&self.target, "")
-            .and_then(|conn| conn.query_row("PRAGMA quick_check(1)", (), |row| row.get::<_, String>(0)));
-        match checked {
-            Ok(found) => found != "ok",
-            // Other errors are told by whoever opens it next.
-            Err(error) => meaning(&error) == Meaning::Damaged,
-        }
-    }
-
-    /// What could not be moved into the old database is kept beside it.
-    fn keep_logs(&self, kept: &Path) -> Result<(), OpenError> {
-        LOGS.iter().try_for_each(|suffix| keep(&beside(&self.target, suffix), &beside(kept, suffix)))
-    }
-
-    fn keep(&self, kept: &Path) -> Result<(), OpenError> {
-        keep(&self.target, kept)?;
-        self.sync_folder()
-    }
-
-    fn drop_logs(&self, _: &Path) -> Result<(), OpenError> {
-        for suffix in LOGS.iter().chain(&[INDEX]) {
-            let path = beside(&self.target, suffix);
-            remove_if_there(&path).map_err(|error| cannot_use(&path, &error))?;
-        }
-        self.sync_folder()
-    }
-
-    fn put(&self, _: &Path) -> Result<(), OpenError> {
-        fs::rename(&self.copy, &self.target).map_err(|error| cannot_use(&self.target, &error))?;
-        self.sync_folder()
-    }
-
-    fn sync_folder(&self) -> Result<(), OpenError> {
-        let folder = self.target.parent().unwrap_or(&self.target);
-        sync_folder(folder).map_err(|error| cannot_use(folder, &error))
-    }
-}
-
-/// Moves all that the log holds into the database and deletes the log, without any other change. Succeeds only where no other connection
-/// is open, which it tells.
-fn empty_log(database: &Path) -> rusqlite::Result<bool> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(database, flags)?;
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    conn.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-    let is_busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
-    conn.close().map_err(|(_, error)| error)?;
-    Ok(!is_busy)
-}
-
-fn keep(file: &Path, kept: &Path) -> Result<(), OpenError> {
-    if !file.exists() {
-        return Ok(());
-    }
-    link_or_copy(file, kept).map_err(|error| cannot_use(kept, &error))
-}
-
-#[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::*;
-
-    /// A database of one old row, part of which is only in its log, and a copy of two new rows.
-    fn half_way(steps: usize) -> (TempDir, Swap) {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("x.db");
-        let swap = Swap { copy: beside(&target, ".restoring"), target };
-        let old = Connection::open(&swap.target).unwrap();
-        old.execute_batch(
-            "PRAGMA journal_mode = WAL; CREATE TABLE t (x); CREATE TABLE filler (x UNIQUE); \
-             WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 100) \
-             INSERT INTO filler SELECT randomblob(1000) FROM n; \
-             PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t VALUES ('old')",
-        )
-        .unwrap();
-        super::super::checkpoints::leave_log_at_close(&old).unwrap();
-        drop(old);
-        assert!(beside(&swap.target, "-wal").exists());
-        let new = Connection::open(&swap.copy).unwrap();
-        new.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES ('new'), ('new')").unwrap();
-        drop(new);
-        run(&swap, &STEPS[..steps]);
-        (folder, swap)
-    }
-
-    fn run(swap: &Swap, steps: &[Step]) {
-        for step in steps {
-            step(swap, &beside(&swap.target, ".before-restore-1")).unwrap();
-        }
-    }
-
-    fn rows(path: &Path) -> Vec<String> {
-        let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-        let sound: String = conn.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
-        assert_eq!(sound, "ok");
-        let mut statement = conn.prepare("SELECT x FROM t").unwrap();
-        let rows = statement.query_map((), |row| row.get(0)).unwrap();
-        rows.collect::<Result<_, _>>().unwrap()
-    }
-
-    #[test]
-    fn a_restoration_that_ends_anywhere_leaves_one_whole_database() {
-        for steps in 0..=STEPS.len() {
-            let (_folder, swap) = half_way(steps);
-            let is_done = steps == STEPS.len();
-            let expected = if is_done { vec!["new", "new"] } else { vec!["old"] };
-            assert_eq!(rows(&swap.target), expected, "after {steps} steps");
-            let kept = beside(&swap.target, ".before-restore-1");
-            if is_done {
-                assert_eq!(rows(&kept), ["old"]);
-            }
-            // The next one begins with nothing left of it, but for what was kept of a whole one.
-            swap.clear().unwrap();
-            assert_eq!((swap.copy.exists(), kept.exists()), (false, is_done), "after {steps} steps");
-        }
-    }
-
-    #[test]
-    fn a_damaged_database_is_kept_with_its_log() {
-        let (_folder, swap) = half_way(0);
-        fs::write(&swap.target, "no database at all ".repeat(20_000)).unwrap();
-        let log = fs::read(beside(&swap.target, "-wal")).unwrap();
-        let kept = beside(&swap.target, ".before-restore-1");
-        run(&swap, &STEPS);
-        assert_eq!(rows(&swap.target), ["new", "new"]);
-        assert!(fs::read(&kept).unwrap().starts_with(b"no database at all"));
-        assert_eq!(fs::read(beside(&kept, "-wal")).unwrap(), log);
-    }
-
-    #[test]
-    fn a_database_that_somebody_has_open_is_not_replaced() {
-        let (_folder, swap) = half_way(0);
-        let reader = Connection::open(&swap.target).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
-        let refused = swap.settle(Path::new("unused"));
-        assert!(matches!(refused, Err(OpenError::InUse { .. })), "{refused:?}");
-    }
-
-    #[test]
-    fn a_database_that_is_gone_can_be_restored() {
-        let (_folder, swap) = half_way(0);
-        fs::remove_file(&swap.target).unwrap();
-        let kept = beside(&swap.target, ".before-restore-1");
-        run(&swap, &STEPS);
-        assert_eq!(rows(&swap.target), ["new", "new"]);
-        assert!(!kept.exists() && beside(&kept, "-wal").exists());
-    }
 }

@@ -1,0 +1,93 @@
+//! The flags that say which database.
+
+use clap::Args;
+
+use crate::{
+    app,
+    service::Service,
+    store::{
+        connect,
+        schema::{OnOlderSchema, OpenError},
+    },
+};
+
+/// Which database.
+#[derive(Debug, Clone, Args)]
+pub struct Database {
+    /// The database: `sqlite:FILE`, `sqlite::memory:` for trials, or `postgres://USER:PASSWORD@HOST:PORT/NAME` (with
+    /// `?sslmode=verify-full` over a network)
+    #[arg(
+        long,
+        env = "REDFLAG_DATABASE_URL",
+        default_value = "sqlite:redflag.db",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    database_url: String,
+    /// A file that holds the URL instead, where others can't read a password in it
+    #[arg(
+        long,
+        env = "REDFLAG_DATABASE_URL_FILE",
+        value_name = "FILE",
+        value_parser = read_url,
+        conflicts_with = "database_url"
+    )]
+    database_url_file: Option<String>,
+}
+
+impl Database {
+    /// The URL, wherever it was given.
+    pub fn url(&self) -> &str {
+        self.database_url_file.as_deref().unwrap_or(&self.database_url)
+    }
+
+    /// The use cases over the database as it is, for a command that runs beside a server.
+    pub async fn open(&self) -> anyhow::Result<Service> {
+        connect::check_there(self.url())?;
+        app::open_service(self.url(), OnOlderSchema::Refuse).await
+    }
+
+    /// The same, for a command that changes nothing.
+    pub async fn open_reading(&self) -> anyhow::Result<Service> {
+        app::open_service_reading(self.url()).await
+    }
+
+    /// The same, over a database that may have no schema yet.
+    pub async fn open_or_make(&self) -> anyhow::Result<Service> {
+        connect::check_there(self.url())?;
+        app::open_service(self.url(), OnOlderSchema::MigrateIfEmpty).await
+    }
+}
+
+/// The URL in a file, which may end with a line feed. What the file holds is not repeated.
+fn read_url(path: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let url = text.trim_end_matches(['\r', '\n']);
+    if url.contains(char::is_whitespace) {
+        return Err("it must hold one URL and nothing else".to_owned());
+    }
+    let refused =
+        |error: OpenError| format!("the URL in it is refused: {}", without_quotes(&error.to_string()));
+    connect::check_url(url).map_err(refused)?;
+    Ok(url.to_owned())
+}
+
+/// The text without what it quotes.
+fn without_quotes(text: &str) -> String {
+    let is_quote = |c: char| matches!(c, '`' | '"' | '\'');
+    match (text.find(is_quote), text.rfind(is_quote)) {
+        (Some(first), Some(last)) if first < last => format!("{}…{}", &text[..first], &text[last + 1..]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_error_quotes_is_left_out() {
+        assert_eq!(without_quotes("has the parameter `se`cret`, which"), "has the parameter …, which");
+        assert_eq!(without_quotes("the database URL names no file"), "the database URL names no file");
+    }
+}
