@@ -1,5 +1,6 @@
 //! Who calls: API keys, their verification and what they allow.
 
+mod look_ups;
 mod uses;
 
 use std::{sync::Arc, time::Duration};
@@ -9,10 +10,7 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::sync::watch;
 
 use crate::{
     domain::{Actor, ApiKey, Clock, Invalid, KeyDigest, OrganizationId, Person, Scope, text::parse_line},
@@ -20,7 +18,7 @@ use crate::{
     store::Store,
 };
 
-use uses::Uses;
+use self::{look_ups::LookUps, uses::Uses};
 
 /// A key's secret: what a caller presents. Never printed by accident.
 #[derive(Debug, Clone)]
@@ -154,18 +152,11 @@ const TOUCH_EVERY: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// How long after its last use a key that was valid is still looked up before those that nobody knows.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
-/// How many keys that nobody knows are looked up at once.
-const LOOK_UPS: usize = 4;
-/// How many such keys may be looked up or wait for that; further ones are refused.
-const LOOK_UPS_WAITING: usize = 128;
-
-/// How long a key waits to be one of these: when the server starts, it knows none of those that are valid.
-const PLACE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Verifies API keys against the store, and remembers them for a moment so that the hot path does not ask each time.
 ///
-/// Made-up keys keep nobody waiting: few unknown keys are looked up at once, and a refusal
-/// is remembered too. Keys that were valid a moment ago never wait for them.
+/// Made-up keys keep nobody waiting: many are looked up in one statement, behind those that were valid a moment ago, and a
+/// refusal is remembered too.
 #[derive(Clone)]
 pub struct Authenticator {
     store: Arc<dyn Store>,
@@ -175,16 +166,8 @@ pub struct Authenticator {
     refused: Arc<Cache<KeyDigest, ()>>,
     /// The digests of keys that were valid not long ago.
     known: Arc<Cache<KeyDigest, ()>>,
-    strangers: Arc<Strangers>,
+    look_ups: LookUps,
     uses: Arc<Uses>,
-}
-
-/// The room for keys that nobody knows.
-struct Strangers {
-    /// Places for look-ups that run or wait; without one a call is refused.
-    waiting: Semaphore,
-    /// Permits to look a key up.
-    turn: Semaphore,
 }
 
 impl Authenticator {
@@ -193,15 +176,13 @@ impl Authenticator {
         let verified = Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED).build();
         let refused = Cache::builder().max_capacity(REMEMBERED).time_to_live(REFUSED_FOR).build();
         let known = Cache::builder().max_capacity(REMEMBERED).time_to_idle(KNOWN_FOR).build();
-        let strangers =
-            Strangers { waiting: Semaphore::new(LOOK_UPS_WAITING), turn: Semaphore::new(LOOK_UPS) };
         Self {
+            look_ups: LookUps::new(Arc::clone(&store)),
             store,
             clock,
             verified: Arc::new(verified),
             refused: Arc::new(refused),
             known: Arc::new(known),
-            strangers: Arc::new(strangers),
             uses: Arc::default(),
         }
     }
@@ -236,11 +217,11 @@ impl Authenticator {
     }
 
     async fn look_up(&self, digest: KeyDigest) -> Result<Arc<ApiKey>, Error> {
-        let found = if self.known.get(&digest).await.is_some() {
-            self.store.key_by_digest(&digest).await?
-        } else {
-            self.look_up_stranger(digest).await?
-        };
+        let is_known = self.known.get(&digest).await.is_some();
+        if !is_known && self.refused.contains_key(&digest) {
+            return Err(not_valid());
+        }
+        let found = self.look_ups.find(digest, is_known).await?;
         let valid = |key: &ApiKey| key.revoked_at.is_none() && bool::from(key.digest.0.ct_eq(&digest.0));
         let Some(key) = found.filter(valid) else {
             self.known.invalidate(&digest).await;
@@ -250,18 +231,6 @@ impl Authenticator {
         self.known.insert(digest, ()).await;
         self.note_use(&key);
         Ok(Arc::new(key))
-    }
-
-    async fn look_up_stranger(&self, digest: KeyDigest) -> Result<Option<ApiKey>, Error> {
-        if self.refused.contains_key(&digest) {
-            return Err(not_valid());
-        }
-        let message = "too many unknown API keys are tried at once, try again";
-        let too_many = |_| Error::new(Reason::RateLimited, message);
-        let place = timeout(PLACE_TIMEOUT, self.strangers.waiting.acquire()).await.map_err(too_many)?;
-        let _place = place.map_err(Error::internal)?;
-        let _turn = self.strangers.turn.acquire().await.map_err(Error::internal)?;
-        Ok(self.store.key_by_digest(&digest).await?)
     }
 
     fn note_use(&self, key: &ApiKey) {

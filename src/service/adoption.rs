@@ -1,8 +1,11 @@
 //! Beginning the histories of alerts that are older than histories are.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::Service;
 use crate::{
@@ -13,30 +16,52 @@ use crate::{
 
 /// How many histories are begun at once, so that they share commits.
 const AT_ONCE: usize = 64;
+/// How long one of them may take: somebody may hold a lock of its organization.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before asking again whether another instance still begins histories.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// One time through all alerts without histories.
+#[derive(Default)]
+struct Pass {
+    adopted: usize,
+    /// Organizations that are left for another pass: their waiting room is full, or somebody holds a lock of theirs.
+    left: HashSet<OrganizationId>,
+}
+
+/// The outcome for one alert.
+enum Adopted {
+    /// Its history has begun.
+    Yes,
+    /// It can't be begun.
+    No,
+    /// Not now.
+    Later,
+}
 
 impl Service {
     /// Gives every alert that was made by a version without histories its first event, which tells what it is now; tells
     /// how many there were. Where there are none, that is known at once. Only alerts that stood when the database got its
     /// histories are adopted; one that can't be, since somebody has changed it past redflag, is left to [`Self::verify`].
-    /// One instance at a time does it, others wait; it may be given up at any point and done again.
+    /// One instance at a time does it, others wait; it may be given up at any point and done again. An organization that is
+    /// busy or locked keeps no other waiting.
     ///
     /// # Errors
-    /// [`crate::error::Reason::Unavailable`] and [`crate::error::Reason::RateLimited`].
+    /// [`crate::error::Reason::Unavailable`]; [`crate::error::Reason::RateLimited`] when organizations were left out.
     pub async fn adopt_alerts(&self) -> Result<usize, Error> {
         if self.store.alerts_to_adopt(None).await?.is_empty() {
             return Ok(0);
         }
         let _lock = self.wait_for_adoption_lock().await?;
-        let (mut adopted, mut after) = (0, None);
+        let (mut pass, mut after) = (Pass::default(), None);
         loop {
             let found = self.store.alerts_to_adopt(after).await?;
-            let Some(last) = found.last() else { return Ok(adopted) };
+            let Some(last) = found.last() else { break };
             after = Some(*last);
-            adopted += self.adopt_page(found).await?;
-            tracing::info!(adopted, "histories of older alerts begun so far");
+            self.adopt_page(found, &mut pass).await?;
+            tracing::info!(adopted = pass.adopted, "histories of older alerts begun so far");
         }
+        if pass.left.is_empty() { Ok(pass.adopted) } else { Err(StoreError::Busy.into()) }
     }
 
     async fn wait_for_adoption_lock(&self) -> Result<AdoptionLock, StoreError> {
@@ -48,41 +73,39 @@ impl Service {
         }
     }
 
-    /// Begins the histories of these alerts, many at once; tells how many there were that could be begun.
-    async fn adopt_page(&self, page: Vec<(OrganizationId, AnomalyId)>) -> Result<usize, Error> {
+    /// Begins the histories of these alerts, many at once.
+    async fn adopt_page(&self, page: Vec<(OrganizationId, AnomalyId)>, pass: &mut Pass) -> Result<(), Error> {
         let (mut waiting, mut tasks, mut adopted) = (page.into_iter(), JoinSet::new(), Vec::new());
         loop {
-            let free = AT_ONCE - tasks.len();
-            for (organization, id) in waiting.by_ref().take(free) {
+            while tasks.len() < AT_ONCE
+                && let Some((organization, id)) =
+                    waiting.by_ref().find(|(organization, _)| !pass.left.contains(organization))
+            {
                 let service = self.clone();
-                let adopt =
-                    async move { service.adopt(organization, id).await.map(|done| (done, organization, id)) };
-                tasks.spawn(adopt);
+                tasks.spawn(async move { (organization, id, service.adopt(organization, id).await) });
             }
-            match tasks.join_next().await {
-                Some(Ok(outcome)) => {
-                    let (is_adopted, organization, id) = outcome?;
-                    adopted.extend(is_adopted.then_some((organization, id)));
-                }
-                Some(Err(panicked)) => return Err(StoreError::Internal(panicked.into()).into()),
-                None => break,
+            let Some(done) = tasks.join_next().await else { break };
+            let (organization, id, outcome) =
+                done.map_err(|panicked| StoreError::Internal(panicked.into()))?;
+            match outcome? {
+                Adopted::Yes => adopted.push((organization, id)),
+                Adopted::No => {}
+                Adopted::Later => drop(pass.left.insert(organization)),
             }
         }
-        let count = adopted.len();
-        self.store.note_adopted(adopted).await?;
-        Ok(count)
+        pass.adopted += adopted.len();
+        Ok(self.store.note_adopted(adopted).await?)
     }
 
-    /// Begins the history of one alert; tells whether it could.
-    async fn adopt(&self, organization: OrganizationId, id: AnomalyId) -> Result<bool, StoreError> {
-        match self.begin_history(organization, id).await {
-            Ok(()) => Ok(true),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::Busy)) => {
-                Err(error)
-            }
-            Err(error) => {
+    /// Begins the history of one alert, if it can be now.
+    async fn adopt(&self, organization: OrganizationId, id: AnomalyId) -> Result<Adopted, StoreError> {
+        match timeout(PATIENCE, self.begin_history(organization, id)).await {
+            Ok(Ok(())) => Ok(Adopted::Yes),
+            Err(_) | Ok(Err(StoreError::Locked(_) | StoreError::Busy)) => Ok(Adopted::Later),
+            Ok(Err(error @ StoreError::Unavailable(_))) => Err(error),
+            Ok(Err(error)) => {
                 tracing::error!(%error, anomaly_id = %id, "the history of an older alert can't be begun");
-                Ok(false)
+                Ok(Adopted::No)
             }
         }
     }

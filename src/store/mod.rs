@@ -224,8 +224,8 @@ pub trait Store: Send + Sync + 'static {
     /// Reads the keys of an organization, or of all, revoked and expired ones included, oldest first.
     async fn keys(&self, organization: Option<OrganizationId>) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Reads the key with that digest, of whichever organization.
-    async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError>;
+    /// Reads the keys with these digests, of whichever organizations, in no order.
+    async fn keys_by_digest(&self, digests: &[KeyDigest]) -> Result<Vec<ApiKey>, StoreError>;
 
     /// Revokes a key; one that is revoked already keeps its time.
     ///

@@ -1,13 +1,15 @@
 //! Keys that are tried, given twice and used, over both faces.
 
-use redflag::grpc::pb::ListAlertsRequest;
+use redflag::grpc::pb::{ListAlertsRequest, alert_service_client::AlertServiceClient};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection};
 use tokio::task::JoinSet;
-use tonic::Code;
-use tonic_types::StatusExt;
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
 
 use crate::support::{DatabaseKind, TestApp, app::KEY, keyed, keys, with_key};
 
@@ -84,32 +86,65 @@ async fn a_new_key_works_soon_after_it_was_refused(#[case] kind: DatabaseKind) {
     panic!("the key never works");
 }
 
+/// Lists alerts with a key; the answer's code.
+async fn code(channel: &Channel, key: &str) -> Code {
+    let mut alerts = AlertServiceClient::new(channel.clone());
+    let request = with_key(ListAlertsRequest { page_size: 1, ..ListAlertsRequest::default() }, key);
+    alerts.list_alerts(request).await.map_or_else(|refused| refused.code(), |_| Code::Ok)
+}
+
+/// Several connections: each has a bound on its calls.
+fn channels(app: &TestApp, count: usize) -> Vec<Channel> {
+    (0..count).map(|_| Endpoint::from_shared(app.url("")).unwrap().connect_lazy()).collect()
+}
+
 #[tokio::test]
 async fn unknown_keys_wait_in_bounds_and_never_before_known_ones() {
     let app = TestApp::start(DatabaseKind::Postgres).await;
     app.alerts().list_alerts(keyed(ListAlertsRequest::default())).await.unwrap();
     let mut held = PgConnection::connect(app.database().url()).await.unwrap();
     held.execute("BEGIN; LOCK TABLE api_keys").await.unwrap();
-    let mut calls = JoinSet::new();
-    for index in 0..160 {
-        let request = app.rest_without_key(Method::GET, "/alerts").bearer_auth(unknown(index));
-        calls.spawn(async move { request.send().await.unwrap() });
+    let (channels, mut calls) = (channels(&app, 45), JoinSet::new());
+    for index in 0..4_500 {
+        let channel = channels[index % channels.len()].clone();
+        calls.spawn(async move { code(&channel, &unknown(index)).await });
     }
     // Those beyond the room are answered while the others wait.
-    for _ in 0..32 {
-        let refused = calls.join_next().await.unwrap().unwrap();
-        assert_eq!(
-            (refused.status().as_u16(), &refused.headers()["retry-after"]),
-            (429, &"1".parse().unwrap())
-        );
+    for _ in 0..100 {
+        assert_eq!(calls.join_next().await.unwrap().unwrap(), Code::ResourceExhausted);
     }
-    let refused =
-        app.alerts().list_alerts(with_key(ListAlertsRequest::default(), &unknown(999))).await.unwrap_err();
-    assert_eq!(refused.code(), Code::ResourceExhausted);
-    assert_eq!(refused.get_error_details().error_info().unwrap().reason, "GEN_RATE_LIMITED");
+    let unheard = app.rest_without_key(Method::GET, "/alerts").bearer_auth(unknown(9_999));
+    let refused = unheard.send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().unwrap()));
     held.execute("ROLLBACK").await.unwrap();
-    while let Some(answer) = calls.join_next().await {
-        assert_eq!(answer.unwrap().status(), 401);
+    while let Some(code) = calls.join_next().await {
+        assert!(matches!(code.unwrap(), Code::Unauthenticated | Code::ResourceExhausted));
     }
     app.alerts().list_alerts(keyed(ListAlertsRequest::default())).await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(DatabaseKind::Sqlite)]
+#[case::postgres(DatabaseKind::Postgres)]
+#[tokio::test]
+async fn a_fresh_server_takes_all_valid_keys_at_once_beside_made_up_ones(#[case] kind: DatabaseKind) {
+    let app = TestApp::start(kind).await;
+    let service = keys::beside(&app).await;
+    let mut valid = Vec::new();
+    for _ in 0..300 {
+        valid.push(keys::make_key(&service, "default", &["*"], None).await.1);
+    }
+    let (channels, mut calls) = (channels(&app, 12), JoinSet::new());
+    for index in 0..1_000 {
+        let channel = channels[index % channels.len()].clone();
+        calls.spawn(async move { (Code::Unauthenticated, code(&channel, &unknown(index)).await) });
+    }
+    for (index, key) in valid.into_iter().enumerate() {
+        let channel = channels[index % channels.len()].clone();
+        calls.spawn(async move { (Code::Ok, code(&channel, &key).await) });
+    }
+    while let Some(outcome) = calls.join_next().await {
+        let (expected, code) = outcome.unwrap();
+        assert_eq!(code, expected);
+    }
 }

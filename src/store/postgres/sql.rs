@@ -217,8 +217,8 @@ statements! {
     SELECT_KEYS = "SELECT key_id, organization_id, name, owner, scopes, prefix, digest, created_at, expires_at, \
         revoked_at, last_used_at FROM api_keys WHERE organization_id = coalesce($1, organization_id) \
         ORDER BY created_at, key_id";
-    SELECT_KEY_BY_DIGEST = "SELECT key_id, organization_id, name, owner, scopes, prefix, digest, created_at, \
-        expires_at, revoked_at, last_used_at FROM api_keys WHERE digest = $1";
+    SELECT_KEYS_BY_DIGEST = "SELECT key_id, organization_id, name, owner, scopes, prefix, digest, created_at, \
+        expires_at, revoked_at, last_used_at FROM api_keys WHERE digest = ANY($1)";
     REVOKE_KEY = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1) WHERE key_id = $2 \
         RETURNING key_id, organization_id, name, owner, scopes, prefix, digest, created_at, expires_at, revoked_at, \
         last_used_at";

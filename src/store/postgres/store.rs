@@ -172,8 +172,8 @@ impl Store for PostgresStore {
         self.select_keys(organization).await
     }
 
-    async fn key_by_digest(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
-        self.select_key(digest).await
+    async fn keys_by_digest(&self, digests: &[KeyDigest]) -> Result<Vec<ApiKey>, StoreError> {
+        self.select_keys_by_digest(digests).await
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {

@@ -58,10 +58,14 @@ impl PostgresStore {
         Ok(rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?)
     }
 
-    pub(super) async fn select_key(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
-        let select = || sqlx::query_as(sql::SELECT_KEY_BY_DIGEST).bind(digest.0.to_vec());
-        let row: Option<KeyRow> = self.connections.optional(Use::Keys, select).await?;
-        Ok(row.map(ApiKey::try_from).transpose()?)
+    pub(super) async fn select_keys_by_digest(
+        &self,
+        digests: &[KeyDigest],
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let digests: Vec<_> = digests.iter().map(|digest| digest.0.to_vec()).collect();
+        let select = || sqlx::query_as(sql::SELECT_KEYS_BY_DIGEST).bind(digests.clone());
+        let rows: Vec<KeyRow> = self.connections.all(Use::Keys, select).await?;
+        Ok(rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?)
     }
 
     pub(super) async fn update_revoked(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {

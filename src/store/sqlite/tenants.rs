@@ -48,11 +48,18 @@ impl SqliteStore {
         .await
     }
 
-    pub(super) async fn select_key(&self, digest: &KeyDigest) -> Result<Option<ApiKey>, StoreError> {
-        let digest = *digest;
+    pub(super) async fn select_keys_by_digest(
+        &self,
+        digests: &[KeyDigest],
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let digests = digests.to_vec();
         self.look_up(move |conn| {
-            let row = query::optional(conn, sql::SELECT_KEY_BY_DIGEST, params![digest.0], rows::key)?;
-            Ok(row.map(ApiKey::try_from).transpose()?)
+            let mut keys = Vec::new();
+            for digest in &digests {
+                let row = query::optional(conn, sql::SELECT_KEY_BY_DIGEST, params![digest.0], rows::key)?;
+                keys.extend(row.map(ApiKey::try_from).transpose()?);
+            }
+            Ok(keys)
         })
         .await
     }

@@ -198,6 +198,35 @@ async fn a_server_answers_while_it_begins_histories() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_organization_that_is_locked_keeps_no_other_from_its_histories() {
+    let database = TestDatabase::create(DatabaseKind::Postgres).await;
+    migrate_to(&database, 1).await;
+    fill(&database, 100).await;
+    let second = "01a10000-0000-7000-8000-000000000002";
+    database
+        .execute(&format!(
+            "INSERT INTO organizations VALUES ('{second}', 'second', now()); \
+             INSERT INTO alert_statuses SELECT '{second}', key, name, colour, class, builtin, created_at, updated_at \
+             FROM alert_statuses; \
+             INSERT INTO alerts SELECT '{second}', gen_random_uuid(), title, description, type, status, status_class, \
+             severity, assigned_to, escalated_to, affected_balances, affected_transactions, affected_identities, \
+             metadata, version, created_at, updated_at FROM alerts"
+        ))
+        .await;
+    let world = World::on(database).await;
+    let mut holder = sqlx::PgConnection::connect(world.database.url()).await.unwrap();
+    let hold =
+        format!("BEGIN; SELECT 1 FROM event_heads WHERE organization_id = '{ORGANIZATION}' FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut holder).await.unwrap();
+    let left = world.service().adopt_alerts().await.unwrap_err();
+    assert_eq!(left.reason(), redflag::error::Reason::RateLimited);
+    let events = world.database.count("SELECT count(*) FROM alert_events").await;
+    assert_eq!(events, 103, "the other organization has its histories");
+    holder.close().await.unwrap();
+    assert_eq!(world.service().adopt_alerts().await.unwrap(), 103);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_instances_one_begins_the_histories() {
     let database = TestDatabase::create(DatabaseKind::Postgres).await;
     migrate_to(&database, 1).await;

@@ -17,6 +17,7 @@ on_every_store!(
     an_unknown_digest_finds_nothing,
     a_key_revoked_twice_keeps_the_first_time,
     an_unknown_key_can_t_be_revoked,
+    many_digests_are_looked_up_at_once,
     use_is_noted_at_most_once_a_minute,
     use_of_an_unknown_key_is_not_noted_anywhere,
     the_use_of_many_keys_is_noted_at_once,
@@ -28,7 +29,8 @@ async fn add(world: &World, key: ApiKey) -> ApiKey {
 }
 
 async fn read(world: &World, key: &ApiKey) -> ApiKey {
-    world.store.key_by_digest(&key.digest).await.unwrap().unwrap()
+    let [found] = world.store.keys_by_digest(&[key.digest]).await.unwrap().try_into().unwrap();
+    found
 }
 
 async fn a_key_is_read_as_it_was_made(world: &World) {
@@ -86,7 +88,20 @@ async fn a_key_needs_an_organization(world: &World) {
 
 async fn an_unknown_digest_finds_nothing(world: &World) {
     add(world, world.key(world.organization)).await;
-    assert_eq!(world.store.key_by_digest(&KeyDigest([9; 32])).await.unwrap(), None);
+    assert_eq!(world.store.keys_by_digest(&[KeyDigest([9; 32])]).await.unwrap(), []);
+}
+
+async fn many_digests_are_looked_up_at_once(world: &World) {
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(add(world, world.key(world.organization)).await);
+    }
+    let mut digests: Vec<_> = keys.iter().map(|key| key.digest).collect();
+    digests.insert(1, KeyDigest([9; 32]));
+    let mut found = world.store.keys_by_digest(&digests).await.unwrap();
+    found.sort_by_key(|key| key.id);
+    assert_eq!(found, keys);
+    assert_eq!(world.store.keys_by_digest(&[]).await.unwrap(), []);
 }
 
 async fn a_key_revoked_twice_keeps_the_first_time(world: &World) {

@@ -50,7 +50,7 @@ impl Asked {
         match self {
             Self::Change => store.change_alert(&world.to_flag(world.alert())).await.map(drop),
             Self::LookUp => store.alert(organization, alert.id).await.map(drop),
-            Self::Key => store.key_by_digest(&KeyDigest([9; 32])).await.map(drop),
+            Self::Key => store.keys_by_digest(&[KeyDigest([9; 32])]).await.map(drop),
             Self::List => store.alerts(&world.query(AlertFilter::default())).await.map(drop),
             Self::Status => {
                 let id = world.alert().id;
