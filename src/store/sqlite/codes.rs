@@ -9,7 +9,7 @@ use rusqlite::{Error, ffi};
 pub enum Meaning {
     /// Somebody is in the way, or memory is short: the same may succeed a moment later.
     Passing,
-    /// The file, its folder or the disk does not let it: nothing can be written until that is mended.
+    /// The file, its folder, the disk or whoever holds its lock does not let it: nothing can be written until that is mended.
     Refused,
     /// The file is no database, or a damaged one.
     Damaged,
@@ -23,7 +23,8 @@ const MEANINGS: &[(c_int, Meaning)] = &[
     (ffi::SQLITE_INTERNAL, Meaning::Unexpected),
     (ffi::SQLITE_PERM, Meaning::Refused),
     (ffi::SQLITE_ABORT, Meaning::Unexpected),
-    (ffi::SQLITE_BUSY, Meaning::Passing),
+    // Somebody else has held the lock for longer than is waited for it.
+    (ffi::SQLITE_BUSY, Meaning::Refused),
     (ffi::SQLITE_LOCKED, Meaning::Passing),
     (ffi::SQLITE_NOMEM, Meaning::Passing),
     (ffi::SQLITE_READONLY, Meaning::Refused),

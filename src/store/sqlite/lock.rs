@@ -38,6 +38,7 @@ impl DatabaseLock {
     /// [`OpenError::InUse`]; [`OpenError::Unreachable`] where the folder takes no locks.
     pub fn take(database: &Path, sharing: Sharing) -> Result<Self, OpenError> {
         let real = database.canonicalize().map_err(|error| cannot_use(database, &error))?;
+        check_has_one_name(&real).map_err(|error| cannot_use(database, &error))?;
         match sharing {
             Sharing::Alone => LockFile::of_server(&real).map(Self::Server),
             Sharing::Beside => lock_folder(&real).map(Self::Command),
@@ -112,6 +113,31 @@ impl Drop for LockFile {
     }
 }
 
+/// Refuses a file that stands under several names: under each, SQLite would keep another write-ahead log, and servers would not
+/// see each other.
+fn check_has_one_name(real: &Path) -> io::Result<()> {
+    let links = fs::metadata(real)?.nlink();
+    if links > 1 {
+        let several = format!("the file has {links} names (hard links): a database has one");
+        return Err(io::Error::other(several));
+    }
+    // Where there is no such list, it can't be known.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if mounts.lines().filter_map(mount_point).any(|point| Path::new(&point) == real) {
+        return Err(io::Error::other(
+            "the file is mounted by itself: mount its folder, where its log stands too",
+        ));
+    }
+    Ok(())
+}
+
+/// The mount point that a line of `/proc/self/mountinfo` names, whose white space is written in octal.
+fn mount_point(line: &str) -> Option<String> {
+    let written = line.split(' ').nth(4)?;
+    let spaces = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    Some(spaces.iter().fold(written.to_owned(), |path, (code, space)| path.replace(code, space)))
+}
+
 /// Returns true where the file at `path` is the one that is open.
 fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(open), Ok(found)) = (file.metadata(), Identity::of(path)) else { return false };
@@ -150,7 +176,10 @@ fn lock_folder(database: &Path) -> Result<Option<File>, OpenError> {
     let Ok(folder) = open_folder(database) else { return Ok(None) };
     match wait_for(|| folder.try_lock_shared()) {
         Ok(true) => Ok(Some(folder)),
-        Ok(false) => Err(OpenError::InUse { file: database.display().to_string(), process: None }),
+        Ok(false) => {
+            let locked = io::Error::other("somebody has locked the folder, as `redflag restore` does");
+            Err(cannot_use(database.parent().unwrap_or(database), &locked))
+        }
         Err(_) => Ok(None),
     }
 }
@@ -192,6 +221,26 @@ mod tests {
         fs::write(&path, "somebody else's").unwrap();
         drop(second);
         assert_eq!(fs::read(&path).unwrap(), b"somebody else's");
+    }
+
+    #[test]
+    fn a_database_has_one_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("x.db"), folder.path().join("y.db"));
+        fs::write(&path, "").unwrap();
+        assert!(DatabaseLock::take(&path, Sharing::Alone).is_ok());
+        fs::hard_link(&path, &other).unwrap();
+        for sharing in [Sharing::Alone, Sharing::Beside] {
+            let refused = DatabaseLock::take(&other, sharing).err().unwrap().to_string();
+            assert!(refused.contains("y.db: the file has 2 names (hard links)"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn mount_points_are_read_as_they_are_written() {
+        let line = r"29 25 0:26 / /data/a\040b\134c rw,nosuid shared:4 - ext4 /dev/vda rw";
+        assert_eq!(mount_point(line).unwrap(), r"/data/a b\c");
+        assert_eq!(mount_point(""), None);
     }
 
     #[test]
