@@ -9,7 +9,7 @@ use rusqlite::{Error, ffi};
 pub enum Meaning {
     /// Somebody is in the way, or memory is short: the same may succeed a moment later.
     Passing,
-    /// The file, its folder, the disk or whoever holds its lock does not let it: nothing can be written until that is mended.
+    /// The file, its folder or the disk does not let it: nothing can be written until that is mended.
     Refused,
     /// The file is no database, or a damaged one.
     Damaged,
@@ -23,8 +23,7 @@ const MEANINGS: &[(c_int, Meaning)] = &[
     (ffi::SQLITE_INTERNAL, Meaning::Unexpected),
     (ffi::SQLITE_PERM, Meaning::Refused),
     (ffi::SQLITE_ABORT, Meaning::Unexpected),
-    // Somebody else has held the lock for longer than is waited for it.
-    (ffi::SQLITE_BUSY, Meaning::Refused),
+    (ffi::SQLITE_BUSY, Meaning::Passing),
     (ffi::SQLITE_LOCKED, Meaning::Passing),
     (ffi::SQLITE_NOMEM, Meaning::Passing),
     (ffi::SQLITE_READONLY, Meaning::Refused),
@@ -68,10 +67,14 @@ pub fn meaning(error: &Error) -> Meaning {
     error.sqlite_error().map_or(Meaning::Unexpected, |error| meaning_of_code(error.extended_code))
 }
 
-/// Returns true for an error that says, itself or by its cause, that nothing can be written.
+/// Returns true for an error that says, itself or by its cause, that nothing can be written: also where somebody has held the
+/// lock for longer than is waited for it.
 pub fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.filter_map(|cause| cause.downcast_ref()).any(|error| meaning(error) == Meaning::Refused)
+    let is_busy = |error: &Error| error.sqlite_error_code() == Some(ffi::ErrorCode::DatabaseBusy);
+    causes
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|error| meaning(error) == Meaning::Refused || is_busy(error))
 }
 
 /// A file that is no database, or a damaged one.

@@ -189,7 +189,7 @@ async fn commands_and_restorations_keep_out_of_each_others_way() {
     folder.unlock().unwrap();
     folder.lock().unwrap();
     let (_, told) = failure(&["org", "create", "--name", "acme", "--database-url", &url]);
-    assert!(told.contains("redflag.db is in use by another redflag: stop that first"), "{told}");
+    assert!(told.contains("somebody has locked the folder, as `redflag restore` does"), "{told}");
 }
 
 #[tokio::test]

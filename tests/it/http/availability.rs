@@ -6,7 +6,7 @@ use redflag::{app::Config, store::queue::GroupCommit};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{Answer, assert_discreet, post};
 use crate::support::{DatabaseKind, TestApp, TestDatabase, outage};
@@ -124,4 +124,20 @@ async fn nothing_of_a_call_that_is_refused_comes_back_but_what_is_at_fault() {
     assert_eq!(refused.status, 400);
     assert!(!refused.body.to_string().contains("ttt") && !format!("{:?}", refused.headers).contains("kept"));
     assert_discreet(&refused.body.to_string());
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_keeps_locked_is_not_ready() {
+    let app = TestApp::start(DatabaseKind::Sqlite).await;
+    let ready = async || app.rest_without_key(Method::GET, "/readyz").send().await.unwrap().status().as_u16();
+    let flag = async || post(&app, "/alerts/flag/bln_1", json!({ "description": "d" })).await.status;
+    let held = outage::hold_writes(app.database().url()).await;
+    assert_eq!(flag().await, 503);
+    // The answer before this one may be remembered for a second.
+    let not_ready = async || while ready().await != 503 {};
+    timeout(Duration::from_secs(20), not_ready()).await.unwrap();
+    held.release().await;
+    let is_ready = async || while ready().await != 200 {};
+    timeout(Duration::from_secs(20), is_ready()).await.unwrap();
+    assert_eq!(flag().await, 201);
 }
