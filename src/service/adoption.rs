@@ -101,7 +101,9 @@ impl Service {
     async fn adopt(&self, organization: OrganizationId, id: AnomalyId) -> Result<Adopted, StoreError> {
         match timeout(PATIENCE, self.begin_history(organization, id)).await {
             Ok(Ok(())) => Ok(Adopted::Yes),
-            Err(_) | Ok(Err(StoreError::Locked(_) | StoreError::Busy)) => Ok(Adopted::Later),
+            Err(_) | Ok(Err(StoreError::Locked(_) | StoreError::Cancelled(_) | StoreError::Busy)) => {
+                Ok(Adopted::Later)
+            }
             Ok(Err(error @ StoreError::Unavailable(_))) => Err(error),
             Ok(Err(error)) => {
                 tracing::error!(%error, anomaly_id = %id, "the history of an older alert can't be begun");

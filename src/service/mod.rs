@@ -101,7 +101,9 @@ impl From<StoreError> for Error {
     /// What is left once a use case has told the failures it knows: the database is away, or something is wrong.
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) | StoreError::Locked(_) => Self::unavailable(error),
+            StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::Cancelled(_) => {
+                Self::unavailable(error)
+            }
             StoreError::KeyReused => Self::new(
                 Reason::IdempotencyKeyReused,
                 "the same request id named another change within the last 24 hours: give each change its own",

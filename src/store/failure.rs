@@ -70,25 +70,13 @@ impl From<sqlx::Error> for StoreError {
             },
             other => other,
         };
-        if is_locked(&error) {
-            Self::Locked(Box::new(error))
-        } else if is_passing(&error) {
-            Self::Unavailable(Box::new(error))
-        } else {
-            Self::Internal(Box::new(error))
+        match meaning(&error) {
+            Passing::Locked => Self::Locked(Box::new(error)),
+            Passing::Cancelled => Self::Cancelled(Box::new(error)),
+            Passing::Away => Self::Unavailable(Box::new(error)),
+            Passing::Not => Self::Internal(Box::new(error)),
         }
     }
-}
-
-/// Returns true for an error caused by other transactions, not by the connection or the server.
-fn is_locked(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| is_locked_state(&code))
-}
-
-/// SQLSTATEs of PostgreSQL that tell of others who are at work on the same rows: a serialization failure, a deadlock, a lock that
-/// was not to be had in time, and a statement whose time was up.
-fn is_locked_state(state: &str) -> bool {
-    matches!(state, "40001" | "40P01" | "55P03" | "57014")
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -101,8 +89,20 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Whether the same call may well succeed a moment later.
-fn is_passing(error: &sqlx::Error) -> bool {
+/// Whether the same statement may well succeed a moment later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passing {
+    /// Others are at work on the same rows: it may be run again at once.
+    Locked,
+    /// It was cancelled: run again, it would take as long again.
+    Cancelled,
+    /// The connection or the server is at fault, so the others on it fail too.
+    Away,
+    /// It would fail again.
+    Not,
+}
+
+fn meaning(error: &sqlx::Error) -> Passing {
     match error {
         // What arrived made no sense, so what was asked may or may not have happened.
         sqlx::Error::Protocol(_)
@@ -110,17 +110,26 @@ fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_state(&code)),
-        _ => false,
+        | sqlx::Error::WorkerCrashed => Passing::Away,
+        sqlx::Error::Database(error) => error.code().map_or(Passing::Not, |state| meaning_of(&state)),
+        _ => Passing::Not,
     }
 }
 
-/// SQLSTATE classes of PostgreSQL that pass: connection (08), login (28, 3D), rolled back (40), resources (53), not in the right
-/// state, such as closed to connections (55), operator intervention (57); read-only (25006), as after a failover; and silent for too long in a transaction (25P03).
-fn is_passing_state(state: &str) -> bool {
-    matches!(state, "25006" | "25P03")
-        || ["08", "28", "3D", "40", "53", "55", "57"].iter().any(|class| state.starts_with(class))
+/// What an SQLSTATE of PostgreSQL means. Locked: a serialization failure, a deadlock, and a lock that was not to be had in time.
+/// Away: read-only (25006), as after a failover; silent for too long in a transaction (25P03); and the classes connection (08),
+/// login (28, 3D), rolled back (40), resources (53), not in the right state, such as closed to connections (55), and
+/// operator intervention (57).
+fn meaning_of(state: &str) -> Passing {
+    match state {
+        "40001" | "40P01" | "55P03" => Passing::Locked,
+        "57014" => Passing::Cancelled,
+        "25006" | "25P03" => Passing::Away,
+        _ if ["08", "28", "3D", "40", "53", "55", "57"].iter().any(|class| state.starts_with(class)) => {
+            Passing::Away
+        }
+        _ => Passing::Not,
+    }
 }
 
 #[cfg(test)]
@@ -129,17 +138,15 @@ mod tests {
 
     #[test]
     fn codes_that_pass_are_told_from_those_that_stay() {
-        for state in ["08006", "53300", "57P01", "25006", "25P03"] {
-            assert!(is_passing_state(state), "{state}");
-        }
-        for state in ["40001", "40P01", "55P03", "57014"] {
-            assert!(is_locked_state(state), "{state}");
-        }
-        for state in ["57P01", "25006", "55006", "23505"] {
-            assert!(!is_locked_state(state), "{state}");
-        }
-        for state in ["23503", "42P01", "22021"] {
-            assert!(!is_passing_state(state), "{state}");
+        for (meaning, states) in [
+            (Passing::Locked, ["40001", "40P01", "55P03"].as_slice()),
+            (Passing::Cancelled, &["57014"]),
+            (Passing::Away, &["08006", "53300", "57P01", "25006", "25P03", "55006"]),
+            (Passing::Not, &["23503", "23505", "42P01", "22021"]),
+        ] {
+            for state in states {
+                assert_eq!(meaning_of(state), meaning, "{state}");
+            }
         }
     }
 }

@@ -283,6 +283,9 @@ pub enum StoreError {
     /// Somebody else is at work on the same rows; a moment later the same may well succeed.
     #[error("the database is locked")]
     Locked(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database has given a statement up that took all of its time, or that an administrator has cancelled.
+    #[error("the database has cancelled the statement")]
+    Cancelled(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database does not answer.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -310,6 +313,7 @@ impl StoreError {
         match **error {
             Self::Unavailable(_) => Self::Unavailable(Arc::clone(error).into()),
             Self::Locked(_) => Self::Locked(Arc::clone(error).into()),
+            Self::Cancelled(_) => Self::Cancelled(Arc::clone(error).into()),
             Self::Busy => Self::Busy,
             _ => Self::Internal(Arc::clone(error).into()),
         }

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{
-    DatabaseKind, TestApp, TestDatabase, keyed,
+    DatabaseKind, TestApp, TestDatabase, keyed, outage,
     way::{Trap, Way},
 };
 
@@ -78,4 +78,37 @@ async fn calls_of_every_kind_are_served_again_after_a_database_has_fallen_silent
         ..FlagEntityRequest::default()
     };
     app.alerts().flag_entity(keyed(flag)).await.unwrap();
+}
+
+/// Nothing but statuses is changed: they must find out by themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statuses_are_changed_again_after_the_database_took_no_writes() {
+    let app = TestApp::start(DatabaseKind::Postgres).await;
+    let change = async |count: u32| {
+        let body = json!({ "name": format!("Odd {count}"), "colour": "#3B82F6" });
+        status(app.rest(Method::POST, "/alerts/statuses").json(&body)).await
+    };
+    assert_eq!(change(0).await, 201);
+    outage::make_read_only(app.database().url()).await;
+    // Until all connections lead to the database as it is now.
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(2) {
+        assert_eq!(change(1).await, 503);
+    }
+    outage::make_writable(app.database().url()).await;
+    until("a change of statuses", 201, async |count| change(2 + count).await).await;
+}
+
+/// More servers are gone than may be tried while somebody waits for readiness.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_knows_which_of_several_servers_answers() {
+    let database = TestDatabase::create(DatabaseKind::Postgres).await;
+    // They take connections and say nothing.
+    let gone: Vec<_> = (0..4).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let hosts: Vec<_> = gone.iter().map(|gone| gone.local_addr().unwrap().to_string()).collect();
+    let url = database.url().replacen('@', &format!("@{},", hosts.join(",")), 1);
+    let url = format!("{url}{}connect_timeout=1", if url.contains('?') { '&' } else { '?' });
+    let app = TestApp::start_with(database, |config: &mut Config| config.database_url = url).await;
+    assert_eq!(status(app.rest_without_key(Method::GET, "/readyz")).await, 200);
+    assert_eq!(status(app.rest(Method::GET, "/alerts")).await, 200);
 }

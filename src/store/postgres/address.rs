@@ -11,10 +11,9 @@ use crate::store::schema::OpenError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Parameters that the driver honours.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 14] = [
     "application_name",
     "dbname",
-    "hostaddr",
     "options",
     "password",
     "ssl-ca",
@@ -45,6 +44,7 @@ pub struct Address {
 struct Parts<'u> {
     hosts: Vec<&'u str>,
     ports: Vec<&'u str>,
+    addresses: Vec<&'u str>,
     rest: Vec<&'u str>,
     connect_timeout: Option<Duration>,
     takes_any: bool,
@@ -83,6 +83,7 @@ impl<'u> Parts<'u> {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match key {
             "host" => self.hosts = value.split(',').collect(),
+            "hostaddr" => self.addresses = value.split(',').collect(),
             "port" => self.ports = value.split(',').collect(),
             "connect_timeout" => {
                 let seconds = value.parse::<u64>().map_err(|_| {
@@ -109,27 +110,39 @@ impl<'u> Parts<'u> {
 
     /// Returns the parts of the URL that differ between servers: of its authority, and of its parameters.
     fn servers(&self) -> Result<Vec<(String, String)>, OpenError> {
+        let hosts = match (self.hosts.len(), self.addresses.len()) {
+            (_, 0) => self.hosts.iter().map(|host| place(host)).collect::<Vec<_>>(),
+            (hosts, addresses) if hosts == addresses || self.hosts == [""] => {
+                // The driver connects to the address whatever the host is.
+                let names = self.hosts.iter().cycle().zip(&self.addresses);
+                names.map(|(host, address)| (place(host).0, format!("hostaddr={address}&"))).collect()
+            }
+            (hosts, addresses) => {
+                return Err(refused(&format!(
+                    "has {addresses} addresses (hostaddr) for {hosts} hosts: give one for each"
+                )));
+            }
+        };
         let ports = match self.ports.as_slice() {
-            [] => vec![None; self.hosts.len()],
-            [port] => vec![Some(*port); self.hosts.len()],
-            ports if ports.len() == self.hosts.len() => ports.iter().copied().map(Some).collect(),
+            [] => vec![String::new(); hosts.len()],
+            [port] => vec![format!("port={port}&"); hosts.len()],
+            ports if ports.len() == hosts.len() => ports.iter().map(|port| format!("port={port}&")).collect(),
             ports => {
-                let (ports, hosts) = (ports.len(), self.hosts.len());
+                let (ports, hosts) = (ports.len(), hosts.len());
                 return Err(refused(&format!(
                     "has {ports} ports for {hosts} hosts: give one, or one for each"
                 )));
             }
         };
-        let server = |(host, port): (&&str, Option<&str>)| {
-            let port = port.map(|port| format!("port={port}&")).unwrap_or_default();
-            if host.starts_with('/') || host.starts_with("%2F") {
-                (String::new(), format!("host={host}&{port}"))
-            } else {
-                ((*host).to_owned(), port)
-            }
-        };
-        Ok(self.hosts.iter().zip(ports).map(server).collect())
+        let with_port = |((authority, more), port): ((String, String), String)| (authority, more + &port);
+        Ok(hosts.into_iter().zip(ports).map(with_port).collect())
     }
+}
+
+/// The parts of the URL that name one host: of its authority, and of its parameters.
+fn place(host: &str) -> (String, String) {
+    let is_socket = host.starts_with('/') || host.starts_with("%2F");
+    if is_socket { (String::new(), format!("host={host}&")) } else { (host.to_owned(), String::new()) }
 }
 
 fn refused(what: &str) -> OpenError {
@@ -169,6 +182,23 @@ mod tests {
     fn a_socket_is_a_host_too() {
         let address = Address::parse("postgres:///name?host=/run/postgresql&user=ana").unwrap();
         assert_eq!(address.servers[0].get_socket().unwrap().to_str(), Some("/run/postgresql"));
+    }
+
+    #[test]
+    fn each_host_has_its_own_address() {
+        assert_eq!(
+            places("postgres://a,b/n?hostaddr=10.0.0.1,10.0.0.2&port=1,2"),
+            [("10.0.0.1".to_owned(), 1), ("10.0.0.2".to_owned(), 2)]
+        );
+        assert_eq!(places("postgres://a:7/n?hostaddr=10.0.0.1"), [("10.0.0.1".to_owned(), 7)]);
+        assert_eq!(
+            places("postgres:///n?hostaddr=10.0.0.1,::1"),
+            [("10.0.0.1".to_owned(), 5432), ("::1".to_owned(), 5432)]
+        );
+        assert_eq!(
+            refusal("postgres://u:secret@a,b/n?hostaddr=10.0.0.1"),
+            "the database URL has 1 addresses (hostaddr) for 2 hosts: give one for each"
+        );
     }
 
     #[test]

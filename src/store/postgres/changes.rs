@@ -154,27 +154,21 @@ impl Changer {
     async fn save_by_organization(&self, changes: &[Change]) -> Result<Vec<Attempted>, Failure> {
         let mut lent = self.connections.begin(Use::Changes).await?;
         lent.tell(sql::BARELY_WAIT).await?;
-        let readings = read(&mut lent, changes.iter()).await?;
         let mut organizations: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (place, (change, reading)) in changes.iter().zip(readings).enumerate() {
-            organizations.entry(change.organization_id).or_default().push((place, change, reading));
+        for (place, change) in changes.iter().enumerate() {
+            organizations.entry(change.organization_id).or_default().push((place, change));
         }
         let mut attempted = Vec::with_capacity(changes.len());
         let mut moved = Vec::new();
         for changes in organizations.into_values() {
-            let mut plan = Plan::default();
-            let outcomes: Vec<_> = changes
-                .into_iter()
-                .map(|(place, change, reading)| {
-                    (place, reading.and_then(|reading| plan.decide(change, reading)))
-                })
-                .collect();
-            let saved = self.save_apart(&mut lent, &plan).await?;
-            let in_the_way = saved.as_ref().err().copied();
-            attempted.extend(
-                outcomes.into_iter().map(|(place, outcome)| (place, in_the_way.map_or(Ok(outcome), Err))),
-            );
-            moved.extend(saved.ok().map(|saved| (plan, saved)));
+            let (places, changes): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+            match self.save_apart(&mut lent, &changes).await? {
+                Ok((outcomes, plan, saved)) => {
+                    attempted.extend(places.into_iter().zip(outcomes.into_iter().map(Ok)));
+                    moved.push((plan, saved));
+                }
+                Err(in_the_way) => attempted.extend(places.into_iter().map(|place| (place, Err(in_the_way)))),
+            }
         }
         lent.commit().await?;
         for (plan, saved) in moved {
@@ -193,17 +187,35 @@ impl Changer {
         }
     }
 
-    /// Saves the plan of one organization so that a failure undoes nothing else; what was in the way, if it was not saved.
-    async fn save_apart(&self, lent: &mut Lent, plan: &Plan) -> Result<Result<Saved, Contended>, Failure> {
+    /// Does the changes of one organization so that a failure undoes nothing else; what was in the way, if they were not done.
+    async fn save_apart(
+        &self,
+        lent: &mut Lent,
+        changes: &[&Change],
+    ) -> Result<Result<(Vec<Outcome>, Plan, Saved), Contended>, Failure> {
         lent.tell("SAVEPOINT apart").await?;
-        let saved = match save(&mut *lent, plan, self.signer.as_deref()).await {
-            Ok(saved) if saved.len() == plan.heads.len() => Ok(saved),
+        let saved = match self.decide_and_save(lent, changes).await {
+            Ok((outcomes, plan, saved)) if saved.len() == plan.heads.len() => Ok((outcomes, plan, saved)),
             Err(Failure::Other(error @ StoreError::Unavailable(_))) => return Err(Failure::Other(error)),
             Err(Failure::Other(StoreError::Locked(_))) => Err(Contended::Locked),
             Ok(_) | Err(_) => Err(Contended::Overtaken),
         };
         lent.tell(if saved.is_ok() { "RELEASE apart" } else { "ROLLBACK TO apart" }).await?;
         Ok(saved)
+    }
+
+    async fn decide_and_save(
+        &self,
+        lent: &mut Lent,
+        changes: &[&Change],
+    ) -> Result<(Vec<Outcome>, Plan, Saved), Failure> {
+        let mut plan = Plan::default();
+        // Here, so that a row that can't be read is in the way of its organization alone.
+        let readings = read(&mut *lent, changes.iter().copied()).await?;
+        let outcomes =
+            changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
+        let saved = save(lent, &plan, self.signer.as_deref()).await?;
+        Ok((outcomes, plan, saved))
     }
 
     /// Reads what the changes are decided from; of plain flags only the head, once for all that are of one organization, and

@@ -65,7 +65,9 @@ async fn serve(mut batch: Batch<LookUp>, connections: &Connections) {
     let keys: Vec<_> = calls.iter().map(|call| call.asked).collect();
     match find(connections, keys).await {
         Ok(found) => calls.into_iter().zip(found).for_each(|(call, found)| call.answer(Ok(found))),
-        Err(error @ StoreError::Unavailable(_)) => lanes::fail_all(calls.into_iter(), error),
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Cancelled(_))) => {
+            lanes::fail_all(calls.into_iter(), error);
+        }
         Err(error) if calls.len() <= 1 => lanes::fail_all(calls.into_iter(), error),
         Err(error) => {
             tracing::warn!(%error, calls = calls.len(), "look-ups failed, they are done one by one");
@@ -79,8 +81,8 @@ async fn serve_each(calls: Vec<LookUp>, connections: &Connections) {
     while let Some(call) = calls.next() {
         match find(connections, vec![call.asked]).await {
             Ok(found) => call.answer(Ok(found.into_iter().next().flatten())),
-            // The database is away for all of them.
-            Err(error @ StoreError::Unavailable(_)) => {
+            // The database is away for all of them, or too slow.
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Cancelled(_))) => {
                 let left: Vec<_> = std::iter::once(call).chain(calls).collect();
                 return lanes::fail_all(left.into_iter(), error);
             }

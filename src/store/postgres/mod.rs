@@ -38,7 +38,9 @@ use crate::domain::{IdSource, SystemClock, SystemIds};
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// How long the database may take to say whether it serves calls.
+/// How often two connections are asked which process of the database serves them.
+const ASKED_FOR_PROCESS: usize = 5;
+/// How long the database may take to say whether it serves calls, once it is connected to.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Alerts in PostgreSQL.
@@ -100,20 +102,24 @@ impl PostgresStore {
             return Err(StoreError::Unavailable("the store is closed".into()));
         }
         let mut kept = self.readiness.lock().await;
-        // The kept connection may lead to a server that is there no more.
-        if let Some(mut connection) = kept.take()
-            && let Ok(Ok(())) = timeout(READY_TIMEOUT, check(&mut connection)).await
+        // The kept connection may lead to a server that is there no more, or takes no more writes.
+        if let Some(connection) = kept.take()
+            && let Ok(connection) = self.check_on(connection).await
         {
             *kept = Some(connection);
             return Ok(());
         }
-        let fresh = async {
-            let mut connection = self.servers.connect().await.map_err(|error| unavailable(&error))?;
-            check(&mut connection).await.map(|()| connection)
-        };
-        let silent = |_| StoreError::Unavailable("the database does not answer".into());
-        *kept = Some(timeout(READY_TIMEOUT, fresh).await.map_err(silent)??);
+        let fresh = self.servers.connect().await.map_err(|error| unavailable(&error))?;
+        *kept = Some(self.check_on(fresh).await?);
         Ok(())
+    }
+
+    /// The same connection, where it leads to a database that serves calls. Otherwise the others are asked too.
+    async fn check_on(&self, mut connection: PgConnection) -> Result<PgConnection, StoreError> {
+        let checked = timeout(READY_TIMEOUT, check(&mut connection)).await;
+        let silent = |_| Err(StoreError::Unavailable("the database does not answer".into()));
+        checked.unwrap_or_else(silent).inspect_err(|_| self.servers.suspect())?;
+        Ok(connection)
     }
 }
 
@@ -148,15 +154,16 @@ async fn migrate(servers: &Servers, on_older: OnOlderSchema) -> Result<(), OpenE
 
 /// Refuses a pooler that gives each transaction another connection of its own, such as pgbouncer in transaction mode: what a
 /// session is told, and the statements that it keeps, would be others'. Two connections that are open at once lead to two
-/// processes of the database, unless such a pooler is in between.
+/// processes of the database, and each stays with its own, unless such a pooler is in between; a busy one may show it late.
 async fn refuse_shared_sessions(connection: &mut PgConnection, servers: &Servers) -> Result<(), OpenError> {
     let mut second = servers.connect().await?;
-    let is_shared = backend(connection).await? == backend(&mut second).await?;
-    second.close().await?;
-    if is_shared {
-        return Err(OpenError::SharedSessions);
+    let processes = (backend(connection).await?, backend(&mut second).await?);
+    let mut is_shared = processes.0 == processes.1;
+    for _ in 1..ASKED_FOR_PROCESS {
+        is_shared |= processes != (backend(connection).await?, backend(&mut second).await?);
     }
-    Ok(())
+    second.close().await?;
+    if is_shared { Err(OpenError::SharedSessions) } else { Ok(()) }
 }
 
 /// The process of the database that serves the connection; without a statement that is kept.

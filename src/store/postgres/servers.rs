@@ -3,8 +3,8 @@
 
 use std::{
     sync::{
-        Arc, OnceLock, RwLock,
-        atomic::{AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -25,6 +25,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 const REPLACE_EVERY: Duration = Duration::from_millis(100);
 /// After how long unused a connection is asked before it is used: the database may have been restarted.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How many bytes PostgreSQL keeps of a connection's name (`application_name`).
+const LONGEST_NAME: usize = 63;
 /// How long to wait before all servers of the URL are tried again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -36,7 +38,8 @@ struct Inner {
     address: Address,
     /// The name of this instance in the database (`application_name`).
     name: String,
-    present: RwLock<PgConnectOptions>,
+    /// Which of the servers is used.
+    present: AtomicUsize,
     started: Instant,
     /// When something was wrong last, in milliseconds since the start; 0 if never.
     suspected: AtomicU64,
@@ -49,19 +52,17 @@ struct Inner {
 impl Servers {
     /// The servers of an address. Connections are named after `id`.
     pub fn new(mut address: Address, id: Uuid) -> Result<Self, OpenError> {
-        let given = address.servers.first().and_then(PgConnectOptions::get_application_name);
-        let id = id.simple().to_string();
-        let name = format!("{}/{}", given.unwrap_or("redflag"), &id[id.len() - 8..]);
+        let first = address.servers.first();
+        let first = first.ok_or_else(|| OpenError::Url("the database URL names no server".to_owned()))?;
+        let name = name(first.get_application_name().unwrap_or("redflag"), id);
         for server in &mut address.servers {
             // Poolers refuse the other parameter that the driver sends, and no float is read.
             *server = server.clone().application_name(&name).extra_float_digits(None);
         }
-        let first = address.servers.first().cloned();
-        let first = first.ok_or_else(|| OpenError::Url("the database URL names no server".to_owned()))?;
         Ok(Self(Arc::new(Inner {
             address,
             name,
-            present: RwLock::new(first),
+            present: AtomicUsize::new(0),
             started: Instant::now(),
             suspected: AtomicU64::new(0),
             replaced: AtomicU64::new(0),
@@ -77,42 +78,46 @@ impl Servers {
 
     /// How to connect now.
     pub fn present(&self) -> PgConnectOptions {
-        self.0.present.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.address.servers[self.0.present.load(Ordering::Relaxed)].clone()
     }
 
-    /// Connects to the first server that takes writes, or, where none does, to the first that answers; from now on it is the
-    /// present one.
+    /// Connects to a server that takes writes, the present one first, or, where none does, to the first that answers; from now on
+    /// it is the present one. Each has the time that the URL says.
     ///
     /// # Errors
     /// Why the last one could not be reached.
     pub async fn connect(&self) -> Result<PgConnection, OpenError> {
         let Address { servers, connect_timeout, takes_any } = &self.0.address;
+        let present = self.0.present.load(Ordering::Relaxed);
+        let others = (0..servers.len()).filter(|place| *place != present);
         let (mut reading, mut failure) = (None, None);
-        for server in servers {
-            match timeout(*connect_timeout, connect(server)).await {
+        for place in std::iter::once(present).chain(others) {
+            match timeout(*connect_timeout, connect(&servers[place])).await {
                 Ok(Ok((connection, takes_writes))) if takes_writes || *takes_any => {
-                    self.set_present(server.clone());
+                    self.set_present(place);
                     return Ok(connection);
                 }
-                Ok(Ok((connection, _))) => reading = reading.or(Some((connection, server))),
+                Ok(Ok((connection, _))) => reading = reading.or(Some((connection, place))),
                 Ok(Err(error)) => failure = Some(OpenError::from(error)),
                 Err(_) => {
-                    let silent = format!("no answer from {} within {connect_timeout:?}", server.get_host());
+                    let silent =
+                        format!("no answer from {} within {connect_timeout:?}", servers[place].get_host());
                     failure = Some(OpenError::Unreachable(silent));
                 }
             }
         }
-        if let Some((connection, server)) = reading {
-            self.set_present(server.clone());
+        if let Some((connection, place)) = reading {
+            self.set_present(place);
             return Ok(connection);
         }
         Err(failure.unwrap_or_else(|| OpenError::Unreachable("no server is named".to_owned())))
     }
 
-    fn set_present(&self, server: PgConnectOptions) {
-        *self.0.present.write().unwrap_or_else(std::sync::PoisonError::into_inner) = server.clone();
-        if let Some(pool) = self.0.pool.get() {
-            pool.set_connect_options(server);
+    fn set_present(&self, place: usize) {
+        if self.0.present.swap(place, Ordering::Relaxed) != place
+            && let Some(pool) = self.0.pool.get()
+        {
+            pool.set_connect_options(self.0.address.servers[place].clone());
         }
     }
 
@@ -209,6 +214,14 @@ impl Servers {
     }
 }
 
+/// The name of this instance in the database, which keeps ASCII alone, and only so much of it; it ends with a part of `id`.
+fn name(given: &str, id: Uuid) -> String {
+    let id = &id.simple().to_string()[24..];
+    let is_kept = |character: &char| matches!(character, ' '..='~');
+    let given: String = given.chars().filter(is_kept).take(LONGEST_NAME - 1 - id.len()).collect();
+    format!("{given}/{id}")
+}
+
 async fn connect(server: &PgConnectOptions) -> Result<(PgConnection, bool), sqlx::Error> {
     let mut connection = PgConnection::connect_with(server).await?;
     let takes_writes = takes_writes(&mut connection).await?;
@@ -220,4 +233,19 @@ async fn connect(server: &PgConnectOptions) -> Result<(PgConnection, bool), sqlx
 pub async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql(sql::TAKES_WRITES)).await?;
     Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_one_that_the_database_keeps_as_it_is() {
+        let id = Uuid::from_u128(0x1234_5678);
+        assert_eq!(name("redflag", id), "redflag/12345678");
+        assert_eq!(name("größe 😀\n", id), "gre /12345678");
+        let long = name(&"long".repeat(20), id);
+        assert_eq!(long.len(), LONGEST_NAME);
+        assert!(long.ends_with("/12345678"));
+    }
 }

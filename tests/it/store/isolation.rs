@@ -6,7 +6,10 @@ use std::{
 };
 
 use redflag::{
-    domain::{AlertChange, AlertPatch, AnomalyId, Command, NewAlert, OrganizationId, StatusKey},
+    domain::{
+        AlertChange, AlertFilter, AlertPatch, AnomalyId, ChainHash, Command, KeyDigest, NewAlert,
+        OrganizationId, PageSize, StatusKey, StatusOrigin,
+    },
     store::{
         Store, StoreError,
         connect::{self, Options},
@@ -165,6 +168,92 @@ async fn statuses_that_wait_for_a_lock_leave_connections_to_the_others() {
     }
 }
 
+/// Whoever changes the schema, or empties a table, holds all of it for a while. Longer here than it takes to find a server silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_of_every_kind_wait_for_tables_that_are_locked() {
+    let world = World::new(DatabaseKind::Postgres).await;
+    let alert = world.flag(world.alert()).await;
+    let (store, organization) = (&world.store, world.organization);
+    let tables = "alerts, alert_events, alert_statuses, alerts_to_adopt, api_keys, event_heads, head_signatures, organizations";
+    let held = hold(&world, &format!("LOCK TABLE {tables}")).await;
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        held.close().await.unwrap();
+    };
+    let (digest, page, status) = (KeyDigest([9; 32]), PageSize::MAX, [StatusKey::flagged()]);
+    let query = world.query(AlertFilter::default());
+    let reads = async {
+        tokio::try_join!(
+            async { store.alert(organization, alert.id).await.map(drop) },
+            async { store.alerts(&query).await.map(drop) },
+            async { store.alerts_after(organization, None, page).await.map(drop) },
+            async { store.events(organization, 0, page).await.map(drop) },
+            async { store.alert_events(organization, alert.id, 0, page).await.map(drop) },
+            async { store.head(organization).await.map(drop) },
+            async { store.head_signatures(organization, 0, page).await.map(drop) },
+            async { store.positions_following(organization, ChainHash([0; 32])).await.map(drop) },
+            async { store.alerts_to_adopt(None).await.map(drop) },
+            async { store.waits_for_adoption(organization, alert.id).await.map(drop) },
+            async { store.statuses(organization, StatusOrigin::Builtin, None, page).await.map(drop) },
+            async { store.missing_statuses(organization, &status).await.map(drop) },
+            async { store.organizations().await.map(drop) },
+            async { store.keys(None).await.map(drop) },
+            async { store.key_by_digest(&digest).await.map(drop) },
+        )
+    };
+    let ((), read) = tokio::join!(release, reads);
+    read.expect("who waited for the tables has them now");
+}
+
+/// A statement that has used its time up would use as much again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_takes_too_long_is_given_up_and_not_begun_again() {
+    let world = World::new(DatabaseKind::Postgres).await;
+    let options = Options {
+        connections: 5,
+        statement_timeout: Duration::from_millis(300),
+        ..Options::aside(OnOlderSchema::Refuse)
+    };
+    let store = connect::open(world.database.url(), options).await.unwrap();
+    let slow = "CREATE SEQUENCE asked; ALTER TABLE alert_events RENAME TO events_kept; \
+        CREATE VIEW alert_events AS SELECT * FROM events_kept \
+        WHERE (SELECT nextval('asked') > 0 AND pg_sleep(60) IS NOT NULL)";
+    world.database.execute(slow).await;
+    let read = store.events(world.organization, 0, PageSize::MAX).await;
+    assert!(matches!(read, Err(StoreError::Cancelled(_))), "{read:?}");
+    assert_eq!(world.database.count("SELECT last_value FROM asked").await, 1);
+}
+
+/// A row that can't be decoded fails the reading of all. On one thread, where all changes wait before anything is done.
+#[tokio::test]
+async fn a_row_that_can_t_be_read_leaves_the_others_their_shared_commit() {
+    let world = World::new(DatabaseKind::Postgres).await;
+    let damaged = world.flag(world.alert()).await;
+    let (second, third) = (world.add_organization("second").await, world.add_organization("third").await);
+    let damage = "UPDATE alerts SET escalated_to = ARRAY[NULL]::text[]; \
+        CREATE TABLE commits (number xid8); \
+        CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql AS \
+            'BEGIN INSERT INTO commits VALUES (pg_current_xact_id()); RETURN NULL; END'; \
+        CREATE TRIGGER note_commit AFTER UPDATE ON event_heads FOR EACH ROW EXECUTE FUNCTION note_commit()";
+    world.database.execute(damage).await;
+    let store = &world.store;
+    let changes = [
+        world.move_to(damaged.id, StatusKey::parse("INVESTIGATING").unwrap()),
+        world.flag_of(second),
+        world.flag_of(third),
+    ];
+    let (refused, one, two) = tokio::join!(
+        store.change_alert(&changes[0]),
+        store.change_alert(&changes[1]),
+        store.change_alert(&changes[2])
+    );
+    assert!(matches!(refused, Err(StoreError::Inconsistent(_))), "{refused:?}");
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(world.database.count("SELECT count(*) FROM commits").await, 2);
+    assert_eq!(world.database.count("SELECT count(DISTINCT number) FROM commits").await, 1);
+}
+
 /// Connections that were made while the name led to a server without writes must not stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_to_a_server_that_takes_no_writes_are_left() {
@@ -262,6 +351,11 @@ async fn no_batch_fails_because_a_deduplication_key_changes_hands() {
     })
     .await;
     world.store.close().await;
+    // The sessions are told to end; they report as they do.
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    while world.database.count(sessions).await > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(rollbacks(&world).await, before, "a batch failed");
 }
 

@@ -114,7 +114,8 @@ pub fn config(url: &str, adjust: impl FnOnce(&mut Config)) -> Config {
     let mut config = Config {
         listen: "127.0.0.1:0".to_owned(),
         database_url: url.to_owned(),
-        database_connections: 4,
+        // As by default on two cores.
+        database_connections: 6,
         commits: GroupCommit::DEFAULT,
         audit_key: None,
         on_older: OnOlderSchema::Migrate,

@@ -15,6 +15,19 @@ pub async fn give_back(url: &str) {
     administer(format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", name(url))).await;
 }
 
+/// Cuts all connections to the database at `url`; from now on it takes no writes, as a server does that was taken over from.
+pub async fn make_read_only(url: &str) {
+    let name = name(url);
+    administer(format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    administer(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        .await;
+}
+
+/// New connections may write again.
+pub async fn make_writable(url: &str) {
+    administer(format!("ALTER DATABASE {} RESET default_transaction_read_only", name(url))).await;
+}
+
 /// A transaction that lets nobody flag anything.
 pub enum Held {
     /// Holds the only writer.
