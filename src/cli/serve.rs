@@ -29,8 +29,9 @@ pub struct Serve {
     listen: String,
     #[command(flatten)]
     database: Database,
-    /// How many connections to the database at most, on PostgreSQL besides one for readiness; from 5 on, changes, look-ups,
-    /// lists and changes that wait for locks each have their own [default: 2 for each core, at least 6]
+    /// How many connections to the database at most; on PostgreSQL up to 4 more, one of them for readiness and the others for
+    /// moments: size the limit of the role by N + 4. From 4 on, with one commit in flight, changes, look-ups, lists and
+    /// changes that wait for locks each have their own [default: 2 for each core, at least 6]
     #[arg(long, env = "REDFLAG_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     database_connections: Option<u32>,
     /// How many changes share one commit at most; 1 gives each its own
