@@ -198,7 +198,7 @@ async fn reads_of_every_kind_wait_for_tables_that_are_locked() {
             async { store.missing_statuses(organization, &status).await.map(drop) },
             async { store.organizations().await.map(drop) },
             async { store.keys(None).await.map(drop) },
-            async { store.key_by_digest(&digest).await.map(drop) },
+            async { store.keys_by_digest(&[digest]).await.map(drop) },
         )
     };
     let ((), read) = tokio::join!(release, reads);
