@@ -3,8 +3,8 @@
 use utoipa::IntoParams;
 
 use super::{
-    query::{Parameters, time, truth, whole_number},
-    words::{DispositionWord, EntityIdText, EntityTypeWord, SeverityWord, StatusClassWord, StatusKeyText},
+    query_string::{Parameters, time, truth, whole_number},
+    schema::{DispositionWord, EntityIdText, EntityTypeWord, SeverityWord, StatusClassWord, StatusKeyText},
 };
 use crate::{
     domain::{Disposition, EntityType, Invalid, Severity, SortOrder, StatusClass},

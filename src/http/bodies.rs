@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::{
     conditions::Conditions,
     metadata::MetadataBody,
-    words::{
+    schema::{
         BalanceIdText, ColourWord, DispositionWord, EntityIdText, IdentityIdText, MetadataSchema, PersonText,
         SeverityWord, StatusClassWord, TransactionIdText, texts,
     },

@@ -5,8 +5,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
+    schema::EventTypeWord,
     views::{ActorView, listed},
-    words::EventTypeWord,
 };
 use crate::{
     domain::{AlertEvent, FieldChange, Head, OrganizationId, clock::rfc3339},

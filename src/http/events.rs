@@ -13,7 +13,7 @@ use super::{
     openapi::{AlertNotFound, CallErrors},
     path::Segment,
     problem::{Problem, json},
-    query::{Parameters, whole_number},
+    query_string::{Parameters, whole_number},
 };
 use crate::{
     auth::Caller,

@@ -14,10 +14,10 @@ mod metadata;
 mod openapi;
 mod path;
 mod problem;
-mod query;
+mod query_string;
+mod schema;
 mod statuses;
 mod views;
-mod words;
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use utoipa::{
     },
 };
 
-use super::{problem::ErrorView, words::StatusKeyText};
+use super::{problem::ErrorView, schema::StatusKeyText};
 use crate::call;
 
 /// What `Idempotency-Key` is for.

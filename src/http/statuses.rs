@@ -18,7 +18,7 @@ use super::{
     },
     path::Segment,
     problem::{Problem, json},
-    query::{Parameters, whole_number},
+    query_string::{Parameters, whole_number},
     views::{DeletedView, StatusListView, StatusView},
 };
 use crate::{

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::words::{
+use super::schema::{
     BalanceIdText, DispositionWord, EntityTypeWord, IdentityIdText, MetadataSchema, PersonText, SeverityWord,
     StatusClassWord, TransactionIdText,
 };

@@ -81,7 +81,7 @@ fn changes(event: &pb::AlertEvent) -> String {
     }
     let change = |change: &pb::FieldChange| {
         let [before, after] = [&change.before, &change.after]
-            .map(|value| shortened(&json::in_words(value.as_ref()), SHOWN_OF_VALUE));
+            .map(|value| shortened(&json::value_text(value.as_ref()), SHOWN_OF_VALUE));
         output::printable(&format!("{}: {before} → {after}", change.field))
     };
     event.changes.iter().map(change).collect::<Vec<_>>().join("; ")

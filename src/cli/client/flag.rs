@@ -3,7 +3,7 @@
 use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::{Map, Value};
 
-use super::{Change, Connection, Output, words};
+use super::{Change, Connection, Output, parse};
 use crate::{
     cli::output,
     client::{json, pb},
@@ -27,7 +27,7 @@ pub struct Flag {
     #[arg(long, default_value = "", hide_default_value = true, value_name = "KEY")]
     status: String,
     /// How bad it is: low, medium, high or critical
-    #[arg(long, value_parser = words::severity)]
+    #[arg(long, value_parser = parse::severity)]
     severity: Option<i32>,
     /// Who works on it; empty for nobody [default: the owner of the key]
     #[arg(long, value_name = "PERSON")]
@@ -36,7 +36,7 @@ pub struct Flag {
     #[arg(long, value_name = "PERSON")]
     escalated_to: Vec<String>,
     /// What to keep beside the alert: a JSON object
-    #[arg(long, value_name = "JSON", value_parser = words::object)]
+    #[arg(long, value_name = "JSON", value_parser = parse::object)]
     metadata: Option<Map<String, Value>>,
     /// What repeats have in common: while an alert with that key is not closed, further flags fold into it
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
@@ -64,7 +64,7 @@ impl Flag {
         Ok(pb::FlagEntityRequest {
             entity_id: self.entity_id,
             title: self.title,
-            description: words::text_or_input(self.description)?,
+            description: parse::text_or_input(self.description)?,
             additional_entity_ids: self.additional_entity_ids,
             status: self.status,
             severity: self.severity.unwrap_or_default(),

@@ -5,8 +5,8 @@ use clap::{ArgGroup, Args};
 use super::{
     Connection, LARGEST_PAGE, Output,
     colours::StatusColours,
+    parse,
     screen::{Fit, Piece, Screen},
-    words,
 };
 use crate::{
     cli::output,
@@ -48,16 +48,16 @@ struct Filter {
     #[arg(long = "status", value_delimiter = ',', value_name = "KEY")]
     statuses: Vec<String>,
     /// In a status of this class: open, `in_progress` or closed
-    #[arg(long = "status-class", value_delimiter = ',', value_name = "CLASS", value_parser = words::status_class)]
+    #[arg(long = "status-class", value_delimiter = ',', value_name = "CLASS", value_parser = parse::status_class)]
     status_classes: Vec<i32>,
     /// Raised for this kind of entity: balance, transaction or identity
-    #[arg(long = "type", value_delimiter = ',', value_name = "TYPE", value_parser = words::entity_type)]
+    #[arg(long = "type", value_delimiter = ',', value_name = "TYPE", value_parser = parse::entity_type)]
     types: Vec<i32>,
     /// Of this severity: low, medium, high or critical
-    #[arg(long = "severity", value_delimiter = ',', value_name = "SEVERITY", value_parser = words::severity)]
+    #[arg(long = "severity", value_delimiter = ',', value_name = "SEVERITY", value_parser = parse::severity)]
     severities: Vec<i32>,
     /// Decided as this: `TRUE_POSITIVE`, `FALSE_POSITIVE`, `BENIGN`, `DUPLICATE` or `INCONCLUSIVE`
-    #[arg(long = "disposition", value_delimiter = ',', value_name = "DISPOSITION", value_parser = words::disposition)]
+    #[arg(long = "disposition", value_delimiter = ',', value_name = "DISPOSITION", value_parser = parse::disposition)]
     dispositions: Vec<i32>,
     /// Assigned to exactly this person; empty for nobody
     #[arg(long, value_name = "PERSON")]
@@ -69,16 +69,16 @@ struct Filter {
     #[arg(long = "entity", value_delimiter = ',', value_name = "ENTITY_ID")]
     entity_ids: Vec<String>,
     /// Made after this time, in RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = words::instant)]
+    #[arg(long, value_name = "TIME", value_parser = parse::instant)]
     created_after: Option<Timestamp>,
     /// Made before this time
-    #[arg(long, value_name = "TIME", value_parser = words::instant)]
+    #[arg(long, value_name = "TIME", value_parser = parse::instant)]
     created_before: Option<Timestamp>,
     /// Last changed after this time
-    #[arg(long, value_name = "TIME", value_parser = words::instant)]
+    #[arg(long, value_name = "TIME", value_parser = parse::instant)]
     updated_after: Option<Timestamp>,
     /// Last changed before this time
-    #[arg(long, value_name = "TIME", value_parser = words::instant)]
+    #[arg(long, value_name = "TIME", value_parser = parse::instant)]
     updated_before: Option<Timestamp>,
 }
 

@@ -9,11 +9,11 @@ mod flag;
 mod get;
 mod health;
 mod list;
+mod parse;
 mod screen;
 mod status;
 mod times;
 mod update;
-mod words;
 
 use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use super::{
     Connection, Named, Output,
     colours::StatusColours,
+    parse,
     screen::{Fit, Piece, Screen},
-    words,
 };
 use crate::{
     cli::output,
@@ -46,7 +46,7 @@ pub struct Create {
     #[arg(long, default_value = "", hide_default_value = true)]
     key: String,
     /// What it means: open, `in_progress` or closed [default: `in_progress`]
-    #[arg(long, value_parser = words::status_class)]
+    #[arg(long, value_parser = parse::status_class)]
     class: Option<i32>,
     #[command(flatten)]
     named: Named,

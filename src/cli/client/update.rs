@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::{Change, Connection, Expected, Output, exit::CalledWrongly, words};
+use super::{Change, Connection, Expected, Output, exit::CalledWrongly, parse};
 use crate::{
     cli::output,
     client::{FieldMask, json, pb},
@@ -41,7 +41,7 @@ struct Fields {
     #[arg(long, value_name = "KEY")]
     status: Option<String>,
     /// How bad it is: low, medium, high or critical
-    #[arg(long, value_parser = words::severity)]
+    #[arg(long, value_parser = parse::severity)]
     severity: Option<i32>,
     /// Who works on it; empty for nobody
     #[arg(long, value_name = "PERSON")]
@@ -59,10 +59,10 @@ struct Fields {
     #[arg(long = "transaction", value_name = "ENTITY_ID")]
     affected_transactions: Option<Vec<String>>,
     /// What to keep beside it: a JSON object
-    #[arg(long, value_name = "JSON", value_parser = words::object)]
+    #[arg(long, value_name = "JSON", value_parser = parse::object)]
     metadata: Option<Map<String, Value>>,
     /// What it turned out to be: `TRUE_POSITIVE`, `FALSE_POSITIVE`, `BENIGN`, `DUPLICATE` or `INCONCLUSIVE`
-    #[arg(long, value_parser = words::disposition)]
+    #[arg(long, value_parser = parse::disposition)]
     disposition: Option<i32>,
     /// Why that was decided
     #[arg(long, value_name = "TEXT")]
@@ -143,7 +143,7 @@ impl Fields {
         Ok(pb::Alert {
             anomaly_id,
             title: self.title.unwrap_or_default(),
-            description: self.description.map(words::text_or_input).transpose()?.unwrap_or_default(),
+            description: self.description.map(parse::text_or_input).transpose()?.unwrap_or_default(),
             status: self.status.unwrap_or_default(),
             severity: self.severity.unwrap_or_default(),
             assigned_to: self.assigned_to.unwrap_or_default(),

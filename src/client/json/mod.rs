@@ -1,9 +1,9 @@
 //! Messages as the JSON that REST writes for the same, field by field.
 
 mod resources;
-mod words;
+mod values;
 
 pub use resources::{alert, alerts, deleted, events, flagged, status, statuses};
-pub use words::{
-    disposition, entity_type, event_type, in_words, instant, metadata, object_text, severity, status_class,
+pub use values::{
+    disposition, entity_type, event_type, instant, metadata, object_text, severity, status_class, value_text,
 };

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::pb,
-    words::{disposition, entity_type, event_type, instant, object_of, severity, status_class, value_of},
+    values::{disposition, entity_type, event_type, instant, object_of, severity, status_class, value_of},
 };
 
 /// An alert, as REST writes it.

@@ -1,4 +1,4 @@
-//! The words of flags as the numbers of the contract, and the text that `-` stands for.
+//! Parsers of argument values: the contract's enum numbers, times, JSON, and `-` for standard input.
 
 use std::io::{self, Read};
 

@@ -1,4 +1,4 @@
-//! The words and values of messages as JSON writes them.
+//! Values of messages as JSON values and as text.
 
 use chrono::DateTime;
 use serde_json::{Map, Number, Value};
@@ -22,7 +22,7 @@ pub fn object_text(metadata: &Struct) -> String {
 }
 
 /// A JSON value as people write it in a line: text without quotes, all else as JSON.
-pub fn in_words(value: Option<&prost_types::Value>) -> String {
+pub fn value_text(value: Option<&prost_types::Value>) -> String {
     match value.map_or(Value::Null, value_of) {
         Value::String(text) => text,
         Value::Null => "-".to_owned(),
