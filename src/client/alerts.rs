@@ -1,6 +1,6 @@
 //! The calls of `AlertService`.
 
-use super::{Client, Error, change::Change, pb};
+use super::{Client, Error, mutation::Mutation, pb};
 use pb::alert_service_client::AlertServiceClient;
 
 impl Client {
@@ -10,7 +10,7 @@ impl Client {
     /// `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_VALIDATION_ERROR`, `ALERT_DISPOSITION_REQUIRED`,
     /// `IDEMPOTENCY_KEY_REUSED`, and those of every call.
     pub async fn flag_entity(&self, request: pb::FlagEntityRequest) -> Result<pb::FlagEntityResponse, Error> {
-        self.call(request.named(), |channel, request| async move {
+        self.call(request.with_request_id(), |channel, request| async move {
             AlertServiceClient::new(channel).flag_entity(request).await
         })
         .await
@@ -26,7 +26,7 @@ impl Client {
         &self,
         request: pb::UpdateAlertRequest,
     ) -> Result<pb::UpdateAlertResponse, Error> {
-        self.call(request.named(), |channel, request| async move {
+        self.call(request.with_request_id(), |channel, request| async move {
             AlertServiceClient::new(channel).update_alert(request).await
         })
         .await
@@ -40,7 +40,7 @@ impl Client {
         &self,
         request: pb::EscalateAlertRequest,
     ) -> Result<pb::EscalateAlertResponse, Error> {
-        self.call(request.named(), |channel, request| async move {
+        self.call(request.with_request_id(), |channel, request| async move {
             AlertServiceClient::new(channel).escalate_alert(request).await
         })
         .await

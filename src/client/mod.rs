@@ -22,10 +22,10 @@
 
 mod alerts;
 mod audit;
-mod change;
 mod error;
 mod health;
 pub mod json;
+mod mutation;
 mod options;
 mod retry;
 mod statuses;

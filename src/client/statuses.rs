@@ -1,6 +1,6 @@
 //! The calls of `AlertStatusService`.
 
-use super::{Client, Error, change::Change, pb};
+use super::{Client, Error, mutation::Mutation, pb};
 use pb::alert_status_service_client::AlertStatusServiceClient;
 
 impl Client {
@@ -12,7 +12,7 @@ impl Client {
         &self,
         request: pb::CreateAlertStatusRequest,
     ) -> Result<pb::CreateAlertStatusResponse, Error> {
-        self.call(request.named(), |channel, request| async move {
+        self.call(request.with_request_id(), |channel, request| async move {
             AlertStatusServiceClient::new(channel).create_alert_status(request).await
         })
         .await
@@ -40,7 +40,7 @@ impl Client {
         &self,
         request: pb::UpdateAlertStatusRequest,
     ) -> Result<pb::UpdateAlertStatusResponse, Error> {
-        self.call(request.named(), |channel, request| async move {
+        self.call(request.with_request_id(), |channel, request| async move {
             AlertStatusServiceClient::new(channel).update_alert_status(request).await
         })
         .await
@@ -54,7 +54,7 @@ impl Client {
         &self,
         request: pb::DeleteAlertStatusRequest,
     ) -> Result<pb::DeleteAlertStatusResponse, Error> {
-        self.call(request.named(), |channel, request| async move {
+        self.call(request.with_request_id(), |channel, request| async move {
             AlertStatusServiceClient::new(channel).delete_alert_status(request).await
         })
         .await

@@ -1,21 +1,18 @@
-//! Changes are named, so that one which is sent again never happens twice.
+//! Requests that change something carry a `request_id`, so that a repeat never changes twice.
 
 use uuid::Uuid;
 
 use super::pb;
 
 /// A request that changes something.
-pub trait Change: Clone {
-    /// The name of the intended change; empty where it has none.
+pub trait Mutation: Clone {
+    /// Gives the id of the intended change; empty when the caller set none.
     fn request_id(&mut self) -> &mut String;
 
-    /// The same change, named if it was not.
+    /// Fills in a new `request_id` when the caller set none.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a name must only be another each time: nothing else depends on it"
-    )]
-    fn named(mut self) -> Self {
+    #[expect(clippy::disallowed_methods, reason = "the id must only be unique: nothing else depends on it")]
+    fn with_request_id(mut self) -> Self {
         if self.request_id().is_empty() {
             *self.request_id() = Uuid::new_v4().to_string();
         }
@@ -23,9 +20,9 @@ pub trait Change: Clone {
     }
 }
 
-macro_rules! changes {
+macro_rules! mutations {
     ($($request:ident),* $(,)?) => {$(
-        impl Change for pb::$request {
+        impl Mutation for pb::$request {
             fn request_id(&mut self) -> &mut String {
                 &mut self.request_id
             }
@@ -33,7 +30,7 @@ macro_rules! changes {
     )*};
 }
 
-changes!(
+mutations!(
     FlagEntityRequest,
     UpdateAlertRequest,
     EscalateAlertRequest,
@@ -47,10 +44,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_without_a_name_gets_one_of_its_own() {
-        let named = || pb::EscalateAlertRequest::default().named().request_id;
-        assert!(!named().is_empty() && named() != named());
+    fn an_empty_request_id_is_filled_in() {
+        let fresh = || pb::EscalateAlertRequest::default().with_request_id().request_id;
+        assert!(!fresh().is_empty() && fresh() != fresh());
         let given = pb::EscalateAlertRequest { request_id: "mine".to_owned(), ..Default::default() };
-        assert_eq!(given.named().request_id, "mine");
+        assert_eq!(given.with_request_id().request_id, "mine");
     }
 }
