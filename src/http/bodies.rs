@@ -115,7 +115,7 @@ pub struct UpdateBody {
     /// How bad it is, in any case. `null` clears it.
     #[serde(default)]
     #[schema(value_type = Option<SeverityWord>)]
-    severity: Change<String>,
+    severity: Field<String>,
     /// Who works on it now. Empty: nobody.
     #[schema(
         max_length = 200,
@@ -140,7 +140,7 @@ pub struct UpdateBody {
     /// What it turned out to be, in any case. `null` takes the decision back.
     #[serde(default)]
     #[schema(value_type = Option<DispositionWord>)]
-    disposition: Change<String>,
+    disposition: Field<String>,
     /// Why that was decided; stands only beside a disposition.
     #[schema(max_length = 10_000, pattern = r"^[^\x00-\x08\x0B-\x1F\x7F-\x9F]*$")]
     disposition_reason: Option<String>,
@@ -193,32 +193,32 @@ impl EscalateBody {
     }
 }
 
-/// A field whose `null` says something else than leaving it out.
+/// A field of a JSON merge patch (RFC 7396), in which `null` differs from an absent field.
 #[derive(Debug, Default)]
-enum Change<T> {
-    /// It was left out.
+enum Field<T> {
+    /// The field is left out: the value stays.
     #[default]
-    Kept,
-    /// It was `null`.
-    Cleared,
-    /// It was given.
+    Absent,
+    /// The field is `null`: the value becomes the default.
+    Null,
+    /// The field has a value.
     Set(T),
 }
 
-impl Change<String> {
-    /// The new value, by its word; what is cleared has the default.
+impl Field<String> {
+    /// Parses the new value; `null` gives the default.
     fn read<T: Default>(self, parse: impl Fn(&str) -> Given<T>) -> Option<Given<T>> {
         match self {
-            Self::Kept => None,
-            Self::Cleared => Some(Ok(T::default())),
+            Self::Absent => None,
+            Self::Null => Some(Ok(T::default())),
             Self::Set(word) => Some(parse(&word)),
         }
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(value)?.map_or(Self::Cleared, Self::Set))
+        Ok(Option::deserialize(value)?.map_or(Self::Null, Self::Set))
     }
 }
 
