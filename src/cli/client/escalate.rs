@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Change, Connection, Expected, Output, update::now};
+use super::{ChangeFlags, Connection, Output, PreconditionFlags, update::now};
 use crate::{
     cli::output,
     client::{json, pb},
@@ -17,9 +17,9 @@ pub struct Escalate {
     #[arg(long, required = true, value_name = "PERSON")]
     to: Vec<String>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeFlags,
     #[command(flatten)]
-    expected: Expected,
+    precondition: PreconditionFlags,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -34,8 +34,8 @@ impl Escalate {
             anomaly_id: self.anomaly_id,
             to: self.to,
             note: self.change.note,
-            expected_version: self.expected.expected_version.unwrap_or_default(),
-            request_id: self.change.named.request_id.unwrap_or_default(),
+            expected_version: self.precondition.expected_version.unwrap_or_default(),
+            request_id: self.change.idempotency.request_id.unwrap_or_default(),
         };
         let alert = client.escalate_alert(request).await?.alert.unwrap_or_default();
         if self.output.json {

@@ -3,7 +3,7 @@
 use clap::{Args, builder::NonEmptyStringValueParser};
 use serde_json::{Map, Value};
 
-use super::{Change, Connection, Output, parse};
+use super::{ChangeFlags, Connection, Output, parse};
 use crate::{
     cli::output,
     client::{json, pb},
@@ -42,7 +42,7 @@ pub struct Flag {
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     dedup_key: Option<String>,
     #[command(flatten)]
-    change: Change,
+    change: ChangeFlags,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -73,7 +73,7 @@ impl Flag {
             metadata: self.metadata.as_ref().map(json::metadata),
             dedup_key: self.dedup_key.unwrap_or_default(),
             note: self.change.note,
-            request_id: self.change.named.request_id.unwrap_or_default(),
+            request_id: self.change.idempotency.request_id.unwrap_or_default(),
         })
     }
 }

@@ -80,28 +80,28 @@ impl Verb {
     }
 }
 
-/// How a change of an alert is named and explained.
+/// Flags of a change of an alert: its note and its idempotency key.
 #[derive(Debug, Args)]
-struct Change {
+struct ChangeFlags {
     /// Why, for the history
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     note: String,
     #[command(flatten)]
-    named: Named,
+    idempotency: IdempotencyFlags,
 }
 
-/// How a change is named.
+/// The flag that makes a change safe to repeat.
 #[derive(Debug, Args)]
-struct Named {
+struct IdempotencyFlags {
     /// Names this intended change: given again within 24 hours, it changes nothing and answers the same [default: a new name
     /// for each command]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     request_id: Option<String>,
 }
 
-/// The version that an alert must still have.
+/// The flag that refuses a change of an alert that others have changed meanwhile.
 #[derive(Debug, Args)]
-struct Expected {
+struct PreconditionFlags {
     /// Refuse when the alert no longer has this version [default: whatever it has]
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(i64).range(1..))]
     expected_version: Option<i64>,

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Connection, Named, Output,
+    Connection, IdempotencyFlags, Output,
     colours::StatusColours,
     parse,
     screen::{Fit, Piece, Screen},
@@ -49,7 +49,7 @@ pub struct Create {
     #[arg(long, value_parser = parse::status_class)]
     class: Option<i32>,
     #[command(flatten)]
-    named: Named,
+    idempotency: IdempotencyFlags,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub struct Update {
     #[arg(long)]
     colour: Option<String>,
     #[command(flatten)]
-    named: Named,
+    idempotency: IdempotencyFlags,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub struct Delete {
     /// The status, by its key
     key: String,
     #[command(flatten)]
-    named: Named,
+    idempotency: IdempotencyFlags,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -137,7 +137,7 @@ impl Create {
             colour: self.colour,
             key: self.key,
             class: self.class.unwrap_or_default(),
-            request_id: self.named.request_id.unwrap_or_default(),
+            request_id: self.idempotency.request_id.unwrap_or_default(),
         };
         let status = client.create_alert_status(request).await?.alert_status;
         tell(&status.unwrap_or_default(), "made", &self.output)
@@ -154,7 +154,7 @@ impl Update {
         let request = pb::UpdateAlertStatusRequest {
             alert_status: Some(pb::AlertStatus { key: self.key, name, colour, ..Default::default() }),
             update_mask: Some(FieldMask { paths }),
-            request_id: self.named.request_id.unwrap_or_default(),
+            request_id: self.idempotency.request_id.unwrap_or_default(),
         };
         let status = client.update_alert_status(request).await?.alert_status;
         tell(&status.unwrap_or_default(), "changed", &self.output)
@@ -166,7 +166,7 @@ impl Delete {
         let client = self.connection.client()?;
         let request = pb::DeleteAlertStatusRequest {
             key: self.key.clone(),
-            request_id: self.named.request_id.unwrap_or_default(),
+            request_id: self.idempotency.request_id.unwrap_or_default(),
         };
         client.delete_alert_status(request).await?;
         if self.output.json {

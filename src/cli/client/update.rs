@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::{Change, Connection, Expected, Output, exit::CalledWrongly, parse};
+use super::{ChangeFlags, Connection, Output, PreconditionFlags, exit::CalledWrongly, parse};
 use crate::{
     cli::output,
     client::{FieldMask, json, pb},
@@ -19,9 +19,9 @@ pub struct Update {
     #[command(flatten)]
     fields: Fields,
     #[command(flatten)]
-    change: Change,
+    change: ChangeFlags,
     #[command(flatten)]
-    expected: Expected,
+    precondition: PreconditionFlags,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -111,8 +111,8 @@ impl Update {
             alert: Some(self.fields.alert(self.anomaly_id)?),
             update_mask: (!paths.is_empty()).then_some(FieldMask { paths }),
             note: self.change.note,
-            expected_version: self.expected.expected_version.unwrap_or_default(),
-            request_id: self.change.named.request_id.unwrap_or_default(),
+            expected_version: self.precondition.expected_version.unwrap_or_default(),
+            request_id: self.change.idempotency.request_id.unwrap_or_default(),
         })
     }
 }
