@@ -1,4 +1,4 @@
-//! What every call passes before its method runs: its deadline and its key.
+//! Admission of gRPC calls: verifies the key and reads the deadline before the method runs.
 
 use std::time::Duration;
 
@@ -19,33 +19,33 @@ use crate::{
 /// The header in which a caller sets its deadline.
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-/// What the guard checks by.
+/// The conditions of admission.
 #[derive(Clone)]
-pub struct Guard {
+pub struct Admission {
     authenticator: Authenticator,
     request_timeout: Duration,
 }
 
-impl Guard {
-    /// A guard that lets calls pass whose key `authenticator` knows, for at most `request_timeout`.
+impl Admission {
+    /// Admits calls with a key that `authenticator` knows, for at most `request_timeout`.
     pub const fn new(authenticator: Authenticator, request_timeout: Duration) -> Self {
         Self { authenticator, request_timeout }
     }
 
-    async fn pass(&self, request: Request, next: Next) -> Result<Response, Error> {
+    async fn admit(&self, request: Request, next: Next) -> Result<Response, Error> {
         let asked = deadline(request.headers())?;
         let limit = asked.map_or(self.request_timeout, |asked| asked.min(self.request_timeout));
         call::admit(&self.authenticator, limit, request, next).await
     }
 }
 
-/// Lets a call pass to its method, with its `Caller` among the extensions, and names the errors of the codec before it.
-pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let answer = guard.pass(request, next).await;
+/// Admits a call to its method, with its `Caller` among the extensions, and gives codec errors their reason.
+pub async fn admit(State(admission): State<Admission>, request: Request, next: Next) -> Response {
+    let answer = admission.admit(request, next).await;
     answer.map_or_else(|error| status::status(&error).into_http(), status::name_codec_errors)
 }
 
-/// How long the caller waits: at most eight digits and a unit.
+/// Reads the time that the caller waits: at most eight digits and a unit.
 fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(GRPC_TIMEOUT) else {
         return Ok(None);

@@ -1,9 +1,9 @@
 //! The gRPC face: an adapter over the service, with health, reflection and gRPC-Web beside it.
 
+mod admission;
 mod alerts;
 mod audit;
 mod convert;
-mod guard;
 mod health;
 pub mod methods;
 mod open;
@@ -33,7 +33,7 @@ pub use health::Health;
 pub use open::WithoutEnd;
 pub use status::status;
 
-use guard::Guard;
+use admission::Admission;
 use open::Open;
 use pb::{
     alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer,
@@ -67,8 +67,8 @@ pub fn router(
     let alerts = AlertServiceServer::new(alerts::Alerts::new(service.clone()));
     let audit = AuditServiceServer::new(audit::Audit::new(service.clone()));
     let statuses = AlertStatusServiceServer::new(statuses::Statuses::new(service));
-    let guard = Guard::new(authenticator, request_timeout);
-    let mut guarded = Routes::new(alerts.max_decoding_message_size(MAX_REQUEST_BYTES))
+    let admission = Admission::new(authenticator, request_timeout);
+    let mut keyed = Routes::new(alerts.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(statuses.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
@@ -76,15 +76,15 @@ pub fn router(
     let open = Open::new(request_timeout, health.end());
     let bounds = middleware::from_fn_with_state(open, open::bound);
     let health = Routes::new(health.service().max_decoding_message_size(open::MAX_REQUEST_BYTES));
-    let mut unguarded = health.into_axum_router().reset_fallback().layer(bounds.clone());
+    let mut keyless = health.into_axum_router().reset_fallback().layer(bounds.clone());
     match reflection {
-        Reflection::Open => unguarded = unguarded.merge(reflection_routes()?.layer(bounds)),
-        Reflection::Keyed => guarded = guarded.merge(reflection_routes()?.layer(bounds)),
+        Reflection::Open => keyless = keyless.merge(reflection_routes()?.layer(bounds)),
+        Reflection::Keyed => keyed = keyed.merge(reflection_routes()?.layer(bounds)),
         Reflection::Off => {}
     }
-    let guarded = guarded.layer(middleware::from_fn_with_state(guard, guard::guard));
+    let keyed = keyed.layer(middleware::from_fn_with_state(admission, admission::admit));
     // Only here: the layer answers plain HTTP/1.1 with an error, REST must not pass it.
-    Ok(guarded.merge(unguarded).layer(GrpcWebLayer::new()))
+    Ok(keyed.merge(keyless).layer(GrpcWebLayer::new()))
 }
 
 /// Whether the route that was taken is one of gRPC's, which are whole services, each named with its package.
@@ -109,10 +109,10 @@ pub fn unimplemented() -> http::Response<Body> {
     tonic::Status::unimplemented("there is no such method").into_http()
 }
 
-/// Who calls, and with what; the guard has let it pass.
+/// Takes the caller, whom admission has put among the extensions, and the message.
 fn open<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
     let caller = request.extensions_mut().remove::<Caller>();
-    let caller = caller.ok_or_else(|| status(&Error::internal("a call has passed no guard")))?;
+    let caller = caller.ok_or_else(|| status(&Error::internal("a call was not admitted")))?;
     Ok((caller, request.into_inner()))
 }
 

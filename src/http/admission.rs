@@ -1,4 +1,4 @@
-//! What every call on alerts and statuses passes before its body is read.
+//! Admission of REST calls: verifies the key before the body is read, and bounds the call's time.
 
 use std::time::Duration;
 
@@ -11,16 +11,20 @@ use axum::{
 use super::problem::Problem;
 use crate::{auth::Authenticator, call};
 
-/// Lets in who presents a valid key, for a limited time.
+/// The conditions of admission.
 #[derive(Clone)]
-pub struct Gate {
+pub struct Admission {
     /// Verifies keys.
     pub authenticator: Authenticator,
-    /// How long a call may take.
+    /// The longest time that a call may take.
     pub timeout: Duration,
 }
 
-/// Admits a call, or answers why not.
-pub async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Result<Response, Problem> {
-    Ok(call::admit(&gate.authenticator, gate.timeout, request, next).await?)
+/// Admits a call with a valid key, and answers any other with the reason.
+pub async fn admit(
+    State(admission): State<Admission>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    Ok(call::admit(&admission.authenticator, admission.timeout, request, next).await?)
 }

@@ -1,5 +1,6 @@
 //! The REST face: an adapter over the service that speaks the documented paths, words and errors.
 
+mod admission;
 mod alert_list;
 mod alerts;
 mod bodies;
@@ -7,7 +8,6 @@ mod conditions;
 mod docs;
 mod event_views;
 mod events;
-mod gate;
 pub mod health;
 mod json;
 mod metadata;
@@ -26,7 +26,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
-    gate::Gate,
+    admission::Admission,
     health::{Health, Readiness},
     openapi::Document,
 };
@@ -53,9 +53,9 @@ pub fn router(
     readiness: Readiness,
 ) -> Router {
     let timeout = settings.request_timeout;
-    let gate = Gate { authenticator, timeout };
+    let admission = Admission { authenticator, timeout };
     let calls = Router::from(calls())
-        .route_layer(middleware::from_fn_with_state(gate, gate::pass))
+        .route_layer(middleware::from_fn_with_state(admission, admission::admit))
         .with_state(service.clone());
     let health = Health::new(readiness, service, timeout);
     let pages = if settings.docs { docs::pages() } else { Router::new() };
