@@ -15,13 +15,15 @@ use http::Version;
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
-use super::{server::HEAD_TIMEOUT, stalling};
+use super::stalling;
 use crate::{
     answers::{self, Reserved},
     call::Connection,
     grpc,
 };
 
+/// How long a connection may take to send the head of a request that it has begun, or of its first.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an HTTP/2 connection may go without a call before it is told to go away.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long nothing may be taken of an answer before it is ended.

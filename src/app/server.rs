@@ -32,8 +32,6 @@ use super::{
 };
 use crate::{answers::Answers, call};
 
-/// How long a connection may take to send the head of a request that it has begun, or of its first.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection that was told to leave, and has answered its calls, may take to do so.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The same of a connection that never showed a valid key.

@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Service, alert_not_found, fields::Fields, update::wrong_entities};
+use super::{Service, alert_not_found, fields::Fields};
 use crate::{
     auth::Caller,
     domain::{
-        AlertChange, Answer, ChangeContext, Changed, Command, Idempotency, IdempotencyKey, Note,
-        OrganizationId, Refusal, canonical,
+        AlertChange, AlertPatch, Answer, ChangeContext, Changed, Command, Idempotency, IdempotencyKey,
+        Invalid, Note, OrganizationId, Refusal, canonical,
     },
-    error::{Error, Reason},
+    error::{Error, Reason, Violation},
     store::StoreError,
 };
 
@@ -39,7 +39,7 @@ impl Circumstances {
         let is_version = |version: &i64| *version > 0;
         if let Some(version) = versions.iter().flatten().find(|version| !is_version(version)) {
             let rule = format!("must be at least 1, or 0 for any version, is {version}");
-            fields.read::<()>("expected_version", Err(crate::domain::Invalid::new(rule)));
+            fields.read::<()>("expected_version", Err(Invalid::new(rule)));
         }
         ReadCircumstances {
             note: fields.read("note", Note::parse(&self.note)).unwrap_or_default(),
@@ -132,6 +132,18 @@ impl Service {
             other => other.into(),
         }
     }
+}
+
+/// The error for lists of entities that only together break a rule: it names each that was given.
+fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
+    let lists = [
+        ("affected_balances", &patch.affected_balances),
+        ("affected_transactions", &patch.affected_transactions),
+        ("affected_identities", &patch.affected_identities),
+    ];
+    let given = lists.into_iter().filter(|(_, list)| list.is_some());
+    let violations = given.map(|(field, _)| Violation { field: field.to_owned(), rule: rule.clone() });
+    Error::violations(Reason::ValidationError, violations.collect())
 }
 
 /// The intended change that a caller has named `key`, which asks for `asked`.

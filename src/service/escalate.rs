@@ -3,10 +3,7 @@
 use super::{Service, alert_not_found, changes::Circumstances, fields::Fields};
 use crate::{
     auth::Caller,
-    domain::{
-        AnomalyId, Answer, Changed, Command, Invalid, Person, Scope, alert::MAX_ESCALATED_TO,
-        invalid::parse_list, text::parse_line,
-    },
+    domain::{AnomalyId, Answer, Changed, Command, Invalid, Scope},
     error::Error,
 };
 
@@ -34,15 +31,13 @@ impl Service {
     ) -> Result<Answer<Changed>, Error> {
         caller.require(Scope::AlertsWrite)?;
         let mut fields = Fields::default();
-        let to = fields.read("to", people(&input.to)).unwrap_or_default();
+        let to = fields.read_people("to", &input.to).unwrap_or_default();
+        if to.is_empty() && input.to.is_empty() {
+            fields.read::<()>("to", Err(Invalid::new("must name at least one person")));
+        }
         let circumstances = input.circumstances.read(&mut fields);
         fields.finish()?;
         let id = AnomalyId::parse(&input.anomaly_id).map_err(|_| alert_not_found())?;
         self.change_alert(caller, Command::Escalate(id, to), circumstances).await
     }
-}
-
-fn people(raw: &[String]) -> Result<Vec<Person>, Invalid> {
-    let people = parse_list(raw, MAX_ESCALATED_TO, "people", |raw| parse_line(raw, Person::parse))?;
-    if people.is_empty() { Err(Invalid::new("must name at least one person")) } else { Ok(people) }
 }

@@ -1,7 +1,12 @@
 //! Collects what is wrong with the fields of one call, so that every offending field is listed.
 
 use crate::{
-    domain::{EntityId, Invalid, invalid::parse_distinct},
+    domain::{
+        EntityId, Invalid, Person,
+        alert::MAX_ESCALATED_TO,
+        invalid::{parse_distinct, parse_list},
+        text::parse_line,
+    },
     error::{Error, Reason, Violation},
 };
 
@@ -36,6 +41,12 @@ impl Fields {
             return self.read(field, Err(Invalid::too_many(most, "entities", entities.len())));
         }
         Some(entities)
+    }
+
+    /// Reads the people that an alert is escalated to; duplicates collapse.
+    pub fn read_people(&mut self, field: &str, raw: &[String]) -> Option<Vec<Person>> {
+        let people = parse_list(raw, MAX_ESCALATED_TO, "people", |raw| parse_line(raw, Person::parse));
+        self.read(field, people)
     }
 
     /// The error that lists all fields at fault; call it when one was refused.

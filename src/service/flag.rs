@@ -7,8 +7,7 @@ use crate::{
     auth::Caller,
     domain::{
         AffectedEntities, AnomalyId, Answer, Assignee, Changed, Command, DedupKey, Description, EntityId,
-        Metadata, NewAlert, Person, Scope, Severity, StatusKey, Title, alert::MAX_ESCALATED_TO,
-        invalid::parse_list, text::parse_line,
+        Metadata, NewAlert, Scope, Severity, StatusKey, Title, text::parse_line,
     },
     error::Error,
 };
@@ -67,7 +66,7 @@ impl Service {
         let status = fields.read("status", starting_status(input.status.as_deref()));
         let severity = fields.read("severity", input.severity);
         let assigned_to = fields.read("assigned_to", assignee(caller, input.assigned_to.as_deref()));
-        let escalated_to = fields.read("escalated_to", escalation(&input.escalated_to));
+        let escalated_to = fields.read_people("escalated_to", &input.escalated_to);
         let metadata = fields.read("metadata", input.metadata.and_then(Metadata::parse));
         let dedup_key = input
             .dedup_key
@@ -118,9 +117,4 @@ fn starting_status(raw: Option<&str>) -> Given<StatusKey> {
 
 fn assignee(caller: &Caller, raw: Option<&str>) -> Given<Assignee> {
     raw.map_or_else(|| Ok(caller.owner().clone().into()), |raw| parse_line(raw, Assignee::parse))
-}
-
-/// Reads whom an alert is escalated to; duplicates collapse.
-pub fn escalation(raw: &[String]) -> Given<Vec<Person>> {
-    parse_list(raw, MAX_ESCALATED_TO, "people", |raw| parse_line(raw, Person::parse))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Given, Service, alert_not_found, changes::Circumstances, fields::Fields, flag::escalation};
+use super::{Given, Service, alert_not_found, changes::Circumstances, fields::Fields};
 use crate::{
     auth::Caller,
     domain::{
@@ -10,7 +10,7 @@ use crate::{
         Disposition, DispositionReason, EntityId, EntityType, Invalid, Metadata, Scope, Severity, StatusKey,
         Title, text::parse_line,
     },
-    error::{Error, Reason, Violation},
+    error::{Error, Violation},
 };
 
 /// What a caller wants changed; `None` stays as it is.
@@ -70,18 +70,6 @@ impl Service {
     }
 }
 
-/// The error for lists of entities that only together break a rule: it names each that was given.
-pub fn wrong_entities(patch: &AlertPatch, rule: &Invalid) -> Error {
-    let lists = [
-        ("affected_balances", &patch.affected_balances),
-        ("affected_transactions", &patch.affected_transactions),
-        ("affected_identities", &patch.affected_identities),
-    ];
-    let given = lists.into_iter().filter(|(_, list)| list.is_some());
-    let violations = given.map(|(field, _)| Violation { field: field.to_owned(), rule: rule.clone() });
-    Error::violations(Reason::ValidationError, violations.collect())
-}
-
 fn patch(input: UpdateInput, mut fields: Fields) -> Result<AlertPatch, Error> {
     let patch = AlertPatch {
         title: input.title.and_then(|raw| fields.read("title", parse_line(&raw, Title::parse))),
@@ -91,7 +79,7 @@ fn patch(input: UpdateInput, mut fields: Fields) -> Result<AlertPatch, Error> {
         assigned_to: input
             .assigned_to
             .and_then(|raw| fields.read("assigned_to", parse_line(&raw, Assignee::parse))),
-        escalated_to: input.escalated_to.and_then(|raw| fields.read("escalated_to", escalation(&raw))),
+        escalated_to: input.escalated_to.and_then(|raw| fields.read_people("escalated_to", &raw)),
         metadata: input.metadata.and_then(|given| fields.read("metadata", given.and_then(Metadata::parse))),
         affected_balances: entities(
             &mut fields,

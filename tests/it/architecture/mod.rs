@@ -1,5 +1,7 @@
 //! The house keeps its shape: which module may name what (docs/architecture.md).
 
+mod circles;
+
 use std::{
     fs,
     path::{Path, PathBuf},
