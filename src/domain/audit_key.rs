@@ -8,7 +8,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use sha2::{Digest, Sha256};
 
-use super::{Head, HeadSignature, Invalid, OrganizationId, head_signature::signed_text};
+use super::Invalid;
 
 /// What stands before the 32 bytes of a public key in its DER form ([RFC 8410](https://www.rfc-editor.org/rfc/rfc8410) §4).
 const PUBLIC_DER: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -90,22 +90,16 @@ impl HeadSigner {
         self.key
     }
 
-    /// Signs that the events after `from`, up to `to`, were appended by whoever has the key; `None` where there are none.
-    pub fn sign(&self, organization_id: OrganizationId, from: Head, to: Head) -> Option<HeadSignature> {
-        if to.position <= from.position {
-            return None;
-        }
-        let first_position = from.position + 1;
-        let signed = self.pair.sign(signed_text(organization_id, first_position, to).as_bytes());
+    /// The name of the public key.
+    pub const fn id(&self) -> AuditKeyId {
+        self.id
+    }
+
+    /// Signs a text.
+    pub fn sign_text(&self, text: &str) -> [u8; 64] {
         let mut signature = [0; 64];
-        signature.copy_from_slice(signed.as_ref());
-        Some(HeadSignature {
-            organization_id,
-            first_position,
-            position: to.position,
-            key_id: self.id,
-            signature,
-        })
+        signature.copy_from_slice(self.pair.sign(text.as_bytes()).as_ref());
+        signature
     }
 }
 
@@ -124,10 +118,7 @@ pub fn private_pem(secret: &[u8; 32]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::domain::ChainHash;
 
     /// Written by `openssl genpkey -algorithm ed25519` and `openssl pkey -pubout`.
     const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\n\
@@ -153,8 +144,7 @@ mod tests {
     fn a_key_that_is_made_is_one() {
         let signer = HeadSigner::parse(private_pem(&[7; 32]).as_bytes()).unwrap();
         let text = "text";
-        let signature = signer.pair.sign(text.as_bytes());
-        let signature = <[u8; 64]>::try_from(signature.as_ref()).unwrap();
+        let signature = signer.sign_text(text);
         assert!(signer.public_key().verifies(text, &signature));
         assert!(!signer.public_key().verifies("another text", &signature));
         assert!(!AuditPublicKey::parse(PUBLIC).unwrap().verifies(text, &signature));
@@ -172,16 +162,5 @@ mod tests {
             let told = AuditPublicKey::parse(wrong).unwrap_err().to_string();
             assert!(told.starts_with("must be an Ed25519 public key"), "{told}");
         }
-    }
-
-    #[test]
-    fn only_events_are_signed() {
-        let signer = HeadSigner::parse(PRIVATE.as_bytes()).unwrap();
-        let organization = OrganizationId::from_uuid(Uuid::nil());
-        let head = Head { position: 3, hash: ChainHash([1; 32]) };
-        assert!(signer.sign(organization, head, head).is_none());
-        let signature = signer.sign(organization, Head::EMPTY, head).unwrap();
-        assert_eq!((signature.first_position, signature.position), (1, 3));
-        assert!(signature.is_by(&signer.public_key(), head.hash));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ChainHash, Head, OrganizationId, Weighed,
-    audit_key::{AuditKeyId, AuditPublicKey},
+    audit_key::{AuditKeyId, AuditPublicKey, HeadSigner},
 };
 
 /// The signature of a head that a transaction left: whoever has the key appended the events from `first_position` to
@@ -23,6 +23,23 @@ pub struct HeadSignature {
     pub key_id: AuditKeyId,
     /// The signature, of the text that docs/audit.md describes.
     pub signature: [u8; 64],
+}
+
+impl HeadSigner {
+    /// Signs that the events after `from`, up to `to`, were appended by whoever has the key; `None` where there are none.
+    pub fn sign(&self, organization_id: OrganizationId, from: Head, to: Head) -> Option<HeadSignature> {
+        if to.position <= from.position {
+            return None;
+        }
+        let first_position = from.position + 1;
+        Some(HeadSignature {
+            organization_id,
+            first_position,
+            position: to.position,
+            key_id: self.id(),
+            signature: self.sign_text(&signed_text(organization_id, first_position, to)),
+        })
+    }
 }
 
 impl HeadSignature {
@@ -68,7 +85,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::audit_key::{HeadSigner, private_pem};
+    use crate::domain::audit_key::private_pem;
 
     #[test]
     fn a_signature_fits_nothing_but_what_was_signed() {
@@ -91,5 +108,16 @@ mod tests {
             assert!(!other.is_by(&key, head.hash), "{other:?}");
         }
         assert!(!given.is_by(&key, before.hash));
+    }
+
+    #[test]
+    fn only_events_are_signed() {
+        let signer = HeadSigner::parse(private_pem(&[7; 32]).as_bytes()).unwrap();
+        let organization = OrganizationId::from_uuid(Uuid::nil());
+        let head = Head { position: 3, hash: ChainHash([1; 32]) };
+        assert!(signer.sign(organization, head, head).is_none());
+        let signature = signer.sign(organization, Head::EMPTY, head).unwrap();
+        assert_eq!((signature.first_position, signature.position), (1, 3));
+        assert!(signature.is_by(&signer.public_key(), head.hash));
     }
 }

@@ -1,15 +1,14 @@
 //! Chooses the store by the scheme of its URL.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
+pub use super::options::{Options, Sharing};
 use super::{
     Store,
     postgres::PostgresStore,
-    queue::GroupCommit,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
     sqlite::{Restore, SqliteStore},
 };
-use crate::domain::HeadSigner;
 
 /// Which database a URL names.
 enum Kind {
@@ -24,46 +23,6 @@ impl Kind {
             Some("postgres" | "postgresql") => Ok(Self::Postgres),
             // The URL may hold a password: it is not repeated.
             _ => Err(OpenError::Url("the database URL must begin with sqlite: or postgres://".to_owned())),
-        }
-    }
-}
-
-/// Who else may be at work on an SQLite file meanwhile; servers share a database of PostgreSQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sharing {
-    /// Commands that write a little, and no other server.
-    Alone,
-    /// A server too.
-    Beside,
-}
-
-/// How to open a database.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How many connections at most: reading ones on SQLite, which has one more to write; all on PostgreSQL.
-    pub connections: u32,
-    /// What to do about an older schema.
-    pub on_older: OnOlderSchema,
-    /// How long PostgreSQL works on one statement, also where its caller has gone away.
-    pub statement_timeout: Duration,
-    /// How changes share commits.
-    pub commits: GroupCommit,
-    /// Who else may be at work on it.
-    pub sharing: Sharing,
-    /// Signs each head that a transaction leaves, where there is one.
-    pub signer: Option<Arc<HeadSigner>>,
-}
-
-impl Options {
-    /// Options for a command that runs beside a server.
-    pub const fn aside(on_older: OnOlderSchema) -> Self {
-        Self {
-            connections: 1,
-            on_older,
-            statement_timeout: Duration::from_mins(5),
-            commits: GroupCommit::DEFAULT,
-            sharing: Sharing::Beside,
-            signer: None,
         }
     }
 }

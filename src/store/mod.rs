@@ -7,6 +7,7 @@ mod failure;
 mod fair;
 mod known;
 mod listing;
+mod options;
 pub mod postgres;
 pub mod queue;
 mod rows;

@@ -19,8 +19,8 @@ use crate::{
     domain::{OrganizationId, Page, PageSize, Weighed},
     store::{
         Inconsistent, StoreError,
-        connect::Options,
         fair::{FairSemaphore, Permit},
+        options::Options,
         queue::REST,
     },
 };

@@ -31,7 +31,7 @@ use self::{
 };
 use super::{
     StoreError,
-    connect::Options,
+    options::Options,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
 use crate::domain::{IdSource, SystemClock, SystemIds};

@@ -9,18 +9,25 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, schema::OpenError};
 
+/// How long a write waits for another process that writes to the same file.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Only for their owner: the database holds the digests of keys, and everything about everybody.
 pub const PRIVATE: u32 = 0o600;
 
 /// The part of a mode that is for everybody.
 const OTHERS: u32 = 0o007;
+
+/// Names the file that an error is about.
+pub fn cannot_use(path: &Path, error: &io::Error) -> OpenError {
+    OpenError::Unreachable(format!("{}: {error}", path.display()))
+}
 
 /// Makes an empty file that only its owner can read, unless there is a file; SQLite gives the files beside it the same mode.
 /// A file that is there is not opened: closing it would take SQLite's locks from other connections of this process.

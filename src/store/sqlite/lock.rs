@@ -13,11 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    file::{Identity, PRIVATE, beside},
-    opening::{BUSY_TIMEOUT, cannot_use},
-};
-use crate::store::{connect::Sharing, schema::OpenError};
+use super::file::{BUSY_TIMEOUT, Identity, PRIVATE, beside, cannot_use};
+use crate::store::{options::Sharing, schema::OpenError};
 
 /// How often a lock is tried that somebody else holds for a moment.
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);

@@ -33,10 +33,10 @@ use sqlx::{migrate::Migrator, sqlite::SqliteConnectOptions};
 
 use self::{
     condition::Condition,
-    file::DatabaseFile,
+    file::{DatabaseFile, cannot_use},
     opening::{
-        cannot_use, connect_options, is_in_memory, is_missing, migrate, open_reading, open_writing,
-        prepare_file, schema_version, start_checkpoints,
+        connect_options, is_in_memory, is_missing, migrate, open_reading, open_writing, prepare_file,
+        schema_version, start_checkpoints,
     },
     read_only::Immutable,
     readers::Readers,
@@ -46,7 +46,7 @@ pub use restore::{Restore, Restored};
 
 use super::{
     StoreError,
-    connect::{Options, Sharing},
+    options::{Options, Sharing},
     queue::{GroupCommit, Load},
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };

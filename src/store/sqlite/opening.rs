@@ -1,6 +1,6 @@
 //! Opening the connections of a database, and bringing its schema up to date.
 
-use std::{io, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{io, path::Path, str::FromStr, sync::Arc};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use sqlx::{
@@ -12,17 +12,15 @@ use super::{
     MIGRATOR,
     checkpoints::{self, Checkpoints},
     condition,
-    file::{self, DatabaseFile, Identity},
+    file::{self, BUSY_TIMEOUT, DatabaseFile, Identity, cannot_use},
     lock::DatabaseLock,
     sql,
 };
 use crate::store::{
-    connect::Sharing,
+    options::Sharing,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
 
-/// How long a write waits for another process that writes to the same file.
-pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how many pages (of 4 KiB) in the write-ahead log every commit moves what it can by itself, should `checkpoints.rs` not
 /// keep up.
 const CHECKPOINT_PAGES: i64 = 64_000;
@@ -86,11 +84,6 @@ pub fn prepare_file(path: &Path, sharing: Sharing) -> Result<(DatabaseLock, Iden
         condition::remove_left_file(&real);
     }
     Ok((lock, Identity::of(path).map_err(unusable)?))
-}
-
-/// Names the file that an error is about.
-pub fn cannot_use(path: &Path, error: &io::Error) -> OpenError {
-    OpenError::Unreachable(format!("{}: {error}", path.display()))
 }
 
 fn open_connection(connect: &SqliteConnectOptions, more: OpenFlags) -> Result<Connection, OpenError> {

@@ -14,8 +14,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     checkpoints::leave_log_at_close,
     codes::{Meaning, meaning},
-    file::beside,
-    opening::{BUSY_TIMEOUT, STATEMENTS},
+    file::{BUSY_TIMEOUT, beside},
+    opening::STATEMENTS,
 };
 use crate::store::{StoreError, schema::OpenError};
 

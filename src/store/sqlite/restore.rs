@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     MIGRATOR, backup,
-    file::{Identity, beside},
+    file::{Identity, beside, cannot_use},
     lock::{LockFile, lock_out_commands},
-    opening::{cannot_use, schema_version},
+    opening::schema_version,
     read_only, sql,
     swap::{STEPS, Swap},
 };

@@ -13,9 +13,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     codes::{Meaning, meaning},
-    file::{Identity, beside, link_or_copy, remove_if_there, sync_folder},
+    file::{BUSY_TIMEOUT, Identity, beside, cannot_use, link_or_copy, remove_if_there, sync_folder},
     lock::give_to_owner_of,
-    opening::{BUSY_TIMEOUT, cannot_use},
     read_only,
 };
 use crate::store::schema::OpenError;
