@@ -98,7 +98,7 @@ mod tests {
 
     /// A store that remembers many changes that happened early.
     async fn remembering(id: OrganizationId) -> Arc<dyn Store> {
-        let options = connect::Options::aside(OnOlderSchema::Migrate);
+        let options = connect::Options::for_command(OnOlderSchema::Migrate);
         let store = connect::open("sqlite::memory:", options).await.unwrap();
         let name = Name::literal("test");
         let organization =

@@ -78,7 +78,7 @@ pub struct Config {
 /// # Errors
 /// When the database can't be opened.
 pub async fn open_service(url: &str, on_older: OnOlderSchema) -> anyhow::Result<Service> {
-    let store = connect::open(url, connect::Options::aside(on_older)).await?;
+    let store = connect::open(url, connect::Options::for_command(on_older)).await?;
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
@@ -92,7 +92,8 @@ pub async fn open_service_alone(
     on_older: OnOlderSchema,
     signer: Option<Arc<HeadSigner>>,
 ) -> anyhow::Result<Service> {
-    let options = connect::Options { sharing: Sharing::Alone, signer, ..connect::Options::aside(on_older) };
+    let options =
+        connect::Options { sharing: Sharing::Alone, signer, ..connect::Options::for_command(on_older) };
     let store = connect::open(url, options).await?;
     Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }

@@ -94,7 +94,9 @@ pub fn begin_restore(url: &str, source: &Path) -> Result<Option<Restore>, OpenEr
 pub async fn open_reading(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     Ok(match Kind::of(url)? {
         Kind::Sqlite => Arc::new(SqliteStore::open_reading(url).await?),
-        Kind::Postgres => Arc::new(PostgresStore::open(url, Options::aside(OnOlderSchema::Refuse)).await?),
+        Kind::Postgres => {
+            Arc::new(PostgresStore::open(url, Options::for_command(OnOlderSchema::Refuse)).await?)
+        }
     })
 }
 

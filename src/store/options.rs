@@ -33,7 +33,7 @@ pub struct Options {
 
 impl Options {
     /// The options of a command, which may run beside a server.
-    pub const fn aside(on_older: OnOlderSchema) -> Self {
+    pub const fn for_command(on_older: OnOlderSchema) -> Self {
         Self {
             connections: 1,
             on_older,

@@ -164,7 +164,7 @@ impl SqliteStore {
     /// When the URL is malformed, there is no such database, it can't be opened, or its schema does not fit.
     pub async fn open_reading(url: &str) -> Result<Self, OpenError> {
         if is_in_memory(url) {
-            return Self::open(url, Options::aside(OnOlderSchema::Refuse)).await;
+            return Self::open(url, Options::for_command(OnOlderSchema::Refuse)).await;
         }
         Self::check_there(url)?;
         let connect = connect_options(url)?;

@@ -286,7 +286,7 @@ async fn an_old_database_is_refused_where_migrating_is_not_wanted() {
     for kind in [DatabaseKind::Sqlite, DatabaseKind::Postgres] {
         let database = TestDatabase::create(kind).await;
         migrate_to(&database, 1).await;
-        let options = redflag::store::connect::Options::aside(OnOlderSchema::Refuse);
+        let options = redflag::store::connect::Options::for_command(OnOlderSchema::Refuse);
         let refused = redflag::store::connect::open(database.url(), options).await.err();
         assert!(matches!(refused, Some(OpenError::Older { found: 1, known: 6 })), "{refused:?}");
     }

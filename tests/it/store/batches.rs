@@ -211,7 +211,7 @@ async fn organizations_share_commits_and_nothing_else(world: &World) {
     };
     // Where several commits may be in flight, each organization still has its changes follow each other.
     let commits = GroupCommit { in_flight: 3, ..GroupCommit::DEFAULT };
-    let options = Options { commits, connections: 4, ..Options::aside(OnOlderSchema::Refuse) };
+    let options = Options { commits, connections: 4, ..Options::for_command(OnOlderSchema::Refuse) };
     let several = connect::open(world.database.url(), options).await.unwrap();
     for (store, events) in [(&world.store, 10), (&several, 20)] {
         let changes: Vec<_> = organizations.iter().cycle().take(40).map(flag).collect();
@@ -266,7 +266,7 @@ async fn what_waits_at_the_end_is_done(world: &World) {
 
 async fn one_too_many_is_refused_and_not_done(world: &World) {
     let commits = GroupCommit { size: 2, waiting: 3, in_flight: 1 };
-    let options = Options { commits, ..Options::aside(OnOlderSchema::Refuse) };
+    let options = Options { commits, ..Options::for_command(OnOlderSchema::Refuse) };
     let store = connect::open(world.database.url(), options).await.unwrap();
     let changes: Vec<_> = (0..20).map(|_| world.to_flag(world.alert())).collect();
     let outcomes = together(world, &store, &changes).await;

@@ -212,7 +212,7 @@ async fn a_read_that_takes_too_long_is_given_up_and_not_begun_again() {
     let options = Options {
         connections: 5,
         statement_timeout: Duration::from_millis(300),
-        ..Options::aside(OnOlderSchema::Refuse)
+        ..Options::for_command(OnOlderSchema::Refuse)
     };
     let store = connect::open(world.database.url(), options).await.unwrap();
     let slow = "CREATE SEQUENCE asked; ALTER TABLE alert_events RENAME TO events_kept; \
@@ -303,7 +303,7 @@ async fn of_several_servers_the_one_that_answers_is_used() {
     let query = name.find('?').map_or('?', |_| '&');
     let url =
         format!("{user}@{gone},{address}/{name}{query}target_session_attrs=read-write&connect_timeout=5");
-    let options = Options { connections: 5, ..Options::aside(OnOlderSchema::Refuse) };
+    let options = Options { connections: 5, ..Options::for_command(OnOlderSchema::Refuse) };
     let store = connect::open(&url, options).await.unwrap();
     store.change_alert(&world.to_flag(world.alert())).await.unwrap();
     store.check().await.unwrap();

@@ -48,7 +48,7 @@ impl Instance {
 }
 
 async fn open(world: &World, commits: GroupCommit) -> Arc<dyn Store> {
-    let options = Options { connections: 4, commits, ..Options::aside(OnOlderSchema::Refuse) };
+    let options = Options { connections: 4, commits, ..Options::for_command(OnOlderSchema::Refuse) };
     connect::open(world.database.url(), options).await.unwrap()
 }
 

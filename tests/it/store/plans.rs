@@ -182,8 +182,9 @@ fn cases() -> impl Iterator<Item = Case> {
 async fn sqlite_reads_every_list_by_the_index_that_drives_it() {
     // Its plans must not depend on statistics, which nobody may ever have gathered.
     for world in [World::new(DatabaseKind::Sqlite).await, loaded(DatabaseKind::Sqlite).await] {
-        let store =
-            SqliteStore::open(world.database.url(), Options::aside(OnOlderSchema::Refuse)).await.unwrap();
+        let store = SqliteStore::open(world.database.url(), Options::for_command(OnOlderSchema::Refuse))
+            .await
+            .unwrap();
         for case in cases() {
             for query in pages(&world, &case) {
                 assert_sqlite_seeks(&store, &case, &query).await;
@@ -234,7 +235,7 @@ fn starts_at_the_cursor(page: &[String]) -> bool {
 async fn postgres_reads_every_list_by_the_index_that_drives_it() {
     let world = loaded(DatabaseKind::Postgres).await;
     let store =
-        PostgresStore::open(world.database.url(), Options::aside(OnOlderSchema::Refuse)).await.unwrap();
+        PostgresStore::open(world.database.url(), Options::for_command(OnOlderSchema::Refuse)).await.unwrap();
     for case in cases() {
         for query in pages(&world, &case) {
             let [page, total] = store.explain_list(&query).await.unwrap();

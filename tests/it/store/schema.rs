@@ -41,7 +41,7 @@ async fn refusal(database: &TestDatabase, on_older: OnOlderSchema) -> OpenError 
         database.url(),
         redflag::store::connect::Options {
             connections: 2,
-            ..redflag::store::connect::Options::aside(on_older)
+            ..redflag::store::connect::Options::for_command(on_older)
         },
     )
     .await;
@@ -73,7 +73,7 @@ async fn a_migrated_database_opens_either_way(database: TestDatabase) {
             database.url(),
             redflag::store::connect::Options {
                 connections: 2,
-                ..redflag::store::connect::Options::aside(on_older)
+                ..redflag::store::connect::Options::for_command(on_older)
             },
         )
         .await

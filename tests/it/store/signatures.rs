@@ -48,8 +48,11 @@ fn key(secret: u8) -> AuditPublicKey {
 
 /// Opens a further instance, with a key that signs.
 async fn open(world: &World, secret: u8) -> Arc<dyn Store> {
-    let options =
-        Options { connections: 5, signer: Some(signer(secret)), ..Options::aside(OnOlderSchema::Refuse) };
+    let options = Options {
+        connections: 5,
+        signer: Some(signer(secret)),
+        ..Options::for_command(OnOlderSchema::Refuse)
+    };
     connect::open(world.database.url(), options).await.unwrap()
 }
 

@@ -30,7 +30,7 @@ async fn open(world: &World, connections: u32) -> (Arc<dyn Store>, Way) {
     let way = Way::to(world.database.url()).await;
     // Longer than the database may be silent.
     let statement_timeout = Duration::from_mins(5);
-    let options = Options { connections, statement_timeout, ..Options::aside(OnOlderSchema::Refuse) };
+    let options = Options { connections, statement_timeout, ..Options::for_command(OnOlderSchema::Refuse) };
     (connect::open(&way.url(world.database.url()), options).await.unwrap(), way)
 }
 

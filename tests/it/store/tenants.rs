@@ -122,7 +122,9 @@ async fn a_database_in_memory_works_as_long_as_its_store() {
             "sqlite::memory:",
             redflag::store::connect::Options {
                 connections: 4,
-                ..redflag::store::connect::Options::aside(redflag::store::schema::OnOlderSchema::Migrate)
+                ..redflag::store::connect::Options::for_command(
+                    redflag::store::schema::OnOlderSchema::Migrate,
+                )
             },
         )
     };

@@ -62,7 +62,7 @@ impl TestDatabase {
             &self.url,
             redflag::store::connect::Options {
                 connections: CONNECTIONS,
-                ..redflag::store::connect::Options::aside(OnOlderSchema::Migrate)
+                ..redflag::store::connect::Options::for_command(OnOlderSchema::Migrate)
             },
         )
         .await
