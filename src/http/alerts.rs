@@ -6,27 +6,21 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
-use serde::Serialize;
 
 use super::{
-    alert_list,
+    alert_list, answer,
     bodies::{EscalateBody, FlagBody, UpdateBody},
-    conditions::{Conditions, etag, problem, tell_replayed},
+    conditions::{Conditions, problem},
     json::Json,
     openapi::{
         AlertNotFound, BodyErrors, CallErrors, EscalationRefused, FlagRefused, IDEMPOTENCY, IF_MATCH,
         UpdateRefused,
     },
     path::Segment,
-    problem::{Problem, json},
+    problem::Problem,
     views::{AlertListView, AlertView, FlaggedView},
 };
-use crate::{
-    auth::Caller,
-    domain::{Answer, Changed},
-    error::Error,
-    service::Service,
-};
+use crate::{auth::Caller, error::Error, service::Service};
 
 /// The path of [`flag_entity`], after which the alert's own path is modelled.
 const FLAG: &str = "/flag/{id}";
@@ -66,29 +60,10 @@ pub async fn flag_entity(
     let is_deduplicated = flagged.value.is_deduplicated;
     let status = if is_deduplicated { StatusCode::OK } else { StatusCode::CREATED };
     let location = location(&matched, &flagged.value.alert.id.to_string())?;
-    let mut response = answer(status, flagged, FlaggedView::from)?;
+    let mut response = answer::changed_alert(status, flagged, FlaggedView::from)?;
     if !is_deduplicated {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    Ok(response)
-}
-
-/// What a change of an alert answers; a repeat says that it is one.
-fn answer<V: Serialize>(
-    status: StatusCode,
-    answer: Answer<Changed>,
-    view: impl FnOnce(Changed) -> V,
-) -> Result<Response, Problem> {
-    let etag = etag(&answer.value.alert);
-    let mut response = tagged(status, etag, &view(answer.value))?;
-    tell_replayed(&mut response, answer.is_replayed);
-    Ok(response)
-}
-
-/// An answer about an alert, with the tag of its version.
-fn tagged(status: StatusCode, etag: HeaderValue, view: &impl Serialize) -> Result<Response, Problem> {
-    let mut response = json(status, view)?;
-    response.headers_mut().insert(header::ETAG, etag);
     Ok(response)
 }
 
@@ -123,7 +98,7 @@ pub async fn update_alert(
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, Problem> {
     let updated = service.update_alert(&caller, body.into_input(id, conditions)).await.map_err(problem)?;
-    answer(StatusCode::OK, updated, |changed| AlertView::from(changed.alert))
+    Ok(answer::changed_alert(StatusCode::OK, updated, |changed| AlertView::from(changed.alert))?)
 }
 
 /// Escalate an alert
@@ -150,7 +125,7 @@ pub async fn escalate_alert(
 ) -> Result<Response, Problem> {
     let escalated =
         service.escalate_alert(&caller, body.into_input(id, conditions)).await.map_err(problem)?;
-    answer(StatusCode::OK, escalated, |changed| AlertView::from(changed.alert))
+    Ok(answer::changed_alert(StatusCode::OK, escalated, |changed| AlertView::from(changed.alert))?)
 }
 
 /// Read an alert
@@ -169,7 +144,7 @@ pub async fn get_alert(
     Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let alert = service.alert(&caller, &id).await?;
-    tagged(StatusCode::OK, etag(&alert), &AlertView::from(alert))
+    Ok(answer::alert(StatusCode::OK, answer::etag(&alert), &AlertView::from(alert))?)
 }
 
 /// List alerts
@@ -194,5 +169,5 @@ pub async fn list_alerts(
         .list_alerts(&caller, input)
         .await
         .map_err(|error| error.rename_fields(own, alert_list::parameter_name))?;
-    json(StatusCode::OK, &AlertListView::from(listed))
+    Ok(answer::json(StatusCode::OK, &AlertListView::from(listed))?)
 }

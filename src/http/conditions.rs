@@ -4,12 +4,11 @@ use std::convert::Infallible;
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
-    response::Response,
+    http::{HeaderMap, HeaderName, header, request::Parts},
 };
 
 use super::problem::Problem;
-use crate::{call, domain::Alert, error::Error, service::Circumstances};
+use crate::{call, error::Error, service::Circumstances};
 
 /// What the headers of a change say.
 #[derive(Debug, Default)]
@@ -68,19 +67,6 @@ fn versions(tags: &str) -> Option<Vec<i64>> {
         version.filter(|version| is_ours(tag, version))
     };
     Some(tags.filter_map(version).collect())
-}
-
-/// The tag that stands for an alert's version.
-pub fn etag(alert: &Alert) -> HeaderValue {
-    // Digits and quotes are valid in a header.
-    HeaderValue::try_from(format!("\"{}\"", alert.version)).unwrap_or(HeaderValue::from_static("*"))
-}
-
-/// Says that an answer is the one that was given first.
-pub fn tell_replayed(response: &mut Response, is_replayed: bool) {
-    if is_replayed {
-        response.headers_mut().insert(call::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
 }
 
 /// The failure of a change, with the names of headers for what came in them.

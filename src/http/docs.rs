@@ -13,8 +13,9 @@ use axum::{
 use utoipa_swagger_ui::{Config, serve};
 
 use super::{
+    answer::{NO_SNIFF, json_bytes},
     path::Segment,
-    problem::{AS_TOLD, json_bytes, not_found},
+    problem::not_found,
 };
 
 /// The page itself, and everything that it loads.
@@ -92,7 +93,7 @@ fn answer(page: &Page, name: &str, OriginalUri(uri): &OriginalUri) -> Response {
             // Types that were compiled in are valid; were one not, the browser would learn no type.
             let content_type = HeaderValue::from_str(&file.content_type);
             let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static(""));
-            ([(header::CONTENT_TYPE, content_type), AS_TOLD, POLICY], file.bytes.clone()).into_response()
+            ([(header::CONTENT_TYPE, content_type), NO_SNIFF, POLICY], file.bytes.clone()).into_response()
         }
         None => not_found(uri.path()),
     }

@@ -9,10 +9,11 @@ use axum::{
 use utoipa::IntoParams;
 
 use super::{
+    answer,
     event_views::{EventListView, HeadView},
     openapi::{AlertNotFound, CallErrors},
     path::Segment,
-    problem::{Problem, json},
+    problem::Problem,
     query_string::{Parameters, whole_number},
 };
 use crate::{
@@ -69,7 +70,7 @@ pub async fn list_alert_events(
         refused: parameters.into_refused(),
     };
     let page = service.alert_events(&caller, input).await?;
-    json(StatusCode::OK, &EventListView::from(page))
+    Ok(answer::json(StatusCode::OK, &EventListView::from(page))?)
 }
 
 /// Read the feed
@@ -96,7 +97,7 @@ pub async fn list_events(
         refused: parameters.into_refused(),
     };
     let page = service.events(&caller, input).await?;
-    json(StatusCode::OK, &EventListView::from(page))
+    Ok(answer::json(StatusCode::OK, &EventListView::from(page))?)
 }
 
 /// Read the end of the feed
@@ -111,5 +112,5 @@ pub async fn get_audit_head(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
     let head = service.head(&caller).await?;
-    json(StatusCode::OK, &HeadView::new(caller.organization_id(), head))
+    Ok(answer::json(StatusCode::OK, &HeadView::new(caller.organization_id(), head))?)
 }

@@ -6,11 +6,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use moka::future::Cache;
 use tokio::sync::watch;
 
-use super::{
-    openapi::NotServing,
-    problem::{Problem, json},
-    views::HealthView,
-};
+use super::{answer, openapi::NotServing, problem::Problem, views::HealthView};
 use crate::{
     call,
     error::{Error, Reason},
@@ -73,7 +69,7 @@ impl Health {
 )]
 pub(super) async fn healthz(State(health): State<Health>) -> Result<Response, Problem> {
     health.readiness.check()?;
-    json(StatusCode::OK, &HealthView { status: "ok" })
+    Ok(answer::json(StatusCode::OK, &HealthView { status: "ok" })?)
 }
 
 /// Whether the service serves calls
@@ -86,5 +82,5 @@ pub(super) async fn healthz(State(health): State<Health>) -> Result<Response, Pr
 pub(super) async fn readyz(State(health): State<Health>) -> Result<Response, Problem> {
     health.readiness.check()?;
     health.check_database().await?;
-    json(StatusCode::OK, &HealthView { status: "ready" })
+    Ok(answer::json(StatusCode::OK, &HealthView { status: "ready" })?)
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod alert_list;
 mod alerts;
+mod answer;
 mod bodies;
 mod conditions;
 mod docs;

@@ -3,14 +3,14 @@
 use std::any::Any;
 
 use axum::{
-    body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::answer;
 use crate::{
     call,
     domain::invalid::quoted,
@@ -65,7 +65,7 @@ impl IntoResponse for Problem {
         };
         // Text, and values that are JSON already, always serialise.
         let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = json_bytes(status(error.reason()), body);
+        let mut response = answer::json_bytes(status(error.reason()), body);
         if let Some(after) = error.retry_after() {
             let seconds = HeaderValue::from(after.as_secs());
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -83,10 +83,10 @@ fn details(error: &Error) -> Map<String, Value> {
         error.details().iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     let fields = error.field_violations();
     if !fields.is_empty() {
-        let told = fields
+        let fields = fields
             .iter()
             .map(|violation| json!({ "field": violation.field, "message": violation.rule.to_string() }));
-        details.insert("fields".to_owned(), told.collect());
+        details.insert("fields".to_owned(), fields.collect());
     }
     if matches!(error.reason(), Reason::Internal | Reason::Unavailable) {
         details.insert("request_id".to_owned(), call::request_id().as_ref().into());
@@ -121,30 +121,6 @@ const fn status(reason: Reason) -> StatusCode {
         Reason::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
-
-/// Answers `body` as JSON.
-///
-/// # Errors
-/// When it does not serialise, which is a bug.
-pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
-    match serde_json::to_vec(body) {
-        Ok(body) => Ok(json_bytes(status, body)),
-        Err(error) => Err(Problem(Error::internal(error))),
-    }
-}
-
-/// Answers `body`, which is JSON already.
-pub fn json_bytes(status: StatusCode, body: impl Into<Body>) -> Response {
-    const JSON: (HeaderName, HeaderValue) =
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    (status, [JSON, UNCACHED, AS_TOLD], body.into()).into_response()
-}
-
-/// Keeps caches from answers: whoever may read one depends on its key, of which a cache knows nothing.
-pub const UNCACHED: (HeaderName, HeaderValue) = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-/// Keeps browsers from guessing another type than the one that is told.
-pub const AS_TOLD: (HeaderName, HeaderValue) =
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 
 /// The answer of a call that has panicked; what it died of is in the log.
 pub fn panicked(_: Box<dyn Any + Send>) -> Response {

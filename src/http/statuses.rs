@@ -6,24 +6,23 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use serde::Serialize;
 use utoipa::IntoParams;
 
 use super::{
+    answer,
     bodies::{NewStatusBody, StatusBody},
-    conditions::{Conditions, problem, tell_replayed},
+    conditions::{Conditions, problem},
     json::Json,
     openapi::{
         BodyErrors, BuiltinStatus, CallErrors, DuplicateKey, IDEMPOTENCY, StatusInUse, StatusNotFound,
     },
     path::Segment,
-    problem::{Problem, json},
+    problem::Problem,
     query_string::{Parameters, whole_number},
     views::{DeletedView, StatusListView, StatusView},
 };
 use crate::{
     auth::Caller,
-    domain::Answer,
     service::{ListStatusesInput, Service},
 };
 
@@ -46,7 +45,7 @@ pub async fn create_status(
     Json(body): Json<NewStatusBody>,
 ) -> Result<Response, Problem> {
     let created = service.create_status(&caller, body.into_input(conditions)).await.map_err(problem)?;
-    answer(StatusCode::CREATED, created, StatusView::from)
+    Ok(answer::changed(StatusCode::CREATED, created, StatusView::from)?)
 }
 
 /// The parameters as the OpenAPI document tells them; [`list_input`] reads the same.
@@ -78,7 +77,7 @@ pub async fn list_statuses(
 ) -> Result<Response, Problem> {
     let input = list_input(query.as_deref().unwrap_or_default());
     let listed = service.list_statuses(&caller, input).await?;
-    json(StatusCode::OK, &StatusListView::from(listed))
+    Ok(answer::json(StatusCode::OK, &StatusListView::from(listed))?)
 }
 
 fn list_input(query: &str) -> ListStatusesInput {
@@ -113,7 +112,7 @@ pub async fn update_status(
     Json(body): Json<StatusBody>,
 ) -> Result<Response, Problem> {
     let updated = service.update_status(&caller, body.into_input(key, conditions)).await.map_err(problem)?;
-    answer(StatusCode::OK, updated, StatusView::from)
+    Ok(answer::changed(StatusCode::OK, updated, StatusView::from)?)
 }
 
 /// Delete a status
@@ -138,16 +137,5 @@ pub async fn delete_status(
 ) -> Result<Response, Problem> {
     let request_id = conditions.into_request_id();
     let deleted = service.delete_status(&caller, &key, request_id.as_deref()).await.map_err(problem)?;
-    answer(StatusCode::OK, deleted, |()| DeletedView { message: "Status deleted" })
-}
-
-/// What a change answers; a repeat says that it is one.
-fn answer<T, V: Serialize>(
-    status: StatusCode,
-    answer: Answer<T>,
-    view: impl FnOnce(T) -> V,
-) -> Result<Response, Problem> {
-    let mut response = json(status, &view(answer.value))?;
-    tell_replayed(&mut response, answer.is_replayed);
-    Ok(response)
+    Ok(answer::changed(StatusCode::OK, deleted, |()| DeletedView { message: "Status deleted" })?)
 }
