@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Prove that the history is complete and unchanged, or take it elsewhere. Works on the database directly, also while a
-/// server runs, and changes nothing in it. `docs/audit.md` tells what is proven.
+/// server runs, and changes nothing in it. `docs/audit.md` says what is proven.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
     /// Verify that no event is changed, missing or at another place, and that every alert is what its history says
@@ -36,7 +36,7 @@ pub enum Audit {
     PublicKey(PrintPublicKey),
 }
 
-/// Whose feed.
+/// The feed of one organization.
 #[derive(Debug, Args)]
 struct Feed {
     /// The organization, by id or name; may be left out while there is one
@@ -67,18 +67,18 @@ pub struct PrintHead {
 pub struct Export {
     #[command(flatten)]
     feed: Feed,
-    /// Where to begin
+    /// The position of the first event
     #[arg(long, default_value_t = 1, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
     from: i64,
     /// Print the signatures of heads too, each on a line of its own after the last event that it covers
     #[arg(long)]
     signatures: bool,
-    /// How to write events
+    /// The format of the export
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
 }
 
-/// How an export is written.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     /// One JSON object a line
@@ -86,7 +86,7 @@ enum Format {
 }
 
 impl Audit {
-    /// Does what was asked for.
+    /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Verify(verify) => verify.run().await,
@@ -118,7 +118,7 @@ fn view(organization: OrganizationId, Head { position, hash }: Head) -> Value {
 }
 
 impl Export {
-    /// Prints a page of events at a time, up to where the feed ended when it began.
+    /// Prints the events page by page, up to the end of the feed at the start of the export.
     async fn run(self) -> anyhow::Result<()> {
         let Format::Jsonl = self.format;
         let (service, organization) = self.feed.open().await?;
@@ -148,7 +148,7 @@ impl Export {
         Ok(())
     }
 
-    /// The signatures of the heads after a position, up to another, where they are asked for.
+    /// Reads the signatures of heads from after one position up to another; none without `--signatures`.
     async fn signatures(
         &self,
         service: &Service,

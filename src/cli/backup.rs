@@ -55,10 +55,10 @@ impl Backup {
             copied.ok_or_else(|| anyhow!("PostgreSQL has its own means: use pg_dump or pg_basebackup"))?;
         let verified = verified::verify(&url).await?;
         let size = partial.finish(&self.file, self.force)?;
-        self.tell(size, &verified)
+        self.report(size, &verified)
     }
 
-    fn tell(&self, size: u64, verified: &[Verified]) -> anyhow::Result<()> {
+    fn report(&self, size: u64, verified: &[Verified]) -> anyhow::Result<()> {
         let file = self.file.display();
         if self.json {
             let organizations = verified::views(verified);
@@ -71,16 +71,16 @@ impl Backup {
     }
 }
 
-/// A copy that is not finished, which is deleted when this is dropped.
+/// An unfinished copy, which is deleted on drop.
 struct Partial {
     path: PathBuf,
     folder: PathBuf,
-    /// Locked, so that another backup to the same file keeps out of the way, and one that was killed does not.
+    /// Locked against other backups to the same file. The system releases the lock of a killed process.
     file: File,
 }
 
 impl Partial {
-    /// In the same folder, so that renaming it is one step.
+    /// Makes the copy in the folder of `file`, so that a rename is atomic.
     fn beside(file: &Path) -> anyhow::Result<Self> {
         let name = file.file_name().with_context(|| format!("{} names no file", file.display()))?;
         let folder = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
@@ -92,7 +92,7 @@ impl Partial {
         Ok(Self { path, folder, file })
     }
 
-    /// Makes sure that it is on disk, and gives it its name; tells its size.
+    /// Syncs the copy to disk and renames it to `file`. Returns its size.
     fn finish(&self, file: &Path, force: bool) -> anyhow::Result<u64> {
         self.file.sync_all()?;
         let named = if force { fs::rename(&self.path, file) } else { name_new(&self.path, file) };
@@ -119,8 +119,8 @@ impl Drop for Partial {
     }
 }
 
-/// Makes an empty file and locks it, in the place of one that somebody who was killed has left; `None` where somebody is at work on it.
-/// What was left is not written to: it may be a finished copy too, by its second name.
+/// Creates and locks an empty file, and replaces one that a killed backup has left. Returns `None` while another backup
+/// holds the lock. The old file is deleted, not written to: it may be a hard link of a finished copy.
 fn make_locked(path: &Path) -> io::Result<Option<File>> {
     loop {
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -136,7 +136,7 @@ fn make_locked(path: &Path) -> io::Result<Option<File>> {
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {}
         }
-        // Whoever had it may have deleted it since it was opened here.
+        // The former holder of the lock may have deleted the file after it was opened here.
         let is_there = is_at(&file, path)?;
         if is_there && !is_left {
             return Ok(Some(file));
@@ -152,7 +152,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (open.dev(), open.ino())))
 }
 
-/// Gives a file a name that must be free: in one step, or where the file system knows no second names by taking the name first.
+/// Renames a file without replacing another: by a hard link, or by reserving the name on file systems without hard links.
 fn name_new(partial: &Path, file: &Path) -> io::Result<()> {
     match fs::hard_link(partial, file) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => take_name(partial, file),
@@ -163,7 +163,7 @@ fn name_new(partial: &Path, file: &Path) -> io::Result<()> {
 fn take_name(partial: &Path, file: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(file)?;
     fs::rename(partial, file).inspect_err(|_| {
-        // The error that matters is the other one.
+        // The error of the rename is the one to report.
         let _ = fs::remove_file(file);
     })
 }
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_taken_once_also_without_second_names() {
+    fn a_name_is_taken_once_with_and_without_hard_links() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.db");
         for (name, how) in [("a", take_name as fn(&Path, &Path) -> io::Result<()>), ("b", name_new)] {
@@ -184,7 +184,7 @@ mod tests {
             assert_eq!(how(&partial, &file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
             fs::remove_file(&file).unwrap();
         }
-        // Nothing is left of a name that nothing could get.
+        // A failed rename leaves no reserved name behind.
         take_name(&folder.path().join("missing"), &file).unwrap_err();
         assert!(!file.exists());
     }

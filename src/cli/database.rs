@@ -1,4 +1,4 @@
-//! The flags that say which database.
+//! Flags that name the database.
 
 use clap::Args;
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Which database.
+/// The database, by URL or by a file that holds the URL.
 #[derive(Debug, Clone, Args)]
 pub struct Database {
     /// The database: `sqlite:FILE`, `sqlite::memory:` for trials, or `postgres://USER:PASSWORD@HOST:PORT/NAME` (with
@@ -36,30 +36,30 @@ pub struct Database {
 }
 
 impl Database {
-    /// The URL, wherever it was given.
+    /// Returns the URL, from its file where there is one.
     pub fn url(&self) -> &str {
         self.database_url_file.as_deref().unwrap_or(&self.database_url)
     }
 
-    /// The use cases over the database as it is, for a command that runs beside a server.
+    /// Opens the database with its current schema, for a command that runs beside a server.
     pub async fn open(&self) -> anyhow::Result<Service> {
         connect::check_there(self.url())?;
         app::open_service(self.url(), OnOlderSchema::Refuse).await
     }
 
-    /// The same, for a command that changes nothing.
+    /// Opens the database for reading only.
     pub async fn open_reading(&self) -> anyhow::Result<Service> {
         app::open_service_reading(self.url()).await
     }
 
-    /// The same, over a database that may have no schema yet.
+    /// Opens the database, and creates the schema of an empty one.
     pub async fn open_or_make(&self) -> anyhow::Result<Service> {
         connect::check_there(self.url())?;
         app::open_service(self.url(), OnOlderSchema::MigrateIfEmpty).await
     }
 }
 
-/// The URL in a file, which may end with a line feed. What the file holds is not repeated.
+/// Reads the URL in a file, which may end with a line feed. Errors don't repeat the content, which may hold a password.
 fn read_url(path: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     let url = text.trim_end_matches(['\r', '\n']);
@@ -72,7 +72,7 @@ fn read_url(path: &str) -> Result<String, String> {
     Ok(url.to_owned())
 }
 
-/// The text without what it quotes.
+/// Removes the quoted part of a text.
 fn without_quotes(text: &str) -> String {
     let is_quote = |c: char| matches!(c, '`' | '"' | '\'');
     match (text.find(is_quote), text.rfind(is_quote)) {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_error_quotes_is_left_out() {
+    fn quotes_are_removed_from_errors() {
         assert_eq!(without_quotes("has the parameter `se`cret`, which"), "has the parameter …, which");
         assert_eq!(without_quotes("the database URL names no file"), "the database URL names no file");
     }

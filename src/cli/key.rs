@@ -27,13 +27,13 @@ pub struct Create {
     /// The organization, by id or name; may be left out while there is one
     #[arg(long)]
     org: Option<String>,
-    /// What to call the key: 1 to 64 characters
+    /// The key's name: 1 to 64 characters
     #[arg(long, value_parser = |raw: &str| Name::parse(raw).map(Name::into_string))]
     name: String,
-    /// Who answers for the key; new alerts are assigned to them by default
+    /// The person responsible for the key; new alerts are assigned to them by default
     #[arg(long, value_parser = |raw: &str| Person::parse(raw).map(Person::into_string))]
     owner: String,
-    /// What the key may do: alerts:read, alerts:write, statuses:write, or * for everything; may be given several times
+    /// A scope of the key: alerts:read, alerts:write, statuses:write, or * for everything; may be given several times
     #[arg(long = "scope", required = true, value_delimiter = ',', value_name = "SCOPE", value_parser = |raw: &str| Scope::parse(raw).map(|scope| scope.to_string()))]
     scopes: Vec<String>,
     /// How long the key works, such as 30d or 12h [default: until it is revoked]
@@ -70,7 +70,7 @@ pub struct Revoke {
 }
 
 impl Key {
-    /// Does what was asked for.
+    /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Create(create) => create.run().await,
@@ -97,7 +97,7 @@ impl Create {
             view["key"] = secret.reveal().into();
             return output::print_json(&view);
         }
-        output::note(&format!(
+        output::notice(&format!(
             "made the key {} for {}; its secret is shown only now:",
             key.id, organization.name
         ));

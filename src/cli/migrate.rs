@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Bring the database's schema up to date, and begin the histories of alerts that are older than histories are. `serve` does
-/// so by itself unless told otherwise.
+/// so by itself, unless it is started with `--no-migrate`.
 #[derive(Debug, Args)]
 pub struct Migrate {
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct Migrate {
 }
 
 impl Migrate {
-    /// Migrates, or checks.
+    /// Migrates, or checks the schema with `--check`.
     pub async fn run(self) -> anyhow::Result<()> {
         let url = self.database.url();
         if self.check {
@@ -47,7 +47,7 @@ impl Migrate {
     }
 }
 
-/// Migrates, unless a server has the database and has done so.
+/// Migrates. A running server that holds the database and has migrated it already is no error.
 async fn migrate(url: &str, signer: Option<Arc<HeadSigner>>) -> anyhow::Result<()> {
     match app::open_service_alone(url, OnOlderSchema::Migrate, signer).await {
         Ok(service) => {

@@ -1,5 +1,5 @@
-//! The command line: what works on a database (`serve`, `migrate`, `org …`, `key …`, `audit …`), what calls a server
-//! (`client/`), and what prints about redflag itself (`openapi`, `completions`).
+//! The command line: verbs on a database (`serve`, `migrate`, `org …`, `key …`, `audit …`), verbs on a server (`client/`),
+//! and verbs about redflag itself (`openapi`, `completions`).
 
 mod api_reference;
 mod audit;
@@ -32,7 +32,7 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// What the command exits with when it was called wrongly, and in no other case.
+/// The exit code of a wrong call, and of nothing else.
 const USAGE: u8 = 2;
 
 /// The self-hosted alerts service for ledgers: gRPC and REST, on SQLite or PostgreSQL.
@@ -61,11 +61,11 @@ Exit codes: 0 done, 1 failed, 2 called wrongly. Commands that call a server also
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Log")]
 struct Log {
-    /// What to log: a level (error, warn, info, debug, trace) or targets with levels, such as `info,sqlx=warn`; commands that
-    /// call a server log only when this flag is given
+    /// The log filter: a level (error, warn, info, debug, trace) or targets with levels, such as `info,sqlx=warn`; commands
+    /// that call a server log only when this flag is given
     #[arg(long, env = "REDFLAG_LOG", default_value = "info", global = true, value_name = "FILTER")]
     log: String,
-    /// How to write log lines, which go to standard error; `auto` is pretty on a terminal and JSON elsewhere
+    /// The format of log lines, which go to standard error; `auto` is pretty on a terminal and JSON elsewhere
     #[arg(long, env = "REDFLAG_LOG_FORMAT", default_value = "auto", global = true, value_name = "FORMAT")]
     log_format: LogFormat,
 }
@@ -103,13 +103,13 @@ enum Verb {
     CliReference,
 }
 
-/// Runs the command that `args` say, and tells what to exit with.
+/// Runs the command line `args` and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = without_empty_variables(Cli::command());
     let parsed = command.try_get_matches_from(args).and_then(|matches| {
         let is_log_asked_for = is_typed(&matches, "log");
-        let told = exposed_secrets(&matches);
-        Ok((Cli::from_arg_matches(&matches)?, is_log_asked_for, told))
+        let exposed = exposed_secrets(&matches);
+        Ok((Cli::from_arg_matches(&matches)?, is_log_asked_for, exposed))
     });
     let (mut cli, is_log_asked_for, exposed) = match parsed {
         Ok(parsed) => parsed,
@@ -118,7 +118,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Verb::Serve(serve) = &mut cli.verb {
         serve.exposed = exposed;
     }
-    // Who calls a server reads answers, not logs: those are for the server, whose variables may be set here too.
+    // Verbs on a server log only on request: REDFLAG_LOG may be set for a server on the same machine.
     let is_logged = is_log_asked_for || !matches!(cli.verb, Verb::Client(_));
     let log = is_logged.then(|| telemetry::init(&cli.log.log, cli.log.log_format)).transpose();
     let _log = match log {
@@ -139,13 +139,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Returns true for a flag that is given on the command line itself.
+/// Returns true for a flag on the command line, as opposed to a variable or a default.
 fn is_typed(matches: &ArgMatches, id: &str) -> bool {
     let source = matches.try_contains_id(id).is_ok().then(|| matches.value_source(id)).flatten();
     source == Some(ValueSource::CommandLine)
 }
 
-/// The flags that hold a secret which stands on the command line.
+/// Lists the flags that hold a secret on the command line.
 fn exposed_secrets(matches: &ArgMatches) -> Vec<&'static str> {
     let mut exposed = Vec::new();
     let verbs = std::iter::successors(Some(matches), |matches| matches.subcommand().map(|(_, verb)| verb));
@@ -188,7 +188,7 @@ impl Verb {
     }
 }
 
-/// The command for which a variable that is set but empty counts as not set, as deployments often leave them.
+/// Makes variables that are set but empty count as not set: deployments often leave them so.
 fn without_empty_variables(command: Command) -> Command {
     let reset_if_empty = |arg: Arg| match arg.get_env().and_then(std::env::var_os) {
         Some(value) if value.is_empty() => arg.env(Resettable::Reset),
@@ -197,17 +197,18 @@ fn without_empty_variables(command: Command) -> Command {
     command.mut_args(reset_if_empty).mut_subcommands(without_empty_variables)
 }
 
-/// Tells help and versions as they are, and mistakes in one line.
+/// Prints help and versions as they are, and mistakes in one line.
 fn refuse(error: &clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return fail(USAGE, "a command is missing (see --help)");
     }
     if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let told = error.to_string();
-        let lines = told.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-        let told = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-        let told = told.trim_start_matches("error: ").replace(" For more information, try '--help'.", "");
-        return fail(USAGE, &format!("{told} (see --help)"));
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let message = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let message =
+            message.trim_start_matches("error: ").replace(" For more information, try '--help'.", "");
+        return fail(USAGE, &format!("{message} (see --help)"));
     }
     match error.print() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
@@ -215,19 +216,19 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The error without the value of a secret that was refused.
+/// Removes the value of a refused secret from the error.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
     let value = error.get(ContextKind::InvalidValue).map(ToString::to_string).unwrap_or_default();
-    // Before the sign, a URL may hold a password.
+    // A URL with an @ may hold a password before it.
     if argument.starts_with(serve::BOOTSTRAP_KEY) || value.contains('@') {
         error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
     }
     error
 }
 
-fn fail(code: u8, told: &str) -> ExitCode {
-    output::complain(told);
+fn fail(code: u8, message: &str) -> ExitCode {
+    output::error(message);
     ExitCode::from(code)
 }
 

@@ -11,7 +11,7 @@ use crate::domain::{Name, Organization, clock::rfc3339};
 pub enum Org {
     /// Make an organization
     Create(Create),
-    /// Change what an organization demands; works at once, on every running instance
+    /// Change the rules of an organization; works at once, on every running instance
     Update(Update),
     /// List all organizations, oldest first
     List(List),
@@ -19,7 +19,7 @@ pub enum Org {
 
 #[derive(Debug, Args)]
 pub struct Create {
-    /// What to call it: 1 to 64 characters, unique
+    /// The organization's name: 1 to 64 characters, unique
     #[arg(long, value_parser = |raw: &str| Name::parse(raw).map(Name::into_string))]
     name: String,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Update {
     /// The organization, by id or name
     #[arg(value_name = "ORG")]
     org: String,
-    /// Whether an alert can be closed only with a disposition and a reason
+    /// Close alerts only with a disposition and a reason
     #[arg(long, action = ArgAction::Set, value_name = "true|false")]
     require_disposition: bool,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct List {
 }
 
 impl Org {
-    /// Does what was asked for.
+    /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Create(create) => create.run().await,

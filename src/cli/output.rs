@@ -1,4 +1,4 @@
-//! Writing for people and scripts: a reader that goes away is no error.
+//! Output for people and scripts. A reader that closes its end of the pipe is no error.
 
 use std::io::{self, Write};
 
@@ -19,7 +19,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Writes JSON to standard output, readable and complete, in which nothing steers a terminal.
+/// Writes indented JSON to standard output, with control characters escaped.
 ///
 /// # Errors
 /// When it can't be written to.
@@ -27,8 +27,8 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&escaped(&serde_json::to_string_pretty(value)?))
 }
 
-/// The same JSON with the characters escaped that steer a terminal and that JSON itself leaves alone. They stand only
-/// within texts, but for the line feeds between the values.
+/// Escapes the characters that steer a terminal and that JSON itself allows, such as U+009B and U+202E. They occur only
+/// within strings, except for the line feeds between values.
 pub fn escaped(json: &str) -> String {
     let escape = |c: char| match c {
         c if c != '\n' && is_steering(c) => format!("\\u{:04x}", u32::from(c)),
@@ -37,29 +37,28 @@ pub fn escaped(json: &str) -> String {
     json.chars().map(escape).collect()
 }
 
-/// Writes what went wrong to standard error, in one line.
-pub fn complain(told: &str) {
-    // Where not even this can be written, nobody listens.
-    let _ = writeln!(io::stderr(), "redflag: {}", printable(told));
+/// Writes an error to standard error, in one line.
+pub fn error(message: &str) {
+    // A failure to write an error has no place to go.
+    let _ = writeln!(io::stderr(), "redflag: {}", printable(message));
 }
 
-/// Writes a note to standard error.
-pub fn note(told: &str) {
-    let _ = writeln!(io::stderr(), "{told}");
+/// Writes a hint or a warning to standard error, which leaves standard output to the answer.
+pub fn notice(message: &str) {
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
-/// Text for one line of a terminal, which it can neither steer nor reorder: line feeds and other control characters become
-/// spaces.
+/// Makes text safe for one line of a terminal: line feeds, control and bidirectional characters become spaces.
 pub fn printable(text: &str) -> String {
     text.replace(is_steering, " ")
 }
 
-/// The same for text of several lines.
+/// Makes text of several lines safe for a terminal: line feeds stay.
 pub fn printable_text(text: &str) -> String {
     text.replace(|c| c != '\n' && is_steering(c), " ")
 }
 
-/// Writes rows under their headings to standard output, in columns.
+/// Writes a table in columns to standard output.
 ///
 /// # Errors
 /// When it can't be written to.
@@ -78,7 +77,7 @@ pub fn print_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) ->
     print(&[line(headings)].into_iter().chain(body).collect::<Vec<_>>().join("\n"))
 }
 
-/// Whether an error only says that nobody reads the output any more.
+/// Returns true for a broken pipe: the reader of standard output is gone.
 pub fn is_closed(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
@@ -88,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_json_steers_a_terminal() {
+    fn json_escapes_terminal_control_characters() {
         let text = "a\u{1b}[31m\u{9b}\u{7f}\u{202e}é\n";
         let json = escaped(&serde_json::to_string(text).unwrap());
         assert_eq!(json, r#""a\u001b[31m\u009b\u007f\u202eé\n""#);
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn text_steers_no_terminal() {
+    fn text_loses_terminal_control_characters() {
         assert_eq!(printable("a\u{1b}[2J\tb\nc\u{9b}d\u{202e}e é"), "a [2J b c d e é");
         assert_eq!(printable_text("a\nb\r\u{7f}"), "a\nb  ");
     }

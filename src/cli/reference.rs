@@ -4,12 +4,12 @@ use clap::Command;
 
 use super::output;
 
-/// How wide the help is written, whatever the terminal.
+/// The width of the help in columns, independent of the terminal.
 const WIDTH: usize = 100;
 
 /// Prints the help of every verb as Markdown.
 pub fn run(command: Command) -> anyhow::Result<()> {
-    let mut page = "# Command line\n\nWhat `--help` prints; made by `make cli-reference`.\n".to_owned();
+    let mut page = "# Command line\n\nThe output of `--help`; made by `make cli-reference`.\n".to_owned();
     let mut command = command.term_width(WIDTH).hide_possible_values(false);
     command.build();
     section(&mut command, &mut page);

@@ -51,10 +51,10 @@ impl Restore {
         bring_up_to_date(&copy).await.with_context(unfit)?;
         let verified = verified::verify(&copy).await.with_context(unfit)?;
         let restored = restore.finish(&SystemClock.now().format("%Y%m%dT%H%M%SZ").to_string())?;
-        self.tell(&restored, &verified)
+        self.report(&restored, &verified)
     }
 
-    fn tell(&self, restored: &Restored, verified: &[Verified]) -> anyhow::Result<()> {
+    fn report(&self, restored: &Restored, verified: &[Verified]) -> anyhow::Result<()> {
         let (file, size) = (restored.file.display(), restored.size);
         let kept = restored.kept.as_ref().map(|kept| kept.display().to_string());
         if self.json {
@@ -71,7 +71,7 @@ impl Restore {
     }
 }
 
-/// Brings the schema of a copy up to date that a version before has made.
+/// Migrates a copy with an older schema.
 async fn bring_up_to_date(copy: &str) -> anyhow::Result<()> {
     if !connect::schema_version(copy).await?.is_current() {
         app::open_service_alone(copy, OnOlderSchema::Migrate, None).await?.close().await;

@@ -24,7 +24,7 @@ pub const BOOTSTRAP_KEY: &str = "--bootstrap-key";
 /// Run the service: gRPC and REST on one port, until SIGTERM or Ctrl-C.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to listen, `HOST:PORT`; port 0 takes a free one, which is printed
+    /// The address to listen on, `HOST:PORT`; port 0 takes a free one, which is printed
     #[arg(long, env = "REDFLAG_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = parse_listen)]
     listen: String,
     #[command(flatten)]
@@ -94,7 +94,7 @@ pub struct Serve {
     /// Don't serve the page at `/docs`
     #[arg(long, env = "REDFLAG_NO_DOCS", value_parser = BoolishValueParser::new())]
     no_docs: bool,
-    /// The flags that hold a secret which stands on the command line.
+    /// The flags that hold a secret on the command line.
     #[arg(skip)]
     pub exposed: Vec<&'static str>,
 }
@@ -112,7 +112,7 @@ struct ConnectionArgs {
     /// How long an HTTP/1.1 connection may be idle between two calls; longer than a load balancer keeps it
     #[arg(long, env = "REDFLAG_IDLE_TIMEOUT", default_value = "75s", value_name = "TIME", value_parser = parse_span)]
     idle_timeout: Duration,
-    /// How long a connection may last, give or take a tenth, before its client is told to open another, which moves it on to
+    /// How long a connection may last, give or take a tenth, before its client is asked to open another, which moves it on to
     /// new instances; 0s is no limit
     #[arg(long, env = "REDFLAG_MAX_CONNECTION_AGE", default_value = "30m", value_name = "TIME", value_parser = humantime::parse_duration)]
     max_connection_age: Duration,
@@ -134,11 +134,11 @@ impl From<ConnectionArgs> for ConnectionLimits {
 }
 
 impl Serve {
-    /// Serves until told to stop.
+    /// Serves until a signal stops it.
     pub async fn run(self) -> anyhow::Result<()> {
-        // From the first moment on, so that a signal during the start is not lost.
+        // Signals are taken first: one that comes during the start must not be lost.
         let (stop, stop_at_once, stop_starting) = (stop_signals(1)?, stop_signals(2)?, stop_signals(1)?);
-        // As many connections as the machine allows; where that can't be, those that it allows now.
+        // Raises the limit of open files as far as possible; a failure leaves the present limit.
         let _ = rlimit::increase_nofile_limit(u64::MAX);
         let (exposed, audit_key) = (self.exposed.clone(), self.audit_key_file.clone());
         let config = self.config();
@@ -148,25 +148,25 @@ impl Serve {
             () = stop_starting => return Ok(()),
         };
         let address = app.address();
-        tell_start(&settings, address);
+        log_start(&settings, address);
         if let Some(key) = audit_key {
-            key.tell();
+            key.log();
         }
         for flag in exposed {
             tracing::warn!(
                 "{flag} holds a secret on the command line, which everybody on this machine can read"
             );
         }
-        // The key first: it is told only now, whatever becomes of standard output.
+        // The key comes first: it is shown only once, also when standard output can't be written to.
         if let Some(first) = app.first_key() {
-            output::note(&welcome(first, &format!("http://{address}")));
+            output::notice(&welcome(first, &format!("http://{address}")));
         }
         if let Err(error) = output::print(&format!("redflag listening on http://{address} (gRPC + REST)")) {
             tracing::warn!(%error, %address, "can't say on standard output where it listens");
         }
         tokio::select! {
             () = app.run(stop) => Ok(()),
-            () = stop_at_once => bail!("told twice to stop: calls in flight were cut off"),
+            () = stop_at_once => bail!("stopped by a second signal: calls in flight were cut off"),
         }
     }
 
@@ -195,9 +195,9 @@ impl Serve {
     }
 }
 
-/// Tells in the log what has started, without anything secret.
-fn tell_start(config: &Config, address: SocketAddr) {
-    // The rest after the scheme may hold a password.
+/// Logs the version and the settings, without secrets.
+fn log_start(config: &Config, address: SocketAddr) {
+    // Only the scheme is logged: the rest of the URL may hold a password.
     let database = config.database_url.split(':').next().unwrap_or_default();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -211,13 +211,13 @@ fn tell_start(config: &Config, address: SocketAddr) {
     );
 }
 
-/// Twice the cores, and some to wait with: more connections make a database slower, not faster.
+/// Twice the cores, at least 6: more connections make a database slower, not faster.
 fn default_connections() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u32::try_from(2 * cores).unwrap_or(u32::MAX).max(6)
 }
 
-/// The fewest different characters of a chosen key: 32 random ones of any usual alphabet have more.
+/// The fewest different characters of a chosen key. 32 random characters of any usual alphabet have more.
 const MIN_VARIETY: usize = 8;
 
 fn parse_secret(raw: &str) -> Result<Secret, Invalid> {
@@ -230,20 +230,20 @@ fn parse_secret(raw: &str) -> Result<Secret, Invalid> {
     Ok(secret)
 }
 
-/// The secret in a file, which may end with a line feed.
+/// Reads the secret in a file, which may end with a line feed.
 fn read_secret(path: &str) -> Result<Secret, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     parse_secret(text.trim_end_matches(['\r', '\n'])).map_err(|rule| format!("the key in it {rule}"))
 }
 
-/// An address as `HOST:PORT`; whether the host is there shows when it is bound.
+/// Checks the form `HOST:PORT`. The host is looked up later, on binding.
 fn parse_listen(raw: &str) -> Result<String, &'static str> {
     let is_address =
         raw.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if is_address { Ok(raw.to_owned()) } else { Err("must be HOST:PORT with a port of 0 to 65535") }
 }
 
-/// A span of time that is longer than none.
+/// Parses a duration longer than 0.
 pub fn parse_span(raw: &str) -> Result<Duration, String> {
     match humantime::parse_duration(raw) {
         Ok(Duration::ZERO) => Err("must be longer than 0".to_owned()),
@@ -254,7 +254,7 @@ pub fn parse_span(raw: &str) -> Result<Duration, String> {
 
 fn parse_origin(raw: &str) -> Result<HeaderValue, String> {
     let host = raw.strip_prefix("https://").or_else(|| raw.strip_prefix("http://"));
-    // A wildcard within an origin would match nothing.
+    // A wildcard within an origin would match no origin.
     if raw != "*" && host.is_none_or(|host| host.is_empty() || host.contains(['/', '*'])) {
         return Err("must be * or an origin such as https://console.example.com, without a path or wildcard"
             .to_owned());
@@ -262,7 +262,7 @@ fn parse_origin(raw: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(raw).map_err(|error| error.to_string())
 }
 
-/// What to do next, with the first key where only we know it.
+/// Writes the first steps, with the first key when it was generated.
 fn welcome(first: &FirstKey, url: &str) -> String {
     let FirstKey { key: ApiKey { organization_id, .. }, generated } = first;
     let Some(secret) = generated else {
@@ -280,7 +280,7 @@ fn welcome(first: &FirstKey, url: &str) -> String {
     )
 }
 
-/// Is done once SIGTERM or Ctrl-C has come `times` times.
+/// Completes when SIGTERM or Ctrl-C has come `times` times.
 fn stop_signals(times: usize) -> anyhow::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {

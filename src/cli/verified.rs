@@ -1,4 +1,4 @@
-//! What stands in a copy of a database whose history was verified.
+//! Verification of a copy of a database, and the report on it.
 
 use anyhow::bail;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     service::audit::Unverified,
 };
 
-/// An organization whose history was verified.
+/// An organization with a verified history.
 pub struct Verified {
     organization: Organization,
     head: Head,
@@ -34,7 +34,7 @@ pub async fn verify(url: &str) -> anyhow::Result<Vec<Verified>> {
     Ok(all)
 }
 
-/// Prints a table of them.
+/// Prints a table of the organizations.
 ///
 /// # Errors
 /// When standard output can't be written to.
@@ -54,7 +54,7 @@ fn row(Verified { organization, head }: &Verified) -> [String; 4] {
     ]
 }
 
-/// Gives them as JSON.
+/// Views the organizations as JSON.
 pub fn views(all: &[Verified]) -> Vec<Value> {
     all.iter().map(view).collect()
 }

@@ -1,4 +1,4 @@
-//! The keys that heads are signed and verified with: `redflag audit keygen`, `redflag audit public-key`, and their files.
+//! Keys that sign and verify heads, and their files: `redflag audit keygen`, `redflag audit public-key`.
 
 use std::{
     fs::{self, OpenOptions},
@@ -19,18 +19,18 @@ use crate::{
 /// The private key that a server signs with.
 #[derive(Debug, Clone)]
 pub struct AuditKey {
-    /// Signs with it.
+    /// The signer with this key.
     pub signer: Arc<HeadSigner>,
     file: String,
-    /// Set where others than its owner may read the file.
+    /// True when others than the owner may read the file.
     is_exposed: bool,
 }
 
 impl AuditKey {
-    /// Reads a file.
+    /// Reads a private key from a file.
     ///
     /// # Errors
-    /// When it can't be read or holds no such key; nothing in it is repeated.
+    /// When the file can't be read or holds no such key. The error never repeats its content.
     pub fn read(file: &str) -> Result<Self, String> {
         let pem = fs::read(file).map_err(|error| error.to_string())?;
         let mode = fs::metadata(file).map_err(|error| error.to_string())?.permissions().mode();
@@ -38,8 +38,8 @@ impl AuditKey {
         Ok(Self { signer: Arc::new(signer), file: file.to_owned(), is_exposed: mode & 0o077 != 0 })
     }
 
-    /// Tells in the log which key signs, and whether its file is open to others.
-    pub fn tell(&self) {
+    /// Logs the id of the key that signs, and a warning when others may read its file.
+    pub fn log(&self) {
         let key = self.signer.public_key();
         tracing::info!(key_id = %key.id(), public_key = %key, "signs the events that it appends");
         if self.is_exposed {
@@ -51,7 +51,7 @@ impl AuditKey {
     }
 }
 
-/// Reads a public key from base64, or from the file of that name.
+/// Reads a public key from base64, or from the file with that name.
 ///
 /// # Errors
 /// When it is neither.

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// How many stretches of a feed a line names.
+/// The most ranges of positions that a line names.
 const NAMED: usize = 10;
 
 #[derive(Debug, Args)]
@@ -25,8 +25,8 @@ pub struct Verify {
     org: Option<String>,
     #[command(flatten)]
     database: Database,
-    /// Where to begin; from 2 on, only the alerts that the events from there on are about are compared with their history.
-    /// Needs `--org` where there are several organizations
+    /// The first position to verify; from 2 on, only the alerts that the events from there on are about are compared with
+    /// their history. Needs `--org` where there are several organizations
     #[arg(long, default_value_t = 1, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(1..))]
     from: i64,
     /// The public key that events must be signed with, as a file or as a line of base64 (`redflag audit public-key` prints
@@ -54,15 +54,15 @@ impl Verify {
             if !self.json && !is_only {
                 output::print(&result.line())?;
             }
-            result.note_what_is_not_proved();
-            result.note_unchecked();
+            result.warn_unproven();
+            result.warn_unchecked();
             results.push(result);
         }
         if self.json {
             output::print_json(&results.iter().map(OrganizationResult::view).collect::<Vec<_>>())?;
         }
         match results.as_slice() {
-            [only] if !self.json => output::print(&only.told()?),
+            [only] if !self.json => output::print(&only.summary()?),
             all => refuse_unverified(all),
         }
     }
@@ -100,7 +100,7 @@ struct OrganizationResult<'a> {
 
 impl OrganizationResult<'_> {
     /// Returns the line for a sound feed, or the problem as an error.
-    fn told(&self) -> anyhow::Result<String> {
+    fn summary(&self) -> anyhow::Result<String> {
         match &self.outcome {
             Ok(Verified { signatures, .. })
                 if self.asked.require_signed && signatures.unsigned.events > 0 =>
@@ -113,7 +113,7 @@ impl OrganizationResult<'_> {
             }
             Ok(Verified { events, head, signatures, .. }) => {
                 let signed =
-                    if self.asked.public_keys.is_empty() { String::new() } else { told_of(signatures) };
+                    if self.asked.public_keys.is_empty() { String::new() } else { signed_ranges(signatures) };
                 Ok(format!("ok: {events} events, head {}{signed}", line(*head)))
             }
             Err(Unverified::Broken(broken)) => Err(anyhow!("{broken}")),
@@ -121,17 +121,17 @@ impl OrganizationResult<'_> {
         }
     }
 
-    /// The same in one line that begins with the organization.
+    /// Returns the summary or the problem in one line, after the organization's name.
     fn line(&self) -> String {
-        let told = self.told().unwrap_or_else(|problem| problem.to_string());
-        output::printable(&format!("{}: {told}", self.organization.name.as_str()))
+        let summary = self.summary().unwrap_or_else(|problem| problem.to_string());
+        output::printable(&format!("{}: {summary}", self.organization.name.as_str()))
     }
 
     fn view(&self) -> Value {
         let verified = self.outcome.as_ref().ok();
         let head = verified
             .map(|Verified { head, .. }| json!({ "position": head.position, "hash": head.hash.to_string() }));
-        let problem = self.told().err().map(|problem| problem.to_string());
+        let problem = self.summary().err().map(|problem| problem.to_string());
         json!({
             "organization_id": self.organization.id.to_string(),
             "name": self.organization.name.as_str(),
@@ -145,7 +145,7 @@ impl OrganizationResult<'_> {
         })
     }
 
-    /// Which events are signed, as far as there was a key to find out with.
+    /// Views the signatures; without a public key only their number.
     fn view_signatures(&self, signatures: &Signatures) -> Value {
         if self.asked.public_keys.is_empty() {
             return json!({ "found": signatures.found, "checked": false });
@@ -161,27 +161,27 @@ impl OrganizationResult<'_> {
         })
     }
 
-    /// Tells how many signatures there was no key to check with.
-    fn note_unchecked(&self) {
+    /// Warns of signatures that were not checked because no public key was given.
+    fn warn_unchecked(&self) {
         let found = self.outcome.as_ref().map_or(0, |verified| verified.signatures.found);
         if found > 0 && self.asked.public_keys.is_empty() {
             let name = output::printable(self.organization.name.as_str());
-            output::note(&format!("{name}: {found} signatures were not checked, for want of --public-key"));
+            output::notice(&format!("{name}: {found} signatures were not checked, for want of --public-key"));
         }
     }
 
-    /// Tells of alerts whose history can't be proven to be as old as it says, or is yet to be begun.
-    fn note_what_is_not_proved(&self) {
+    /// Warns of alerts without a history, and of a history that may be younger than it says.
+    fn warn_unproven(&self) {
         let Ok(Verified { late_adoption, without_history, .. }) = &self.outcome else { return };
         let name = output::printable(self.organization.name.as_str());
         if *without_history > 0 {
-            output::note(&format!(
+            output::notice(&format!(
                 "{name}: {without_history} alerts are older than histories and have none yet, so nothing of them is \
                  verified: `redflag serve` and `redflag migrate` begin them"
             ));
         }
         if let Some(position) = late_adoption {
-            output::note(&format!(
+            output::notice(&format!(
                 "{name}: the event at position {position} begins the history of an older alert after other events: \
                  nothing proves that the alert is that old"
             ));
@@ -189,31 +189,31 @@ impl OrganizationResult<'_> {
     }
 }
 
-/// Fails where an organization was not found sound.
+/// Fails when an organization did not verify.
 fn refuse_unverified(results: &[OrganizationResult<'_>]) -> anyhow::Result<()> {
-    let unverified = results.iter().filter(|result| result.told().is_err()).count();
+    let unverified = results.iter().filter(|result| result.summary().is_err()).count();
     if unverified > 0 {
         bail!("{unverified} of {} organizations did not verify", results.len());
     }
     Ok(())
 }
 
-/// A bar on standard error; none where that is no terminal.
+/// Makes a progress bar on standard error, hidden when that is no terminal.
 fn progress_bar() -> ProgressBar {
-    // The template is a constant that is known to be one; the plain bar stands in for it.
+    // The template is a valid constant; the default bar is only for the type.
     let style = ProgressStyle::with_template("verifying {wide_bar} {percent:>3}% {eta} left");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Which events are signed, as the end of a line.
-fn told_of(signatures: &Signatures) -> String {
+/// Lists the signed and unsigned events, as the end of a line.
+fn signed_ranges(signatures: &Signatures) -> String {
     let stretches = [("signed", &signatures.signed), ("unsigned", &signatures.unsigned)];
-    let told = stretches.iter().filter(|(_, stretches)| stretches.events > 0);
-    let told = told.map(|(word, stretches)| format!("; {word} {}", list(stretches)));
-    told.chain([foreign(signatures)]).collect()
+    let present = stretches.iter().filter(|(_, stretches)| stretches.events > 0);
+    let listed = present.map(|(word, stretches)| format!("; {word} {}", list(stretches)));
+    listed.chain([foreign(signatures)]).collect()
 }
 
-/// The signatures by other keys, as the end of a line.
+/// Counts the signatures by other keys, as the end of a line.
 fn foreign(Signatures { by_other_keys, other_keys, .. }: &Signatures) -> String {
     if *by_other_keys == 0 {
         return String::new();
@@ -222,7 +222,7 @@ fn foreign(Signatures { by_other_keys, other_keys, .. }: &Signatures) -> String 
     format!("; {by_other_keys} signatures by other keys ({})", ids.join(", "))
 }
 
-/// The positions of stretches: `1-4, 6, 9-12`.
+/// Lists ranges of positions: `1-4, 6, 9-12`.
 fn list(Stretches { ranges, more, .. }: &Stretches) -> String {
     let range = |&(first, last): &(i64, i64)| {
         if first == last { first.to_string() } else { format!("{first}-{last}") }

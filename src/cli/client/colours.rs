@@ -1,4 +1,4 @@
-//! The colours that statuses are shown in.
+//! Colours of statuses.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::client::{Client, json, pb};
 pub struct StatusColours(BTreeMap<String, Colour>);
 
 impl StatusColours {
-    /// Asks for them where colours show. Without them, statuses have the colours of their classes.
+    /// Asks the server for the colours, if the screen shows colours. Without an answer, statuses have the colours of their
+    /// classes.
     pub async fn of(client: &Client, screen: Screen) -> Self {
         if !screen.is_coloured() {
             return Self::default();
@@ -19,13 +20,13 @@ impl StatusColours {
         answer.map(|list| Self::listed(&list)).unwrap_or_default()
     }
 
-    /// The colours of a list of statuses.
+    /// Takes the colours of a list of statuses.
     pub fn listed(list: &pb::ListAlertStatusesResponse) -> Self {
         let all = list.builtin.iter().chain(&list.alert_statuses);
         Self(all.filter_map(|status| Some((status.key.clone(), parse(&status.colour)?))).collect())
     }
 
-    /// A status in its colour.
+    /// Makes a cell with a status in its colour.
     pub fn piece(&self, status: &str, class: i32) -> Piece {
         let colour = self.0.get(status).copied().or_else(|| of_class(class));
         Piece::from(status).coloured(colour)
@@ -41,7 +42,7 @@ fn of_class(class: i32) -> Option<Colour> {
     }
 }
 
-/// A colour such as `#3B82F6`.
+/// Parses a colour such as `#3B82F6`.
 fn parse(raw: &str) -> Option<Colour> {
     let number = raw.strip_prefix('#').filter(|digits| digits.len() == 6)?;
     let [_, r, g, b] = u32::from_str_radix(number, 16).ok()?.to_be_bytes();
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_read_or_left_out() {
+    fn malformed_colours_are_ignored() {
         assert_eq!(parse("#3B82F6"), Some((0x3b, 0x82, 0xf6)));
         assert_eq!(["3B82F6", "#3B82F", "#3B82F61", "red", ""].map(parse), [None; 5]);
     }

@@ -1,4 +1,4 @@
-//! Which server, with which key.
+//! Flags that name the server and the key.
 
 use std::{
     env, fs,
@@ -21,7 +21,7 @@ use crate::{
 /// The most bytes that are read of a key file.
 const MAX_KEY_FILE: u64 = 4 * 1024;
 
-/// Which server, with which key.
+/// The server, the key and the actor.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct Connection {
@@ -36,7 +36,7 @@ pub struct Connection {
     actor: Option<String>,
 }
 
-/// Where the server is, and how long to wait for it.
+/// The server, and the time to wait for it.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct Server {
@@ -49,14 +49,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// The options of a client that presents no key.
+    /// Returns the options of a client without a key.
     pub fn options(&self) -> Options {
         Options { server: self.server.clone(), timeout: self.timeout, ..Options::default() }
     }
 }
 
 impl Connection {
-    /// A client with the key.
+    /// Makes a client with the key.
     ///
     /// # Errors
     /// When there is no key, or its file can't be read.
@@ -77,7 +77,7 @@ impl Connection {
     }
 }
 
-/// What a key file holds; no more of it than any key has.
+/// Reads a key file, up to a size that no key reaches.
 fn read_key(file: &Path) -> io::Result<String> {
     let mut key = String::new();
     fs::File::open(file)?.take(MAX_KEY_FILE).read_to_string(&mut key)?;

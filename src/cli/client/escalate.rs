@@ -13,7 +13,7 @@ use crate::{
 pub struct Escalate {
     /// The alert's id, ano_…
     anomaly_id: String,
-    /// Whom to escalate it to; may be given several times
+    /// A person to escalate it to; may be given several times
     #[arg(long, required = true, value_name = "PERSON")]
     to: Vec<String>,
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub struct Escalate {
 }
 
 impl Escalate {
-    /// Escalates, and tells how the alert is now.
+    /// Escalates, and prints the alert's new state.
     pub async fn run(self) -> anyhow::Result<()> {
         let client = self.connection.client()?;
         let request = pb::EscalateAlertRequest {

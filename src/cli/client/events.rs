@@ -12,7 +12,7 @@ use crate::{
     client::{Client, json, pb},
 };
 
-/// How many characters of a value before or after a change are shown, and of a note.
+/// The most characters that are shown of a value before or after a change, and of a note.
 const SHOWN_OF_VALUE: usize = 60;
 const SHOWN_OF_NOTE: usize = 200;
 
@@ -40,7 +40,7 @@ impl Events {
     }
 }
 
-/// All events of an alert, as one list.
+/// Reads all events of an alert, as one list.
 async fn read(client: &Client, anomaly_id: String) -> anyhow::Result<pb::ListAlertEventsResponse> {
     let mut list = pb::ListAlertEventsResponse::default();
     let mut request =
@@ -66,7 +66,7 @@ fn row(event: &pb::AlertEvent, screen: Screen) -> [Piece; 6] {
     ]
 }
 
-/// The text, or its first characters and a sign that there are more.
+/// Cuts a text to `most` characters and marks the cut.
 fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -74,7 +74,7 @@ fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// What changed, in a line; of a new alert, which has only new values, nothing.
+/// Writes the changes in a line; a dash for a new alert, which has only new values.
 fn changes(event: &pb::AlertEvent) -> String {
     if event.sequence == 1 {
         return "-".to_owned();

@@ -1,4 +1,4 @@
-//! What client verbs exit with, so that scripts can tell failures apart.
+//! Exit codes of client verbs, by which scripts distinguish failures.
 
 use thiserror::Error;
 
@@ -9,12 +9,12 @@ use crate::client::{self, Code, InvalidOption};
 #[error("there is no API key: set REDFLAG_API_KEY or give --api-key-file FILE")]
 pub struct NoKey;
 
-/// The command was called wrongly, in a way that only shows once it runs.
+/// A wrong call that the parser of arguments can't detect.
 #[derive(Debug, Error)]
 #[error("{0} (see --help)")]
 pub struct CalledWrongly(pub &'static str);
 
-/// Nothing of that name was found.
+/// The alert or status does not exist.
 const NOT_FOUND: u8 = 3;
 /// The server refused what was asked for.
 const REFUSED: u8 = 4;
@@ -23,7 +23,7 @@ const NOT_ALLOWED: u8 = 5;
 /// The server could not be reached, was overloaded or took too long.
 const UNAVAILABLE: u8 = 6;
 
-/// The exit code for a failure of a client verb; none for what is no such failure.
+/// Returns the exit code of a client verb's failure; `None` for other errors.
 pub fn code(error: &anyhow::Error) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<client::Error>() {
         return Some(code_of(error.code()));

@@ -9,15 +9,15 @@ use crate::{
     client::{json, pb},
 };
 
-/// What to flag, and what to say about it.
+/// The entity to flag, and the alert's fields.
 #[derive(Debug, Args)]
 pub struct Flag {
     /// The entity: bln_…, bal_…, txn_… or idt_…
     entity_id: String,
-    /// What happened, in a line: at most 200 characters
+    /// The alert's title, one line of at most 200 characters
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     title: String,
-    /// What happened, in full: 1 to 10,000 characters; - reads standard input
+    /// The description of what happened: 1 to 10,000 characters; - reads standard input
     #[arg(long, value_name = "TEXT|-")]
     description: String,
     /// A further entity that the alert is about; may be given several times
@@ -26,19 +26,19 @@ pub struct Flag {
     /// The status to start in [default: FLAGGED]
     #[arg(long, default_value = "", hide_default_value = true, value_name = "KEY")]
     status: String,
-    /// How bad it is: low, medium, high or critical
+    /// The severity: low, medium, high or critical
     #[arg(long, value_parser = parse::severity)]
     severity: Option<i32>,
-    /// Who works on it; empty for nobody [default: the owner of the key]
+    /// The person to assign it to; empty for nobody [default: the owner of the key]
     #[arg(long, value_name = "PERSON")]
     assigned_to: Option<String>,
-    /// Whom to escalate it to at once; may be given several times
+    /// A person to escalate it to at once; may be given several times
     #[arg(long, value_name = "PERSON")]
     escalated_to: Vec<String>,
-    /// What to keep beside the alert: a JSON object
+    /// Metadata to keep with the alert: a JSON object
     #[arg(long, value_name = "JSON", value_parser = parse::object)]
     metadata: Option<Map<String, Value>>,
-    /// What repeats have in common: while an alert with that key is not closed, further flags fold into it
+    /// The deduplication key of repeats: while an alert with that key is not closed, further flags fold into it
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     dedup_key: Option<String>,
     #[command(flatten)]
@@ -50,14 +50,14 @@ pub struct Flag {
 }
 
 impl Flag {
-    /// Flags, and tells the alert.
+    /// Flags the entity, and prints the alert.
     pub async fn run(self) -> anyhow::Result<()> {
         let (client, is_json) = (self.connection.client()?, self.output.json);
         let flagged = client.flag_entity(self.request()?).await?;
         if is_json {
             return output::print_json(&json::flagged(&flagged));
         }
-        output::print(&told(&flagged))
+        output::print(&summary(&flagged))
     }
 
     fn request(self) -> anyhow::Result<pb::FlagEntityRequest> {
@@ -78,7 +78,7 @@ impl Flag {
     }
 }
 
-fn told(flagged: &pb::FlagEntityResponse) -> String {
+fn summary(flagged: &pb::FlagEntityResponse) -> String {
     let Some(alert) = &flagged.alert else { return String::new() };
     let (id, status) = (output::printable(&alert.anomaly_id), output::printable(&alert.status));
     if flagged.deduplicated {

@@ -38,7 +38,7 @@ impl Get {
     }
 }
 
-/// The fields that tell something.
+/// Lists the fields that are not empty.
 fn rows(alert: &pb::Alert, status: Piece, screen: Screen) -> Vec<[Piece; 2]> {
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let list = |list: &[String]| text(&list.join(", "));
@@ -72,7 +72,7 @@ fn rows(alert: &pb::Alert, status: Piece, screen: Screen) -> Vec<[Piece; 2]> {
     before.into_iter().filter_map(row).chain([status]).chain(after.into_iter().filter_map(row)).collect()
 }
 
-/// Who did something: the person where one was named, and the key.
+/// Names an actor: the person, where the caller named one, and the key.
 pub fn who(actor: &pb::Actor) -> String {
     match &actor.on_behalf_of {
         Some(person) => format!("{person} (key {})", actor.key_name),

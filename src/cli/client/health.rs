@@ -9,7 +9,7 @@ use crate::{
     client::{Client, Options, ServingStatus},
 };
 
-/// Which server and service.
+/// The server, and one of its services.
 #[derive(Debug, Args)]
 pub struct Health {
     /// One service, such as redflag.v1.AlertService [default: the whole server]
@@ -20,11 +20,11 @@ pub struct Health {
 }
 
 impl Health {
-    /// Asks once, and tells the answer.
+    /// Asks once, and prints the answer.
     pub async fn run(self) -> anyhow::Result<()> {
-        // Once: whoever watches asks again by himself.
+        // No retries: a probe repeats by itself.
         let client = Client::new(&Options { attempts: 1, ..self.server.options() })?;
-        // As text, so that every failure exits alike.
+        // The error's type is dropped, so that every failure exits with 1.
         let status = client.check_health(&self.service).await.map_err(|error| anyhow!("{error}"))?;
         match status {
             ServingStatus::Serving => output::print(status.as_str_name()),

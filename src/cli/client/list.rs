@@ -13,7 +13,7 @@ use crate::{
     client::{Client, Timestamp, json, pb},
 };
 
-/// Which alerts, and how many of them.
+/// The filter, the order and the number of alerts.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("how_many").args(["limit", "all"]))]
 pub struct List {
@@ -40,7 +40,7 @@ pub struct List {
     connection: Connection,
 }
 
-/// Which alerts.
+/// The filter of alerts.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
 struct Filter {
@@ -103,7 +103,7 @@ impl Filter {
 }
 
 impl List {
-    /// Reads as many pages as it takes, and prints them as one list.
+    /// Reads as many pages as needed, and prints them as one list.
     pub async fn run(self) -> anyhow::Result<()> {
         let client = self.connection.client()?;
         let order = if self.oldest_first { pb::SortOrder::Asc } else { pb::SortOrder::Desc };
@@ -121,7 +121,7 @@ impl List {
     }
 }
 
-/// At most `limit` alerts, page by page, as one list.
+/// Reads at most `limit` alerts, page by page, as one list.
 async fn read(
     client: &Client,
     mut request: pb::ListAlertsRequest,
@@ -140,7 +140,7 @@ async fn read(
         if page.next_page_token.is_empty() || left.is_some_and(|left| left <= 0) {
             return Ok(list);
         }
-        // Counted once: each count costs a pass over the index.
+        // Only the first page counts: each count costs a pass over the index.
         (request.page_token, request.include_total) = (page.next_page_token, false);
     }
 }
@@ -148,7 +148,7 @@ async fn read(
 const HEADINGS: [&str; 7] =
     ["ANOMALY_ID", "STATUS", "SEVERITY", "TYPE", "ASSIGNED_TO", "CREATED_AT", "TITLE"];
 
-/// First without the type, then without whom it is assigned to, and so on.
+/// Leaves out the type first, then the person it is assigned to, the time and the severity.
 const FIT: Fit = Fit { optional: &[3, 4, 5, 2], lines: Some(2) };
 
 fn print(list: &pb::ListAlertsResponse, screen: Screen, colours: &StatusColours) -> anyhow::Result<()> {
@@ -165,16 +165,16 @@ fn print(list: &pb::ListAlertsResponse, screen: Screen, colours: &StatusColours)
     };
     screen.table(HEADINGS, list.alerts.iter().map(row).collect(), FIT)?;
     if let Some(total) = list.total_size {
-        output::note(&format!("{total} in all"));
+        output::notice(&format!("{total} in all"));
     }
     if !list.next_page_token.is_empty() {
         let token = output::printable(&list.next_page_token);
-        output::note(&format!("there are more: --all, or --page-token {token}"));
+        output::notice(&format!("there are more: --all, or --page-token {token}"));
     }
     Ok(())
 }
 
-/// A cell of a list; a dash for nothing, so that columns stay columns.
+/// Writes a cell of a list; a dash for empty text, so that scripts can split columns.
 fn one_line(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { output::printable(text) }
 }

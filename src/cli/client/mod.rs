@@ -1,4 +1,4 @@
-//! The verbs that call a server, as any client does: with a key, over the network.
+//! Verbs that call a server over the network, with a key.
 
 mod colours;
 mod connection;
@@ -21,12 +21,12 @@ use connection::Connection;
 
 pub use exit::code as exit_code;
 
-/// What calls a server.
+/// The verbs that call a server.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Flag a ledger entity at a server: make an alert
     ///
-    /// Where --dedup-key is that of an alert that is not closed, the flag folds into it instead.
+    /// With the --dedup-key of an alert that is not closed, the flag folds into that alert instead.
     #[command(after_help = EXIT_CODES)]
     Flag(flag::Flag),
     /// Show one alert
@@ -40,7 +40,7 @@ pub enum Verb {
     List(list::List),
     /// Change fields of an alert
     ///
-    /// What is not given stays. Lists and metadata are replaced whole. With nothing but a note, it is written into the history.
+    /// Fields without a flag stay. Lists and metadata are replaced whole. A note alone is written into the history.
     #[command(after_help = EXIT_CODES)]
     Update(update::Update),
     /// Escalate an alert to people, and assign it to the first of them
@@ -52,20 +52,20 @@ pub enum Verb {
     /// List, make, change and delete the statuses of the key's organization
     #[command(subcommand, after_help = EXIT_CODES)]
     Status(status::Status),
-    /// Tell whether a server serves: exit 0 only when it does, 1 otherwise
+    /// Check that a server serves: exit 0 only when it does, 1 otherwise
     ///
     /// Asks as load balancers do (grpc.health.v1), once and without a key: for probes of containers that have no shell.
     Health(health::Health),
 }
 
-/// What client verbs exit with, for their help.
+/// The exit codes of client verbs, for their help.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 called wrongly, 3 not found, 4 refused by the server (an invalid
 value, a conflict, a precondition), 5 not allowed (no key, a wrong one, or one that may not),
-6 server unavailable, overloaded or too late; 130 interrupted, as shells tell it.";
+6 server unavailable, overloaded or too late; 130 interrupted, as shells report it.";
 
 impl Verb {
-    /// Does what was asked for.
+    /// Runs the verb.
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Flag(flag) => flag.run().await,
@@ -110,7 +110,7 @@ struct PreconditionFlags {
 /// The most entries that one page holds.
 const LARGEST_PAGE: i32 = 1_000;
 
-/// How to print.
+/// The format of the output.
 #[derive(Debug, Args)]
 struct Output {
     /// Print the same JSON as REST answers

@@ -13,27 +13,27 @@ use crate::{
 /// The most bytes that are read from standard input: no request holds more.
 const MAX_INPUT: u64 = 1024 * 1024;
 
-/// A severity's number.
+/// Parses a severity into its number.
 pub fn severity(raw: &str) -> Result<i32, Invalid> {
     Severity::parse(raw).map(|severity| severity.code().into())
 }
 
-/// A status class's number.
+/// Parses a status class into its number.
 pub fn status_class(raw: &str) -> Result<i32, Invalid> {
     StatusClass::parse(raw).map(|class| class.code().into())
 }
 
-/// An entity type's number.
+/// Parses an entity type into its number.
 pub fn entity_type(raw: &str) -> Result<i32, Invalid> {
     EntityType::parse(raw).map(|kind| kind.code().into())
 }
 
-/// A disposition's number.
+/// Parses a disposition into its number.
 pub fn disposition(raw: &str) -> Result<i32, Invalid> {
     Disposition::parse(raw).map(|disposition| disposition.code().into())
 }
 
-/// An instant in RFC 3339.
+/// Parses an instant in RFC 3339.
 pub fn instant(raw: &str) -> Result<Timestamp, String> {
     let at = chrono::DateTime::parse_from_rfc3339(raw)
         .map_err(|_| "must be a time in RFC 3339, such as 2026-01-15T08:22:37Z".to_owned())?;
@@ -41,12 +41,12 @@ pub fn instant(raw: &str) -> Result<Timestamp, String> {
     Ok(Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos().cast_signed() })
 }
 
-/// A JSON object.
+/// Parses a JSON object.
 pub fn object(raw: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(raw).map_err(|error| format!("must be a JSON object: {error}"))
 }
 
-/// The text itself; where it is `-`, what standard input holds, without the line feeds at its end.
+/// Returns the text itself; for `-`, reads standard input without its final line feeds.
 ///
 /// # Errors
 /// When standard input can't be read, is no UTF-8 or is longer than any request.

@@ -1,4 +1,4 @@
-//! What verbs print on: a terminal, with a table that fits it, or anything else, with plain columns for scripts.
+//! Tables on standard output: fitted to a terminal, or in plain columns for scripts.
 
 use std::{
     env,
@@ -15,32 +15,32 @@ use crate::{
     domain::{Clock, SystemClock},
 };
 
-/// Where standard output goes.
+/// The kind of standard output.
 #[derive(Debug, Clone, Copy)]
 pub struct Screen {
     is_terminal: bool,
     is_coloured: bool,
 }
 
-/// A piece of a table.
+/// A cell's text with its colour.
 #[derive(Debug, Clone)]
 pub struct Piece {
     text: String,
     colour: Option<Colour>,
 }
 
-/// How a table is made to fit a terminal.
+/// The rules by which a table is made to fit a terminal.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fit {
-    /// The columns that are left out where there is no room for all, these first.
+    /// The columns that may be left out, in the order in which they go.
     pub optional: &'static [usize],
-    /// How many lines a row has at most; what is longer is cut off.
+    /// The most lines of a row; longer text is cut off.
     pub lines: Option<usize>,
 }
 
-/// How wide a terminal is taken for that doesn't say.
+/// The width of a terminal that doesn't report its own.
 const USUAL_WIDTH: u16 = 80;
-/// How wide a column of text must be to be of use.
+/// The least useful width of a text column.
 const LEAST_WIDTH: u16 = 13;
 
 /// Red, green and blue.
@@ -53,7 +53,7 @@ impl<T: Into<String>> From<T> for Piece {
 }
 
 impl Piece {
-    /// The same piece in a colour, where there are colours.
+    /// Sets the colour, which shows only on a coloured screen.
     pub const fn coloured(mut self, colour: Option<Colour>) -> Self {
         self.colour = colour;
         self
@@ -61,7 +61,7 @@ impl Piece {
 }
 
 impl Screen {
-    /// What standard output is: coloured on a terminal, unless `NO_COLOR` is set (no-color.org) or the terminal can't.
+    /// Examines standard output. A terminal is coloured unless `NO_COLOR` is set (no-color.org) or `TERM` is `dumb`.
     pub fn of_output() -> Self {
         let is_terminal = io::stdout().is_terminal();
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -69,21 +69,21 @@ impl Screen {
         Self { is_terminal, is_coloured: is_terminal && !is_set("NO_COLOR") && !is_dumb }
     }
 
-    /// Whether colours show.
+    /// Returns true when colours show.
     pub const fn is_coloured(self) -> bool {
         self.is_coloured
     }
 
-    /// An instant: how long ago on a terminal, RFC 3339 elsewhere; empty for none.
+    /// Writes an instant: its age on a terminal, RFC 3339 elsewhere, empty for none.
     pub fn time(self, at: Option<&Timestamp>) -> String {
-        let told = json::instant(at).unwrap_or_default();
+        let written = json::instant(at).unwrap_or_default();
         match at.and_then(|at| DateTime::from_timestamp(at.seconds, 0)) {
             Some(at) if self.is_terminal => ago(SystemClock.now() - at),
-            _ => told,
+            _ => written,
         }
     }
 
-    /// Prints rows under their headings. The first column is kept in one piece, so that ids can be copied.
+    /// Prints a table. The first column is never wrapped, so that ids can be copied.
     ///
     /// # Errors
     /// When standard output can't be written to.
@@ -129,7 +129,7 @@ impl Screen {
     }
 }
 
-/// Keeps the first column in one piece, and leaves out optional ones until the others have room.
+/// Leaves out optional columns until the others have room. The first column is never wrapped.
 fn leave_out(table: &mut Table, width: u16, optional: &[usize]) {
     let contents = table.column_max_content_widths();
     let least = |column: usize, content: u16| {

@@ -36,16 +36,16 @@ pub struct List {
 
 #[derive(Debug, Args)]
 pub struct Create {
-    /// What people read: 1 to 64 characters
+    /// The status's name: 1 to 64 characters
     #[arg(long)]
     name: String,
     /// One of the allowed colours, such as #3B82F6
     #[arg(long)]
     colour: String,
-    /// What alerts refer to: 1 to 64 of A-Z 0-9 _ [default: made from the name]
+    /// The key that alerts refer to: 1 to 64 of A-Z 0-9 _ [default: made from the name]
     #[arg(long, default_value = "", hide_default_value = true)]
     key: String,
-    /// What it means: open, `in_progress` or closed [default: `in_progress`]
+    /// The class: open, `in_progress` or closed [default: `in_progress`]
     #[arg(long, value_parser = parse::status_class)]
     class: Option<i32>,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub struct Create {
 pub struct Update {
     /// The status, by its key
     key: String,
-    /// What people read: 1 to 64 characters
+    /// The status's name: 1 to 64 characters
     #[arg(long)]
     name: Option<String>,
     /// One of the allowed colours, such as #3B82F6
@@ -88,7 +88,7 @@ pub struct Delete {
 }
 
 impl Status {
-    /// Does what was asked for.
+    /// Runs the subcommand.
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(list) => list.run().await,
@@ -116,7 +116,7 @@ impl List {
     }
 }
 
-/// All statuses, as one list.
+/// Reads all statuses, as one list.
 async fn read(client: &Client) -> anyhow::Result<pb::ListAlertStatusesResponse> {
     let mut list = client.list_alert_statuses(pb::ListAlertStatusesRequest::default()).await?;
     while !list.next_page_token.is_empty() {
@@ -140,7 +140,7 @@ impl Create {
             request_id: self.idempotency.request_id.unwrap_or_default(),
         };
         let status = client.create_alert_status(request).await?.alert_status;
-        tell(&status.unwrap_or_default(), "made", &self.output)
+        print(&status.unwrap_or_default(), "made", &self.output)
     }
 }
 
@@ -157,7 +157,7 @@ impl Update {
             request_id: self.idempotency.request_id.unwrap_or_default(),
         };
         let status = client.update_alert_status(request).await?.alert_status;
-        tell(&status.unwrap_or_default(), "changed", &self.output)
+        print(&status.unwrap_or_default(), "changed", &self.output)
     }
 }
 
@@ -176,10 +176,10 @@ impl Delete {
     }
 }
 
-fn tell(status: &pb::AlertStatus, what: &str, how: &Output) -> anyhow::Result<()> {
-    if how.json {
+fn print(status: &pb::AlertStatus, done: &str, format: &Output) -> anyhow::Result<()> {
+    if format.json {
         return output::print_json(&json::status(status));
     }
-    let told = format!("{what} the status {} ({})", status.key, json::status_class(status.class));
-    output::print(&output::printable(&told))
+    let line = format!("{done} the status {} ({})", status.key, json::status_class(status.class));
+    output::print(&output::printable(&line))
 }

@@ -1,8 +1,8 @@
-//! Times for people.
+//! Ages of instants, for people.
 
 use chrono::TimeDelta;
 
-/// How long ago, in the largest unit that fits: `just now`, `3 min ago`, `in 2 h` where a clock is behind.
+/// Writes an age in the largest unit that fits: `just now`, `3 min ago`; `in 2 h` when the local clock is behind.
 pub fn ago(passed: TimeDelta) -> String {
     let seconds = passed.num_seconds();
     let size = seconds.unsigned_abs();
@@ -22,9 +22,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_in_the_largest_unit_that_fits() {
-        let told = |seconds| ago(TimeDelta::seconds(seconds));
-        let all = [0, 4, 5, 59, 60, 200, 3_600, 86_399, 86_400, 40_000_000, -200].map(told);
+    fn ages_use_the_largest_unit_that_fits() {
+        let text = |seconds| ago(TimeDelta::seconds(seconds));
+        let all = [0, 4, 5, 59, 60, 200, 3_600, 86_399, 86_400, 40_000_000, -200].map(text);
         let expected = [
             "just now",
             "just now",

@@ -11,7 +11,7 @@ use crate::{
     client::{FieldMask, json, pb},
 };
 
-/// Which alert, and what becomes of it.
+/// The alert, and its new values.
 #[derive(Debug, Args)]
 pub struct Update {
     /// The alert's id, ano_…
@@ -31,22 +31,22 @@ pub struct Update {
 /// The new values.
 #[derive(Debug, Args)]
 struct Fields {
-    /// What happened, in a line: at most 200 characters
+    /// The alert's title, one line of at most 200 characters
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
-    /// What happened, in full: 1 to 10,000 characters; - reads standard input
+    /// The description of what happened: 1 to 10,000 characters; - reads standard input
     #[arg(long, value_name = "TEXT|-")]
     description: Option<String>,
     /// The status to move to, by its key
     #[arg(long, value_name = "KEY")]
     status: Option<String>,
-    /// How bad it is: low, medium, high or critical
+    /// The severity: low, medium, high or critical
     #[arg(long, value_parser = parse::severity)]
     severity: Option<i32>,
-    /// Who works on it; empty for nobody
+    /// The person to assign it to; empty for nobody
     #[arg(long, value_name = "PERSON")]
     assigned_to: Option<String>,
-    /// Whom it is escalated to; may be given several times
+    /// A person it is escalated to; may be given several times
     #[arg(long, value_name = "PERSON")]
     escalated_to: Option<Vec<String>>,
     /// A balance that it is about; may be given several times
@@ -58,13 +58,13 @@ struct Fields {
     /// A transaction that it is about; may be given several times
     #[arg(long = "transaction", value_name = "ENTITY_ID")]
     affected_transactions: Option<Vec<String>>,
-    /// What to keep beside it: a JSON object
+    /// Metadata to keep with the alert: a JSON object
     #[arg(long, value_name = "JSON", value_parser = parse::object)]
     metadata: Option<Map<String, Value>>,
-    /// What it turned out to be: `TRUE_POSITIVE`, `FALSE_POSITIVE`, `BENIGN`, `DUPLICATE` or `INCONCLUSIVE`
+    /// The disposition: `TRUE_POSITIVE`, `FALSE_POSITIVE`, `BENIGN`, `DUPLICATE` or `INCONCLUSIVE`
     #[arg(long, value_parser = parse::disposition)]
     disposition: Option<i32>,
-    /// Why that was decided
+    /// The reason for the disposition
     #[arg(long, value_name = "TEXT")]
     disposition_reason: Option<String>,
     /// Empty this field; may be given several times
@@ -72,7 +72,7 @@ struct Fields {
     clear: Vec<Clearable>,
 }
 
-/// A field that may be empty.
+/// A field that can be emptied.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Clearable {
@@ -89,7 +89,7 @@ enum Clearable {
 }
 
 impl Update {
-    /// Changes the alert, and tells how it is now.
+    /// Changes the alert, and prints its new state.
     pub async fn run(self) -> anyhow::Result<()> {
         let (client, is_json) = (self.connection.client()?, self.output.json);
         let alert = client.update_alert(self.request()?).await?.alert.unwrap_or_default();
@@ -118,7 +118,7 @@ impl Update {
 }
 
 impl Fields {
-    /// The names of the fields that change.
+    /// Lists the names of the fields that change.
     fn paths(&self) -> Vec<String> {
         let given = [
             ("title", self.title.is_some()),
@@ -159,7 +159,7 @@ impl Fields {
     }
 }
 
-/// How an alert is after a change, in a line.
+/// Writes an alert's state after a change, in a line.
 pub fn now(alert: &pb::Alert) -> String {
     let (id, status) = (output::printable(&alert.anomaly_id), output::printable(&alert.status));
     format!("{id} is {status}, version {}", alert.version)
