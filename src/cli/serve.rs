@@ -31,7 +31,7 @@ pub struct Serve {
     database: Database,
     /// How many connections to the database at most; on PostgreSQL up to 4 more, one of them for readiness and the others for
     /// moments: size the limit of the role by N + 4. From 4 on, with one commit in flight, changes, look-ups, lists and
-    /// changes that wait for locks each have their own [default: 2 for each core, at least 6]
+    /// changes that wait for locks each have their own [default: 2 for each core, at least 7]
     #[arg(long, env = "REDFLAG_DATABASE_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     database_connections: Option<u32>,
     /// How many changes share one commit at most; 1 gives each its own
@@ -214,7 +214,7 @@ fn log_start(config: &Config, address: SocketAddr) {
 /// Twice the cores, at least 6: more connections make a database slower, not faster.
 fn default_connections() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(2 * cores).unwrap_or(u32::MAX).max(6)
+    u32::try_from(2 * cores).unwrap_or(u32::MAX).max(7)
 }
 
 /// The fewest different characters of a chosen key. 32 random characters of any usual alphabet have more.

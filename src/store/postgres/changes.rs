@@ -13,13 +13,14 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     mem,
     sync::Arc,
+    time::Duration,
 };
 
 use sqlx::PgExecutor;
 
 use super::{
     PostgresStore,
-    connections::{Connections, Use},
+    connections::{BARELY, Connections, LOCK_TIMEOUT, Use},
     heads::Heads,
     lanes::{self, Calls, Waiting},
     lent::Lent,
@@ -72,7 +73,7 @@ pub struct Changer {
 }
 
 /// Starts the workers that change alerts: `in_flight` for all organizations, one for those with few changes where there is a
-/// connection for it, and one for those that somebody is in the way of.
+/// connection for it, one for those that another instance is at work on, and one for those that somebody holds a lock of.
 pub fn start(
     connections: Connections,
     commits: GroupCommit,
@@ -83,7 +84,8 @@ pub fn start(
     let shared = Amount { count: SHARED.min(batch.count), ..batch };
     let changes = queue::queue(commits.room(), batch, shared);
     let express = connections.has_express().then_some(Lane::Express);
-    let lanes = std::iter::repeat_n(Lane::Main, in_flight).chain(express).chain([Lane::Contended]);
+    let lanes =
+        std::iter::repeat_n(Lane::Main, in_flight).chain(express).chain([Lane::Contended, Lane::Locked]);
     let worker = Changer { connections, heads: Arc::default(), signer };
     for lane in lanes {
         let (mut batches, worker) = (changes.batches(lane), worker.clone());
@@ -92,6 +94,7 @@ pub fn start(
                 match lane {
                     Lane::Main | Lane::Express => worker.serve(batch).await,
                     Lane::Contended => worker.serve_contended(batch).await,
+                    Lane::Locked => worker.serve_locked(batch).await,
                 }
             }
         });
@@ -108,7 +111,7 @@ impl Changer {
         let attempted = self.connections.guarded(async move { own.attempt(&changes).await }).await;
         let attempted = match attempted {
             Err(Failure::Other(error @ StoreError::Unavailable(_))) => Err(error.into()),
-            Err(_) => self.isolate(&calls).await,
+            Err(failure) => self.isolate(&calls, failure).await,
             done => done,
         };
         finish(&batch, calls, attempted.map_err(Failure::unexpected));
@@ -136,11 +139,13 @@ impl Changer {
 
     /// Does the changes organization by organization, after their statement for all has failed: those of whoever is in the way, or
     /// wrong, are left out, and all others commit together.
-    async fn isolate(&self, calls: &[(Load, Call)]) -> Result<Vec<Attempted>, Failure> {
+    async fn isolate(&self, calls: &[(Load, Call)], failure: Failure) -> Result<Vec<Attempted>, Failure> {
         let changes = changes_of(calls);
         let is_one = calls.windows(2).all(|pair| pair[0].0.organization == pair[1].0.organization);
         if is_one {
-            return Ok(changes.iter().map(|_| Err(Contended::Overtaken)).collect());
+            let is_locked = matches!(failure, Failure::Other(StoreError::Locked(_)));
+            let contended = if is_locked { Contended::Locked } else { Contended::Overtaken };
+            return Ok(changes.iter().map(|_| Err(contended)).collect());
         }
         let own = self.clone();
         let guarded = self.connections.guarded(async move { own.save_by_organization(&changes).await });
@@ -152,12 +157,12 @@ impl Changer {
     }
 
     async fn save_by_organization(&self, changes: &[Change]) -> Result<Vec<Attempted>, Failure> {
-        let mut lent = self.connections.begin(Use::Changes).await?;
-        lent.tell(sql::BARELY_WAIT).await?;
         let mut organizations: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (place, change) in changes.iter().enumerate() {
             organizations.entry(change.organization_id).or_default().push((place, change));
         }
+        let wait = part_of_wait(organizations.len());
+        let mut lent = self.connections.begin_waiting(Use::Changes, wait).await?;
         let mut attempted = Vec::with_capacity(changes.len());
         let mut moved = Vec::new();
         for changes in organizations.into_values() {
@@ -260,6 +265,13 @@ impl Changer {
         let plain = organizations(true).into_iter().filter(|organization| !read.contains(organization));
         plain.filter_map(|organization| Some((organization, self.heads.take(organization)?))).collect()
     }
+}
+
+/// How long each of so many organizations waits for a lock where the others wait for it: all of them together no longer than a
+/// statement does.
+pub fn part_of_wait(organizations: usize) -> Duration {
+    let part = LOCK_TIMEOUT / u32::try_from(organizations.max(1)).unwrap_or(u32::MAX);
+    part.min(BARELY)
 }
 
 /// The changes that the calls ask for.

@@ -32,7 +32,9 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a statement waits for a lock. Many calls may share the statement, so whoever is in the way is found, and only those
 /// who need the lock wait on, a moment at a time.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+pub const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long it waits for a lock where others wait for their turn meanwhile.
+pub const BARELY: Duration = Duration::from_millis(20);
 /// How much longer than a statement may run its answer is waited for.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -50,8 +52,10 @@ struct Shares {
     lists: Arc<FairSemaphore>,
     /// For look-ups by key, which share statements.
     lookups: Arc<FairSemaphore>,
-    /// For changes that may wait for locks, and for what is done in the background.
+    /// For changes of alerts that another instance is at work on too, and for changes of statuses.
     locks: Arc<FairSemaphore>,
+    /// For those that have waited for a lock in vain, and for what is done in the background.
+    waits: Arc<FairSemaphore>,
     /// Changes have one more, for the express lane.
     has_express: bool,
 }
@@ -61,17 +65,14 @@ impl Shares {
         let left = connections.saturating_sub(in_flight).max(1);
         if left < 3 {
             let all = FairSemaphore::new(left);
-            let (lists, lookups) = (Arc::clone(&all), Arc::clone(&all));
-            return Self { lists, lookups, locks: all, has_express: false };
+            let [lists, lookups, locks] = [(); 3].map(|()| Arc::clone(&all));
+            return Self { lists, lookups, locks, waits: all, has_express: false };
         }
-        let has_express = left > 3;
-        let lists = left - 2 - usize::from(has_express);
-        Self {
-            lists: FairSemaphore::new(lists),
-            lookups: FairSemaphore::new(1),
-            locks: FairSemaphore::new(1),
-            has_express,
-        }
+        let (has_express, has_waits) = (left > 3, left > 5);
+        let lists = left - 2 - usize::from(has_express) - usize::from(has_waits);
+        let locks = FairSemaphore::new(1);
+        let waits = if has_waits { FairSemaphore::new(1) } else { Arc::clone(&locks) };
+        Self { lists: FairSemaphore::new(lists), lookups: FairSemaphore::new(1), locks, waits, has_express }
     }
 }
 
@@ -84,12 +85,26 @@ pub enum Use {
     LookUps,
     /// Lists, totals and histories of an organization.
     Lists(OrganizationId),
-    /// Changes of an organization that may wait for locks.
+    /// Changes of alerts that another instance is at work on too.
+    Contended,
+    /// Other changes of an organization, which may wait for locks.
     Locks(OrganizationId),
+    /// Those that have waited for a lock in vain.
+    Waits(OrganizationId),
     /// Look-ups of API keys.
     Keys,
     /// Work that belongs to no organization, or that no caller waits for.
     Background,
+}
+
+impl Use {
+    /// The purpose of the next attempt after one that waited for a lock in vain: it must not keep others from their first.
+    const fn again(self) -> Self {
+        match self {
+            Self::Locks(organization) => Self::Waits(organization),
+            other => other,
+        }
+    }
 }
 
 /// A statement whose rows are read as `R`.
@@ -132,15 +147,17 @@ impl Connections {
     /// [`StoreError::Busy`] when too many wait.
     pub async fn place(&self, what: Use) -> Result<Option<Permit>, StoreError> {
         let nobody = OrganizationId::NONE;
-        let Shares { lists, lookups, locks, .. } = self.shares.as_ref();
+        let Shares { lists, lookups, locks, waits, .. } = self.shares.as_ref();
         Ok(match what {
             Use::Changes => None,
             Use::LookUps => Some(lookups.acquire(nobody).await?),
             // In turns with the others, however many come with unknown keys.
             Use::Keys => Some(lookups.acquire(OrganizationId::from_uuid(Uuid::max())).await?),
             Use::Lists(organization) => Some(lists.acquire(organization).await?),
+            Use::Contended => Some(locks.acquire(nobody).await?),
             Use::Locks(organization) => Some(locks.acquire(organization).await?),
-            Use::Background => Some(locks.acquire(nobody).await?),
+            Use::Waits(organization) => Some(waits.acquire(organization).await?),
+            Use::Background => Some(waits.acquire(nobody).await?),
         })
     }
 
@@ -164,6 +181,16 @@ impl Connections {
         Ok(lent)
     }
 
+    /// The same; each statement waits for a lock for at most `longest`.
+    ///
+    /// # Errors
+    /// As for [`Self::lend`].
+    pub async fn begin_waiting(&self, what: Use, longest: Duration) -> Result<Lent, StoreError> {
+        let mut lent = self.lend(what).await?;
+        lent.begin_waiting(longest).await?;
+        Ok(lent)
+    }
+
     /// Reads all rows of a statement, as soon as nobody locks them.
     ///
     /// # Errors
@@ -172,8 +199,9 @@ impl Connections {
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let attempt = || async { Ok(statement().fetch_all(&mut self.lend(what).await?).await?) };
-        self.patiently(attempt).await
+        let statement = &statement;
+        let attempt = |what| async move { Ok(statement().fetch_all(&mut self.lend(what).await?).await?) };
+        self.patiently(what, attempt).await
     }
 
     /// Reads the row of a statement that answers one at most, as soon as nobody locks it; or changes it.
@@ -188,8 +216,10 @@ impl Connections {
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let attempt = || async { Ok(statement().fetch_optional(&mut self.lend(what).await?).await?) };
-        self.patiently(attempt).await
+        let statement = &statement;
+        let attempt =
+            |what| async move { Ok(statement().fetch_optional(&mut self.lend(what).await?).await?) };
+        self.patiently(what, attempt).await
     }
 
     /// Reads rows until the page is full, as soon as nobody locks them.
@@ -206,8 +236,10 @@ impl Connections {
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
         T: TryFrom<R, Error = Inconsistent> + Weighed,
     {
-        let attempt = || async { take_page(statement().fetch(&mut self.lend(what).await?), size).await };
-        self.patiently(attempt).await
+        let statement = &statement;
+        let attempt =
+            |what| async move { take_page(statement().fetch(&mut self.lend(what).await?), size).await };
+        self.patiently(what, attempt).await
     }
 
     /// Runs `work` so that its panics, as sqlx has for some damaged rows, are failures like others.
@@ -226,21 +258,27 @@ impl Connections {
         done.unwrap_or_else(|error| Err(StoreError::Internal(error.into()).into()))
     }
 
-    /// Makes a change that may wait for a lock: a moment at a time, until it has it or its time is up.
+    /// Does something that may wait for a lock: a moment at a time, until it has it or its time is up. Each attempt is told what it
+    /// lends its connection for.
     ///
     /// # Errors
     /// Those of `attempt`.
-    pub async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+    pub async fn patiently<T, F>(
+        &self,
+        mut what: Use,
+        mut attempt: impl FnMut(Use) -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
         let started = std::time::Instant::now();
         let (mut pause, longest) = REST;
         loop {
-            match attempt().await {
+            match attempt(what).await {
                 Err(StoreError::Locked(_)) if started.elapsed() < self.watch.limit => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(longest);
+                    what = what.again();
                 }
                 outcome => return outcome,
             }
@@ -254,8 +292,8 @@ impl Connections {
 
     /// Closes all of them.
     pub async fn close(&self) {
-        let Shares { lists, lookups, locks, .. } = self.shares.as_ref();
-        for share in [lists, lookups, locks] {
+        let Shares { lists, lookups, locks, waits, .. } = self.shares.as_ref();
+        for share in [lists, lookups, locks, waits] {
             share.close();
         }
         self.pool.close().await;
@@ -286,16 +324,19 @@ mod tests {
             (1, 1, None),
             (2, 1, None),
             (3, 1, None),
-            (4, 1, Some((1, false))),
-            (5, 1, Some((1, true))),
-            (8, 1, Some((4, true))),
+            (4, 1, Some((1, false, false))),
+            (5, 1, Some((1, true, false))),
+            (6, 1, Some((2, true, false))),
+            (7, 1, Some((2, true, true))),
+            (9, 1, Some((4, true, true))),
         ] {
             let shares = Shares::of(connections, in_flight);
             match expected {
                 None => assert!(Arc::ptr_eq(&shares.lists, &shares.locks), "{connections}"),
-                Some((lists, has_express)) => {
+                Some((lists, has_express, has_waits)) => {
                     assert_eq!((shares.lists.free(), shares.has_express), (lists, has_express));
-                    let used = lists + 2 + in_flight + usize::from(has_express);
+                    assert_eq!(!Arc::ptr_eq(&shares.locks, &shares.waits), has_waits);
+                    let used = lists + 2 + in_flight + usize::from(has_express) + usize::from(has_waits);
                     assert_eq!(used, connections);
                 }
             }

@@ -1,17 +1,20 @@
 //! Changes of organizations that somebody is in the way of: another instance, or whoever holds a lock. They are done under the
-//! locks of their heads, those of several organizations together, and each time wait for a moment only. What arrives for such
-//! an organization meanwhile follows them.
+//! locks of their heads. What arrives for such an organization meanwhile follows them.
+//!
+//! Several organizations that another instance is at work on are done together. Those of which somebody holds a lock are done
+//! one at a time on a connection of their own, and each attempt waits for a moment only: the others never wait for them.
 
 use std::{
     collections::{HashMap, HashSet},
     mem,
+    time::Duration,
 };
 
 use uuid::Uuid;
 
 use super::{
-    changes::{Attempted, Call, Change, Changer, changes_of, finish, read},
-    connections::Use,
+    changes::{Attempted, Call, Change, Changer, changes_of, finish, part_of_wait, read},
+    connections::{BARELY, LOCK_TIMEOUT, Use},
     lent::Lent,
     memory,
     plan::Plan,
@@ -27,6 +30,13 @@ use crate::{
     },
 };
 
+/// What a transaction lends its connection for, and how long it waits for each lock.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    what: Use,
+    wait: Duration,
+}
+
 /// The result of a transaction that held the heads' locks.
 struct Locked {
     attempted: Vec<Attempted>,
@@ -35,40 +45,51 @@ struct Locked {
 }
 
 impl Changer {
-    /// Does a batch of changes that somebody was in the way of.
+    /// Does the changes of organizations that another instance is at work on.
     pub(super) async fn serve_contended(&self, mut batch: Batch<Call>) {
-        let calls = mem::take(&mut batch.jobs);
-        let groups = by_organization(calls);
-        let place = self.connections.place(Use::Background).await;
-        let _place = match place {
-            Ok(place) => place,
-            Err(error) => return finish(&batch, groups.into_iter().flatten().collect(), Err(error)),
-        };
-        let is_one = groups.len() == 1;
-        let together: Vec<_> = groups.into_iter().flatten().collect();
-        match self.under_locks(&together).await {
+        let together = mem::take(&mut batch.jobs);
+        let count = batch.organizations().len();
+        let patience = Patience { what: Use::Contended, wait: LOCK_TIMEOUT };
+        if count == 1 {
+            return self.serve_group(&batch, together, patience).await;
+        }
+        match self.under_locks(&together, patience).await {
             Ok(locked) => conclude(&batch, together, locked),
             Err(Failure::Other(error @ StoreError::Unavailable(_))) => finish(&batch, together, Err(error)),
-            Err(failure) if is_one => self.serve_one(&batch, together, failure).await,
             Err(_) => {
+                let patience = Patience { wait: part_of_wait(count), ..patience };
                 for group in by_organization(together) {
-                    self.serve_group(&batch, group).await;
+                    self.serve_group(&batch, group, patience).await;
                 }
             }
         }
     }
 
+    /// Does changes of an organization of which somebody holds a lock, or did a moment ago.
+    pub(super) async fn serve_locked(&self, mut batch: Batch<Call>) {
+        let patience = Patience { what: Use::Background, wait: BARELY };
+        for group in by_organization(mem::take(&mut batch.jobs)) {
+            self.serve_group(&batch, group, patience).await;
+        }
+    }
+
     /// Does the changes of one organization.
-    async fn serve_group(&self, batch: &Batch<Call>, calls: Vec<(Load, Call)>) {
-        match self.under_locks(&calls).await {
+    async fn serve_group(&self, batch: &Batch<Call>, calls: Vec<(Load, Call)>, patience: Patience) {
+        match self.under_locks(&calls, patience).await {
             Ok(locked) => conclude(batch, calls, locked),
-            Err(failure) => self.serve_one(batch, calls, failure).await,
+            Err(failure) => self.serve_one(batch, calls, failure, patience).await,
         }
     }
 
     /// Does the changes of one organization one by one, after all of them together have failed; but waits on where it was for a
     /// lock.
-    async fn serve_one(&self, batch: &Batch<Call>, calls: Vec<(Load, Call)>, failure: Failure) {
+    async fn serve_one(
+        &self,
+        batch: &Batch<Call>,
+        calls: Vec<(Load, Call)>,
+        failure: Failure,
+        patience: Patience,
+    ) {
         match failure {
             Failure::Other(StoreError::Locked(_)) => return batch.put_back(calls, Contended::Locked),
             Failure::Other(error @ StoreError::Unavailable(_)) => return finish(batch, calls, Err(error)),
@@ -83,7 +104,7 @@ impl Changer {
         let mut calls = calls.into_iter();
         while let Some(call) = calls.next() {
             let one = vec![call];
-            match self.under_locks(&one).await {
+            match self.under_locks(&one, patience).await {
                 Ok(locked) => conclude(batch, one, locked),
                 Err(Failure::Other(StoreError::Locked(_))) => {
                     return batch.put_back(one.into_iter().chain(calls).collect(), Contended::Locked);
@@ -99,16 +120,17 @@ impl Changer {
         }
     }
 
-    async fn under_locks(&self, calls: &[(Load, Call)]) -> Result<Locked, Failure> {
+    /// Does the changes in a transaction that holds the heads' locks.
+    async fn under_locks(&self, calls: &[(Load, Call)], patience: Patience) -> Result<Locked, Failure> {
         let changes = changes_of(calls);
         let own = self.clone();
-        self.connections.guarded(async move { own.change_locked(&changes).await }).await
+        self.connections.guarded(async move { own.change_locked(&changes, patience).await }).await
     }
 
     /// Does the changes of all organizations whose heads can be locked.
-    async fn change_locked(&self, changes: &[Change]) -> Result<Locked, Failure> {
+    async fn change_locked(&self, changes: &[Change], patience: Patience) -> Result<Locked, Failure> {
         let organizations: HashSet<_> = changes.iter().map(|change| change.organization_id).collect();
-        let (mut lent, free) = self.lock_heads(&organizations).await?;
+        let (mut lent, free) = self.lock_heads(&organizations, patience).await?;
         let is_free = |change: &&Change| free.contains(&change.organization_id);
         let free_changes: Vec<_> = changes.iter().filter(is_free).collect();
         let mut plan = Plan::default();
@@ -150,13 +172,14 @@ impl Changer {
     async fn lock_heads(
         &self,
         organizations: &HashSet<OrganizationId>,
+        patience: Patience,
     ) -> Result<(Lent, HashSet<OrganizationId>), Failure> {
         let ids: Vec<_> = organizations.iter().map(|organization| organization.uuid()).collect();
-        let mut lent = self.connections.begin(Use::Changes).await?;
+        let mut lent = self.connections.begin_waiting(patience.what, patience.wait).await?;
         match select_heads(&mut lent, sql::LOCK_HEADS, &ids).await {
             Err(Failure::Other(StoreError::Locked(_))) if ids.len() > 1 => {
                 lent.rollback().await?;
-                lent.begin().await?;
+                lent.begin_waiting(patience.wait).await?;
                 let free = select_heads(&mut lent, sql::LOCK_FREE_HEADS, &ids).await?;
                 Ok((lent, free))
             }

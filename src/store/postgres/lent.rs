@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{
-    Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr,
+    AssertSqlSafe, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr,
     pool::PoolConnection,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
@@ -86,6 +86,15 @@ impl Lent {
     pub async fn begin(&mut self) -> Result<(), Error> {
         self.is_in_transaction = true;
         self.tell("BEGIN").await
+    }
+
+    /// Begins a transaction whose statements wait for a lock for at most `longest` each.
+    pub async fn begin_waiting(&mut self, longest: Duration) -> Result<(), Error> {
+        self.is_in_transaction = true;
+        // PostgreSQL takes 0 for no limit.
+        let millis = longest.as_millis().max(1);
+        let begin = AssertSqlSafe(format!("BEGIN; SET LOCAL lock_timeout = {millis}"));
+        sqlx::raw_sql(begin).execute(self).await.map(drop)
     }
 
     /// Commits the transaction.

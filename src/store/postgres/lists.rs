@@ -19,7 +19,7 @@ const PREPARED: bool = false;
 
 impl PostgresStore {
     pub(super) async fn select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
-        self.connections.patiently(|| self.try_select_page(query)).await
+        self.connections.patiently(Use::Lists(query.organization_id), |_| self.try_select_page(query)).await
     }
 
     async fn try_select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {

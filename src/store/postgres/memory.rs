@@ -1,6 +1,11 @@
 //! Intended changes that are remembered, and their answers.
 
-use super::{PostgresStore, connections::Use, lent::Lent, sql};
+use super::{
+    PostgresStore,
+    connections::{BARELY, Use},
+    lent::Lent,
+    sql,
+};
 use crate::{
     domain::{AlertChange, Answer, ChangeContext, Idempotency, OrganizationId},
     store::{
@@ -21,10 +26,11 @@ impl PostgresStore {
     /// Begins a change other than of an alert.
     pub(super) async fn once<T: Remembered>(
         &self,
+        what: Use,
         organization: OrganizationId,
         context: &ChangeContext,
     ) -> Result<Once<T>, StoreError> {
-        let mut lent = self.connections.begin(Use::Locks(organization)).await?;
+        let mut lent = self.connections.begin_waiting(what, BARELY).await?;
         let Some(idempotency) = &context.idempotency else { return Ok(Once::Now(lent)) };
         lock_head(&mut lent, organization).await?;
         let row: Option<(Vec<u8>, String)> = sqlx::query_as(sql::SELECT_MEMORY)

@@ -165,8 +165,6 @@ statements! {
         FOR NO KEY UPDATE";
     LOCK_FREE_HEADS = "SELECT organization_id FROM event_heads WHERE organization_id = ANY($1) ORDER BY organization_id \
         FOR NO KEY UPDATE SKIP LOCKED";
-    /// Within a transaction that holds what others need.
-    BARELY_WAIT = "SET LOCAL lock_timeout = 20";
     SELECT_HEAD = "SELECT position, hash FROM event_heads WHERE organization_id = $1";
     INSERT_HEAD = "INSERT INTO event_heads (organization_id, position, hash) VALUES ($1, $2, $3)";
     SELECT_EVENTS = concat!("SELECT ", event_columns!(), " FROM alert_events \

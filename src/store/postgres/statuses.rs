@@ -24,16 +24,21 @@ impl PostgresStore {
         status: NewStatus,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        self.connections.patiently(|| self.try_insert(organization, status.clone(), change)).await
+        self.connections
+            .patiently(Use::Locks(organization), |what| {
+                self.try_insert(what, organization, status.clone(), change)
+            })
+            .await
     }
 
     async fn try_insert(
         &self,
+        what: Use,
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        let mut lent = match self.once(organization, change).await? {
+        let mut lent = match self.once(what, organization, change).await? {
             Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(answer),
         };
@@ -81,17 +86,22 @@ impl PostgresStore {
         patch: &StatusPatch,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        self.connections.patiently(|| self.try_patch(organization, key, patch, change)).await
+        self.connections
+            .patiently(Use::Locks(organization), |what| {
+                self.try_patch(what, organization, key, patch, change)
+            })
+            .await
     }
 
     async fn try_patch(
         &self,
+        what: Use,
         organization: OrganizationId,
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
     ) -> Result<Answer<AlertStatus>, StoreError> {
-        let mut lent = match self.once(organization, change).await? {
+        let mut lent = match self.once(what, organization, change).await? {
             Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(answer),
         };
@@ -114,7 +124,11 @@ impl PostgresStore {
         key: &StatusKey,
         change: &ChangeContext,
     ) -> Result<Answer<()>, StoreError> {
-        match self.connections.patiently(|| self.try_remove(organization, key, change)).await? {
+        match self
+            .connections
+            .patiently(Use::Locks(organization), |what| self.try_remove(what, organization, key, change))
+            .await?
+        {
             Some(answer) => Ok(answer),
             None => Err(StoreError::InUse(self.uses(organization, key).await?)),
         }
@@ -123,11 +137,12 @@ impl PostgresStore {
     /// Deletes it; `None` where alerts use it.
     async fn try_remove(
         &self,
+        what: Use,
         organization: OrganizationId,
         key: &StatusKey,
         change: &ChangeContext,
     ) -> Result<Option<Answer<()>>, StoreError> {
-        let mut lent = match self.once(organization, change).await? {
+        let mut lent = match self.once(what, organization, change).await? {
             Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(Some(answer)),
         };

@@ -15,7 +15,7 @@ use crate::{
 
 impl PostgresStore {
     pub(super) async fn insert_organization(&self, organization: &Organization) -> Result<(), StoreError> {
-        self.connections.patiently(|| self.try_insert_organization(organization)).await
+        self.connections.patiently(Use::Background, |_| self.try_insert_organization(organization)).await
     }
 
     async fn try_insert_organization(&self, organization: &Organization) -> Result<(), StoreError> {
@@ -43,10 +43,10 @@ impl PostgresStore {
     }
 
     pub(super) async fn insert_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let attempt = || async {
+        let attempt = |_| async {
             insert(&mut self.connections.lend(Use::Background).await?, key).await.map_err(meaning)
         };
-        self.connections.patiently(attempt).await
+        self.connections.patiently(Use::Background, attempt).await
     }
 
     pub(super) async fn select_keys(
@@ -87,7 +87,7 @@ impl PostgresStore {
         organization: &Organization,
         key: &ApiKey,
     ) -> Result<Option<ApiKey>, StoreError> {
-        self.connections.patiently(|| self.try_insert_first_key(organization, key)).await
+        self.connections.patiently(Use::Background, |_| self.try_insert_first_key(organization, key)).await
     }
 
     async fn try_insert_first_key(

@@ -1,12 +1,13 @@
 //! Which worker may take which jobs: the rules by which one organization's load or locks don't hold up the others.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     time::{Duration, Instant},
 };
 
 use super::{
     Job,
+    contention::{Contended, Contentions},
     turns::{Amount, Load, Taken, Turns},
 };
 use crate::domain::OrganizationId;
@@ -18,24 +19,17 @@ pub enum Lane {
     Main,
     /// Organizations with few jobs, while the main lane works on a large batch of others.
     Express,
-    /// Organizations whose rows others hold or move: their jobs wait for locks, which those of others must not.
+    /// Organizations that another instance is at work on too: their jobs wait for it, which those of others must not.
     Contended,
+    /// Organizations of which somebody holds a lock: one at a time, so that a lock costs the others nothing.
+    Locked,
 }
 
 impl Lane {
     /// How many there are.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 4;
     /// Each of them.
-    pub const ALL: [Self; Self::COUNT] = [Self::Main, Self::Express, Self::Contended];
-}
-
-/// The reason why an organization's jobs were not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contended {
-    /// Another instance changed the organization in between.
-    Overtaken,
-    /// Somebody holds a lock.
-    Locked,
+    pub const ALL: [Self; Self::COUNT] = [Self::Main, Self::Express, Self::Contended, Self::Locked];
 }
 
 /// A batch that costs so many units is large: others would notice that they wait for it.
@@ -44,20 +38,10 @@ const LARGE: usize = 24;
 const FEW: usize = 8;
 /// The most that a batch of the express lane holds.
 const EXPRESS: Amount = Amount { count: 32, bytes: 256 * 1024 };
-/// For how long an organization counts as contended after something came in the way of it.
-const CONTENDED_FOR: Duration = Duration::from_secs(1);
-/// How long to rest after waiting for a lock in vain: longer each time, up to the second of these.
-pub const REST: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
+/// The most that is tried again of an organization that is locked.
+const TRIED: Amount = Amount { count: 16, bytes: 256 * 1024 };
 /// For how long organizations count as sharing the queue after another than before has put something in.
 const SHARED_FOR: Duration = Duration::from_secs(1);
-
-/// An organization that something came in the way of.
-#[derive(Debug, Clone, Copy)]
-struct Contention {
-    until: Instant,
-    rest_until: Instant,
-    rest: Duration,
-}
 
 /// The answer to a worker that asks for jobs.
 pub enum Next<J> {
@@ -76,7 +60,7 @@ pub struct Lanes<J> {
     batch: [Amount; 2],
     /// The organizations with jobs in a batch.
     held: HashSet<OrganizationId>,
-    contended: HashMap<OrganizationId, Contention>,
+    contended: Contentions,
     /// How many large batches are in work.
     large: usize,
     /// The organization of the last job, and until when the queue counts as shared.
@@ -92,7 +76,7 @@ impl<J: Job> Lanes<J> {
             turns: Turns::new(room),
             batch: [batch, shared],
             held: HashSet::new(),
-            contended: HashMap::new(),
+            contended: Contentions::default(),
             large: 0,
             last: None,
             shared_until: None,
@@ -111,12 +95,10 @@ impl<J: Job> Lanes<J> {
             self.shared_until = self.last.map(|_| now + SHARED_FOR);
             self.last = Some(organization);
         }
-        if self.contended.get(&organization).is_some_and(|contention| contention.until <= now) {
-            self.contended.remove(&organization);
-        }
+        self.contended.forget_one(organization, now);
         self.turns.push(load, job);
-        Some(if self.is_contended(organization) {
-            [Some(Lane::Contended), None]
+        Some(if let Some(lane) = self.contended.lane(organization) {
+            [Some(lane), None]
         } else if self.held.contains(&organization) {
             [None; 2]
         } else {
@@ -138,19 +120,17 @@ impl<J: Job> Lanes<J> {
     /// Takes the jobs that the lane may do now. Their organizations are held until [`Self::finish`].
     pub fn next(&mut self, lane: Lane, now: Instant) -> Next<J> {
         let Self { turns, held, contended, .. } = self;
-        let is_free = |organization: &OrganizationId| !held.contains(organization);
-        let is_calm =
-            |organization: &OrganizationId| contended.get(organization).is_none_or(|c| c.until <= now);
-        let is_rested =
-            |organization: &OrganizationId| contended.get(organization).is_some_and(|c| c.rest_until <= now);
+        let is_free = |organization| !held.contains(&organization);
+        let is_calm = |organization| is_free(organization) && contended.is_calm(organization, now);
+        let is_overtaken =
+            |organization| is_free(organization) && contended.lane(organization) == Some(Lane::Contended);
         let is_shared = self.shared_until.is_some_and(|until| until > now);
         let taken = match lane {
-            Lane::Main => {
-                turns.take(self.batch[usize::from(is_shared)], |id, _| is_free(&id) && is_calm(&id))
-            }
+            Lane::Main => turns.take(self.batch[usize::from(is_shared)], |id, _| is_calm(id)),
             Lane::Express if self.large == 0 => Taken::nothing(),
-            Lane::Express => turns.take(EXPRESS, |id, jobs| jobs <= FEW && is_free(&id) && is_calm(&id)),
-            Lane::Contended => turns.take(self.batch[0], |id, _| is_free(&id) && is_rested(&id)),
+            Lane::Express => turns.take(EXPRESS, |id, jobs| jobs <= FEW && is_calm(id)),
+            Lane::Contended => turns.take(self.batch[0], |id, _| is_overtaken(id)),
+            Lane::Locked => self.take_rested(now),
         };
         if taken.jobs.is_empty() {
             return self.wait(lane, now);
@@ -160,18 +140,30 @@ impl<J: Job> Lanes<J> {
         Next::Batch(taken)
     }
 
+    /// Takes jobs of one organization that waits for a lock and has rested.
+    fn take_rested(&mut self, now: Instant) -> Taken<J> {
+        loop {
+            let Self { turns, held, contended, .. } = self;
+            let may = |organization| turns.has(organization) && !held.contains(&organization);
+            let Some(next) = contended.rested(now, may) else { return Taken::nothing() };
+            let taken = turns.take(TRIED, |organization, _| organization == next);
+            // Where nobody waits for its jobs any more, it has none afterwards.
+            if !taken.jobs.is_empty() {
+                return taken;
+            }
+        }
+    }
+
     fn wait(&mut self, lane: Lane, now: Instant) -> Next<J> {
         if self.is_closed && self.turns.is_empty() && self.held.is_empty() {
             return Next::End;
         }
-        if lane != Lane::Contended {
+        if lane != Lane::Locked {
             return Next::Wait(None);
         }
-        let turns = &self.turns;
-        self.contended.retain(|organization, contention| contention.until > now || turns.has(*organization));
-        let resting = self.contended.iter().filter(|(organization, _)| turns.has(**organization));
-        let resting = resting.map(|(_, contention)| contention.rest_until).filter(|until| *until > now);
-        Next::Wait(resting.min())
+        let waits = |organization| self.turns.has(organization);
+        self.contended.forget(now, waits);
+        Next::Wait(self.contended.next_end(now, waits))
     }
 
     /// Takes jobs that may join a batch of `jobs`; where organizations share the queue, only of those that have nothing in it.
@@ -189,36 +181,19 @@ impl<J: Job> Lanes<J> {
         self.turns.take(limit, |organization, _| !present.contains(&organization))
     }
 
-    /// Puts jobs of a batch back to where they were, for [`Lane::Contended`].
+    /// Puts jobs of a batch back to where they were, for [`Lane::Contended`] or [`Lane::Locked`].
     pub fn put_back(&mut self, jobs: Vec<(Load, J)>, contended: Contended) {
         let now = Instant::now();
-        for (load, _) in &jobs {
-            self.contend(load.organization, contended, now);
-        }
+        let organizations: HashSet<_> = jobs.iter().map(|(load, _)| load.organization).collect();
         self.turns.put_back(jobs);
-    }
-
-    fn contend(&mut self, organization: OrganizationId, contended: Contended, now: Instant) {
-        let fresh = Contention { until: now, rest_until: now, rest: Duration::ZERO };
-        let contention = self.contended.entry(organization).or_insert(fresh);
-        if contended == Contended::Locked && contention.rest_until <= now {
-            contention.rest = (contention.rest * 2).clamp(REST.0, REST.1);
-            contention.rest_until = now + contention.rest;
+        for organization in organizations {
+            self.contended.note(organization, contended, now, |other| self.turns.has(other));
         }
-        contention.until = contention.rest_until + CONTENDED_FOR;
     }
 
-    /// Notes that the jobs of a contended organization were done. Where another instance was seen at work on it, it stays
-    /// contended for a while.
+    /// Notes that the jobs of a contended organization were done, and whether another instance was seen at work on it.
     pub fn calm(&mut self, organization: OrganizationId, is_alone: bool) {
-        let now = Instant::now();
-        if let Some(contention) = self.contended.get_mut(&organization) {
-            contention.rest = Duration::ZERO;
-            contention.rest_until = now;
-            if !is_alone {
-                contention.until = now + CONTENDED_FOR;
-            }
-        }
+        self.contended.calm(organization, is_alone);
     }
 
     /// Lets go of the organizations of a batch; says whether there may be something to do.
@@ -233,10 +208,6 @@ impl<J: Job> Lanes<J> {
     /// Returns true where jobs are left that another worker could take.
     pub fn has_more(&self) -> bool {
         !self.turns.is_empty()
-    }
-
-    fn is_contended(&self, organization: OrganizationId) -> bool {
-        self.contended.contains_key(&organization)
     }
 }
 
@@ -331,10 +302,78 @@ mod tests {
         assert_eq!(numbers(&jobs), [0, 1, 2], "in their order");
         lanes.put_back(jobs, Contended::Locked);
         lanes.finish(Lane::Contended, &[organization(1)], 3);
-        let Next::Wait(Some(until)) = lanes.next(Lane::Contended, Instant::now()) else {
+        let Next::Wait(Some(until)) = lanes.next(Lane::Locked, Instant::now()) else {
             panic!("it rests");
         };
-        assert!(matches!(lanes.next(Lane::Contended, until), Next::Batch(taken) if taken.jobs.len() == 3));
+        assert!(matches!(lanes.next(Lane::Locked, until), Next::Batch(taken) if taken.jobs.len() == 3));
+    }
+
+    /// Puts a job of each organization back, as one that somebody holds a lock of.
+    fn lock(lanes: &mut Lanes<Number>, organizations: std::ops::Range<u128>) {
+        organizations.clone().for_each(|one| push(lanes, one, 0..1));
+        let jobs = next(lanes, Lane::Main);
+        lanes.put_back(jobs, Contended::Locked);
+        lanes.finish(Lane::Main, &organizations.map(organization).collect::<Vec<_>>(), 0);
+    }
+
+    #[test]
+    fn organizations_that_wait_for_locks_leave_those_alone_that_wait_for_another_instance() {
+        let mut lanes = lanes();
+        lock(&mut lanes, 1..21);
+        push(&mut lanes, 99, 7..8);
+        let jobs = next(&mut lanes, Lane::Main);
+        assert_eq!(numbers(&jobs), [7]);
+        lanes.put_back(jobs, Contended::Overtaken);
+        lanes.finish(Lane::Main, &[organization(99)], 1);
+        let later = Instant::now() + Duration::from_secs(1);
+        let Next::Batch(taken) = lanes.next(Lane::Contended, later) else { panic!("there is one") };
+        assert_eq!(numbers(&taken.jobs), [7]);
+        // However long they wait, and whoever of them is tried meanwhile.
+        let Next::Batch(tried) = lanes.next(Lane::Locked, later) else { panic!("there are twenty") };
+        assert_eq!(tried.jobs.len(), 1, "one organization at a time");
+        assert!(matches!(lanes.next(Lane::Main, later), Next::Wait(None)));
+        push(&mut lanes, 100, 8..9);
+        assert_eq!(numbers(&next(&mut lanes, Lane::Main)), [8]);
+    }
+
+    #[test]
+    fn of_a_locked_organization_few_jobs_are_tried_until_its_lock_ends() {
+        let mut lanes = lanes();
+        lock(&mut lanes, 1..2);
+        push(&mut lanes, 1, 1..100);
+        let later = Instant::now() + Duration::from_secs(1);
+        let Next::Batch(taken) = lanes.next(Lane::Locked, later) else { panic!("it has rested") };
+        assert_eq!(taken.jobs.len(), 16);
+        lanes.calm(organization(1), true);
+        lanes.finish(Lane::Locked, &[organization(1)], 16);
+        assert_eq!(next(&mut lanes, Lane::Contended).len(), 84, "the rest at once");
+    }
+
+    #[test]
+    fn a_locked_organization_whose_callers_have_left_does_not_keep_the_next_waiting() {
+        let mut lanes = Lanes::new(ROOM, ROOM, ROOM);
+        for (of, has_left) in [(1, true), (2, false)] {
+            let load = Load { organization: organization(of), bytes: 0 };
+            lanes.push(load, Leaving(false));
+            let Next::Batch(taken) = lanes.next(Lane::Main, Instant::now()) else { panic!("there is one") };
+            let jobs = taken.jobs.into_iter().map(|(load, _)| (load, Leaving(has_left))).collect();
+            lanes.put_back(jobs, Contended::Locked);
+            lanes.finish(Lane::Main, &[organization(of)], 1);
+        }
+        let later = Instant::now() + Duration::from_secs(1);
+        let Next::Batch(taken) = lanes.next(Lane::Locked, later) else { panic!("one waits") };
+        assert_eq!(taken.jobs[0].0.organization, organization(2));
+    }
+
+    /// A job whose caller may have left.
+    struct Leaving(bool);
+
+    impl Job for Leaving {
+        fn is_abandoned(&self) -> bool {
+            self.0
+        }
+
+        fn refuse(self, _: StoreError) {}
     }
 
     #[test]
@@ -344,27 +383,11 @@ mod tests {
         let jobs = next(&mut lanes, Lane::Main);
         lanes.put_back(jobs, Contended::Overtaken);
         lanes.finish(Lane::Main, &[organization(1)], 1);
-        let later = Instant::now() + CONTENDED_FOR;
+        let later = Instant::now() + Duration::from_secs(1);
         assert!(matches!(lanes.next(Lane::Main, later), Next::Batch(_)));
         lanes.finish(Lane::Main, &[organization(1)], 1);
-        lanes.next(Lane::Contended, later);
-        assert!(lanes.contended.is_empty());
-    }
-
-    #[test]
-    fn an_organization_that_never_pauses_goes_back_to_the_main_lane() {
-        let mut lanes = lanes();
-        push(&mut lanes, 1, 0..1);
-        let jobs = next(&mut lanes, Lane::Main);
-        lanes.put_back(jobs, Contended::Overtaken);
-        lanes.finish(Lane::Main, &[organization(1)], 1);
-        let woken = |lanes: &mut Lanes<Number>| {
-            lanes.push(Load { organization: organization(1), bytes: 0 }, Number(1)).unwrap()
-        };
-        assert_eq!(woken(&mut lanes), [Some(Lane::Contended), None]);
-        lanes.contended.values_mut().for_each(|contention| contention.until = Instant::now());
-        assert_eq!(woken(&mut lanes), [Some(Lane::Main), None]);
-        assert!(lanes.contended.is_empty());
+        lanes.next(Lane::Locked, later);
+        assert_eq!(lanes.contended.lane(organization(1)), None);
     }
 
     #[test]

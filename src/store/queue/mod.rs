@@ -7,6 +7,7 @@
 //! Organizations are served in turns (`turns.rs`), and the changes of one organization are never in two batches at once, where
 //! several workers take batches. Where several batches can be in work, each worker has a [`Lane`].
 
+mod contention;
 mod lanes;
 mod turns;
 
@@ -17,7 +18,8 @@ use std::{
 
 use tokio::sync::{Notify, oneshot, watch};
 
-pub use lanes::{Contended, Lane, REST};
+pub use contention::{Contended, REST};
+pub use lanes::Lane;
 pub use turns::{Amount, Load};
 
 use self::{
@@ -222,7 +224,13 @@ impl<J: Job> Drop for Batches<J> {
 }
 
 impl<J: Job> Batch<J> {
-    /// Puts jobs of the batch back before those of their organizations that have arrived since, for [`Lane::Contended`].
+    /// The organizations that it has jobs of.
+    pub fn organizations(&self) -> &[OrganizationId] {
+        &self.held
+    }
+
+    /// Puts jobs of the batch back before those of their organizations that have arrived since, for [`Lane::Contended`] or
+    /// [`Lane::Locked`].
     pub fn put_back(&self, jobs: Vec<(Load, J)>, contended: Contended) {
         self.shared.lanes().put_back(jobs, contended);
     }

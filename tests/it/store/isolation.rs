@@ -137,6 +137,58 @@ async fn an_organization_that_is_held_starves_no_other_that_two_instances_write_
     assert_eq!(verified.events, 160);
 }
 
+/// Twenty organizations are locked and wait. Meanwhile two instances write to another, and statuses of a third change.
+#[rstest]
+#[case::alerts("UPDATE alerts SET title = title WHERE organization_id IN ({orgs})")]
+#[case::statuses("SELECT 1 FROM alert_statuses WHERE organization_id IN ({orgs}) FOR UPDATE")]
+#[case::heads("SELECT 1 FROM event_heads WHERE organization_id IN ({orgs}) FOR UPDATE")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_organizations_that_are_locked_delay_no_other(#[case] lock: &str) {
+    let world = World::new(DatabaseKind::Postgres).await;
+    let (shared, quiet) = (world.add_organization("shared").await, world.add_organization("quiet").await);
+    let second = world.database.open().await;
+    let (ids, updates) = alerts_of_many(&world, 20).await;
+    let held = hold(&world, &lock.replace("{orgs}", &ids.join(","))).await;
+    let waiting: Vec<_> = updates.into_iter().map(|change| spawn(&world.store, change)).collect();
+    let mut others = JoinSet::new();
+    for store in [&world.store, &second] {
+        let (store, flags) = (Arc::clone(store), (0..40).map(|_| world.flag_of(shared)).collect::<Vec<_>>());
+        others.spawn(async move {
+            for flag in flags {
+                store.change_alert(&flag).await.unwrap();
+            }
+        });
+    }
+    let (store, change) = (Arc::clone(&world.store), world.change());
+    others.spawn(async move {
+        for number in 0..40 {
+            let status = super::world::new_status(&format!("S_{number}"));
+            store.create_status(quiet, status, &change).await.unwrap();
+        }
+    });
+    // Waiting for the locks of the twenty in turns takes two seconds each time.
+    let done = tokio::time::timeout(PATIENCE, others.join_all()).await;
+    done.expect("nobody waits for locks of other organizations");
+    held.close().await.unwrap();
+    for change in waiting {
+        change.await.unwrap().expect("who waited for the lock has it now");
+    }
+    world.assert_sound().await;
+}
+
+/// So many organizations with an alert each: their ids, and changes of the alerts to another status.
+async fn alerts_of_many(world: &World, count: usize) -> (Vec<String>, Vec<AlertChange>) {
+    let (mut ids, mut updates) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        let organization = world.add_organization(&format!("locked-{number}")).await;
+        let flagged = world.store.change_alert(&world.flag_of(organization)).await.unwrap();
+        let update = world.move_to(flagged.value.alert.id, StatusKey::parse("INVESTIGATING").unwrap());
+        updates.push(AlertChange { organization_id: organization, ..update });
+        ids.push(format!("'{}'", organization.uuid()));
+    }
+    (ids, updates)
+}
+
 /// A status that is changed under an idempotency key waits for its organization's lock without a connection to itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statuses_that_wait_for_a_lock_leave_connections_to_the_others() {
