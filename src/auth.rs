@@ -1,4 +1,4 @@
-//! Who calls: API keys, their verification and what they allow.
+//! Callers: API keys, their verification and their permissions.
 
 mod look_ups;
 mod uses;
@@ -25,7 +25,7 @@ use self::{look_ups::LookUps, uses::Uses};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// What a generated secret begins with.
+    /// The prefix of a generated secret.
     const PREFIX: &'static str = "rf_";
     /// The fewest characters a secret may have.
     pub const MIN: usize = 32;
@@ -59,7 +59,7 @@ impl Secret {
         Ok(Self(raw.into()))
     }
 
-    /// What the store keeps and looks keys up by.
+    /// The digest that the store keeps and looks keys up by.
     pub fn digest(&self) -> KeyDigest {
         KeyDigest(Sha256::digest(self.0.expose_secret()).into())
     }
@@ -75,7 +75,7 @@ impl Secret {
     }
 }
 
-/// Who makes a call, verified, and how the call is traced.
+/// The verified caller of a call, and the id that traces the call.
 #[derive(Debug, Clone)]
 pub struct Caller {
     key: Arc<ApiKey>,
@@ -89,7 +89,7 @@ impl Caller {
         self.key.organization_id
     }
 
-    /// Who answers for the key.
+    /// The person responsible for the key.
     pub fn owner(&self) -> &Person {
         &self.key.owner
     }
@@ -111,7 +111,7 @@ impl Caller {
         Err(Error::new(Reason::InsufficientPermissions, message).with("missing_scope", scope.as_str()))
     }
 
-    /// Who does what this call does.
+    /// The author of the changes that this call makes.
     pub fn actor(&self) -> Actor {
         Actor {
             key_id: self.key.id,
@@ -126,7 +126,7 @@ impl Caller {
     }
 }
 
-/// What a call says about its caller, as either face received it.
+/// The credentials of a call, as either face received them.
 #[derive(Debug, Default)]
 pub struct Presented<'a> {
     /// The `authorization` header.

@@ -136,7 +136,7 @@ pub struct Violation {
     pub rule: Invalid,
 }
 
-/// What a call failed with.
+/// The failure of a call.
 #[derive(Debug)]
 pub struct Error {
     reason: Reason,
@@ -225,7 +225,7 @@ impl Error {
         self.reason
     }
 
-    /// What callers read.
+    /// The text that callers read.
     pub fn message(&self) -> &str {
         &self.message
     }

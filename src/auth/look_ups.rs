@@ -137,7 +137,7 @@ async fn work(working: Working) {
         let digests: Vec<_> = batch.iter().map(|(digest, _)| *digest).collect();
         let found = shared.find_all(&digests).await;
         for ((_, answer), found) in batch.into_iter().zip(found) {
-            // Where the caller is gone, nobody wants to know.
+            // The caller may be gone.
             let _ = answer.send(found);
         }
     }

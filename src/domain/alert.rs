@@ -9,47 +9,47 @@ use super::{
 /// The most people that one alert may be escalated to.
 pub const MAX_ESCALATED_TO: usize = 50;
 
-/// What an answer wraps around each entry of a list, in bytes.
+/// The overhead of an entry of a list in an answer, in bytes.
 const WRAPPING: usize = 4;
-/// What the ids, times, codes and names of fields of an alert take in an answer, in bytes.
+/// The size of the ids, times, codes and field names of an alert in an answer, in bytes.
 const FIXED: usize = 900;
 
 /// The record that flagging makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// Whose it is.
+    /// The organization that it belongs to.
     pub organization_id: OrganizationId,
     /// Its id.
     pub id: AnomalyId,
-    /// What happened, in a line.
+    /// A summary, in a line.
     pub title: Title,
-    /// What happened, in full.
+    /// The full description.
     pub description: Description,
     /// The kind of the entity that was flagged.
     pub kind: EntityType,
-    /// What it is about.
+    /// The entities that it is about.
     pub entities: AffectedEntities,
-    /// Where it stands.
+    /// The status.
     pub status: StatusKey,
     /// The class of `status`.
     pub status_class: StatusClass,
     /// How bad it is.
     pub severity: Severity,
-    /// Who works on it.
+    /// The assignee.
     pub assigned_to: Assignee,
-    /// Whom it was escalated to.
+    /// The people that it was escalated to.
     pub escalated_to: Vec<Person>,
-    /// What the caller keeps beside it.
+    /// The caller's metadata.
     pub metadata: Metadata,
-    /// What it turned out to be.
+    /// The outcome.
     pub disposition: Disposition,
     /// Why that was decided.
     pub disposition_reason: DispositionReason,
     /// When it was closed, while it is.
     pub closed_at: Option<Timestamp>,
-    /// Who closed it, while it is closed.
+    /// The author of the closing, while it is closed.
     pub closed_by: Option<Actor>,
-    /// What its repeats have in common.
+    /// The key that its repeats share.
     pub dedup_key: Option<DedupKey>,
     /// How often it was flagged: 1 at creation, one more with every repeat that folds into it.
     pub occurrence_count: i64,
@@ -68,17 +68,17 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Where a list that ended with this alert continues.
+    /// The cursor of a list that ended with this alert.
     pub const fn cursor(&self) -> Cursor {
         Cursor { created_at: self.created_at, anomaly_id: self.id }
     }
 
-    /// Whether its status is of the class closed.
+    /// Returns true where its status is of the class closed.
     pub fn is_closed(&self) -> bool {
         self.status_class == StatusClass::Closed
     }
 
-    /// Whether it has a disposition with a reason, which blanks are not.
+    /// Returns true where it has a disposition with a reason, which blanks are not.
     pub fn is_disposed(&self) -> bool {
         self.disposition != Disposition::Unspecified && !self.disposition_reason.as_str().trim().is_empty()
     }
@@ -199,29 +199,29 @@ fn replace<T: Clone>(field: &mut T, new: Option<&T>) {
 /// An alert to be made.
 #[derive(Debug, Clone)]
 pub struct NewAlert {
-    /// Whose it will be.
+    /// The organization that it will belong to.
     pub organization_id: OrganizationId,
     /// Its id, fresh.
     pub id: AnomalyId,
-    /// What happened, in a line.
+    /// A summary, in a line.
     pub title: Title,
-    /// What happened, in full.
+    /// The full description.
     pub description: Description,
     /// The kind of the entity that is flagged.
     pub kind: EntityType,
-    /// What it is about: 1 to [`AffectedEntities::MAX`].
+    /// The entities that it is about: 1 to [`AffectedEntities::MAX`].
     pub entities: AffectedEntities,
-    /// Where it starts.
+    /// The first status.
     pub status: StatusKey,
     /// How bad it is.
     pub severity: Severity,
-    /// Who works on it.
+    /// The assignee.
     pub assigned_to: Assignee,
-    /// Whom it is escalated to at once.
+    /// The people to escalate it to at once.
     pub escalated_to: Vec<Person>,
-    /// What the caller keeps beside it.
+    /// The caller's metadata.
     pub metadata: Metadata,
-    /// What its repeats have in common.
+    /// The key that its repeats share.
     pub dedup_key: Option<DedupKey>,
 }
 
@@ -262,7 +262,7 @@ impl NewAlert {
     }
 }
 
-/// What to change about an alert; `None` stays, lists and metadata are replaced whole.
+/// Changes of an alert's fields; `None` stays, lists and metadata are replaced whole.
 #[derive(Debug, Clone, Default)]
 pub struct AlertPatch {
     /// A new title.
@@ -273,11 +273,11 @@ pub struct AlertPatch {
     pub status: Option<StatusKey>,
     /// Another severity.
     pub severity: Option<Severity>,
-    /// Who works on it now.
+    /// The new assignee.
     pub assigned_to: Option<Assignee>,
-    /// Whom it is escalated to now.
+    /// The new list of people that it is escalated to.
     pub escalated_to: Option<Vec<Person>>,
-    /// What to keep beside it now.
+    /// The new metadata.
     pub metadata: Option<Metadata>,
     /// The balances it is about now.
     pub affected_balances: Option<Vec<EntityId>>,
@@ -285,7 +285,7 @@ pub struct AlertPatch {
     pub affected_transactions: Option<Vec<EntityId>>,
     /// The identities it is about now.
     pub affected_identities: Option<Vec<EntityId>>,
-    /// What it turned out to be; the unspecified one takes it back.
+    /// The outcome; the unspecified one takes it back.
     pub disposition: Option<Disposition>,
     /// Why that was decided.
     pub disposition_reason: Option<DispositionReason>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Invalid, KeyId, Name, OrganizationId, Person, Timestamp};
 
-/// What a key may do.
+/// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Read alerts, statuses and history.
@@ -60,7 +60,7 @@ impl Scopes {
         Self(scopes)
     }
 
-    /// Whether they allow what `scope` stands for.
+    /// Returns true where they allow what `scope` stands for.
     pub fn allow(&self, scope: Scope) -> bool {
         self.0.contains(&scope) || self.0.contains(&Scope::All)
     }
@@ -85,13 +85,13 @@ pub struct KeyDigest(pub [u8; 32]);
 pub struct ApiKey {
     /// Its id.
     pub id: KeyId,
-    /// Whose alerts it reaches.
+    /// The organization whose alerts it reaches.
     pub organization_id: OrganizationId,
-    /// What it is called.
+    /// The name.
     pub name: Name,
-    /// Who answers for it; new alerts are assigned to them by default.
+    /// The person responsible for it; new alerts are assigned to them by default.
     pub owner: Person,
-    /// What it may do.
+    /// The permissions.
     pub scopes: Scopes,
     /// The first characters of the secret, to recognise it by.
     pub prefix: String,

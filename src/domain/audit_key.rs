@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::Invalid;
 
-/// What stands before the 32 bytes of a public key in its DER form ([RFC 8410](https://www.rfc-editor.org/rfc/rfc8410) §4).
+/// The bytes before the 32 bytes of a public key in its DER form ([RFC 8410](https://www.rfc-editor.org/rfc/rfc8410) §4).
 const PUBLIC_DER: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-/// What stands before the 32 secret bytes of a private key in its DER form (PKCS#8 version 1, RFC 8410 §7).
+/// The bytes before the 32 secret bytes of a private key in its DER form (PKCS#8 version 1, RFC 8410 §7).
 const PRIVATE_DER: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
@@ -52,7 +52,7 @@ impl AuditPublicKey {
         AuditKeyId(id)
     }
 
-    /// Whether the holder of the private key has signed the text.
+    /// Returns true where the holder of the private key has signed the text.
     pub fn verifies(&self, text: &str, signature: &[u8; 64]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.0).verify(text.as_bytes(), signature).is_ok()
     }

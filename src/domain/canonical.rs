@@ -75,12 +75,12 @@ fn push_all<T>(
     json.push(close);
 }
 
-/// Whether a double holds the number exactly, as RFC 8785 has all numbers written as doubles are.
+/// Returns true where a double holds the number exactly: RFC 8785 writes all numbers as doubles.
 const fn is_exact(whole: i64) -> bool {
     whole.unsigned_abs() < 1 << 53
 }
 
-/// Whether the names are in the order of RFC 8785 already, which is that of UTF-16; for ASCII that of the bytes.
+/// Returns true where the names are in the order of RFC 8785 already, which is that of UTF-16; for ASCII that of the bytes.
 fn are_in_order(map: &Map<String, Value>) -> bool {
     map.keys().all(|name| name.is_ascii()) && map.keys().is_sorted()
 }

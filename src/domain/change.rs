@@ -1,4 +1,4 @@
-//! Who changes something, when, why, and by which call.
+//! The circumstances of a change: actor, time, reason and call.
 
 use uuid::Uuid;
 
@@ -7,12 +7,12 @@ use super::{Invalid, KeyId, Name, Person, Text, Timestamp, Weighed, text::weight
 /// Why something was changed, in the caller's words; empty when nothing was said.
 pub type Note = Text<0, 10_000>;
 
-/// Who did it: an API key, and on whose behalf when the caller says so.
+/// The author of a change: an API key, and the person it acts for when the caller names one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// The key that was used.
     pub key_id: KeyId,
-    /// What that key was called at the time.
+    /// The name of the key at the time.
     pub key_name: Name,
     /// On whose behalf, as the caller claims in `x-redflag-actor`.
     pub on_behalf_of: Option<Person>,
@@ -25,7 +25,7 @@ impl Weighed for Actor {
     }
 }
 
-/// What names one intended change: `request_id` over gRPC, `Idempotency-Key` over REST.
+/// The name of one intended change: `request_id` over gRPC, `Idempotency-Key` over REST.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 
@@ -61,7 +61,7 @@ impl IdempotencyKey {
 /// One intended change: a repeat has the same key and the same fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// What the caller calls it.
+    /// The key that the caller gave.
     pub key: IdempotencyKey,
     /// A digest of all that was asked for.
     pub fingerprint: [u8; 32],
@@ -70,7 +70,7 @@ pub struct Idempotency {
 /// The circumstances of a change; every writing method of the store takes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeContext {
-    /// Who changes it.
+    /// The author.
     pub actor: Actor,
     /// When, by the injected clock.
     pub at: Timestamp,
@@ -80,16 +80,16 @@ pub struct ChangeContext {
     pub note: Note,
     /// A fresh UUID, for the event that the change writes.
     pub event_id: Uuid,
-    /// Which intended change this is, when the caller says so.
+    /// The intended change, when the caller names it.
     pub idempotency: Option<Idempotency>,
 }
 
-/// What a change answers.
+/// The answer to a change, with idempotency: the first answer is replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// What was answered: now, or the first time.
+    /// The answer: of now, or of the first time.
     pub value: T,
-    /// Whether the same intended change happened before, and nothing was changed now.
+    /// True where the same intended change happened before, and nothing was changed now.
     pub is_replayed: bool,
 }
 

@@ -46,7 +46,7 @@ pub fn rfc3339(at: Timestamp) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// Whether an instant lies in the years 1 to 9999, which every client and store can write.
+/// Returns true for an instant in the years 1 to 9999, which every client and store can write.
 pub fn is_writable(at: &Timestamp) -> bool {
     (1..=9_999).contains(&at.year())
 }

@@ -2,10 +2,10 @@
 
 use super::Text;
 
-/// What repeats of one alert have in common; while an alert with that key is not closed, a further flag folds into it.
+/// The key that repeats of one alert share; while an alert with that key is not closed, a further flag is folded into it.
 pub type DedupKey = Text<1, 200>;
 
-/// Whether history tells of an alert's `occurrence`th occurrence: 2 to 10, and then each count of one significant digit
+/// Returns true where the `occurrence`th occurrence of an alert writes an event: 2 to 10, and then each count of one significant digit
 /// (20, 30 … 100, 200 …). Ledger monitors fire on every transaction, and history must not drown in them.
 pub const fn is_told(occurrence: i64) -> bool {
     let mut leading = occurrence;

@@ -5,17 +5,17 @@ use super::{Invalid, Text};
 /// Why a disposition was chosen; empty when nothing was said.
 pub type DispositionReason = Text<0, 10_000>;
 
-/// What an alert turned out to be.
+/// The outcome of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Disposition {
     /// None was decided.
     #[default]
     Unspecified,
-    /// What was flagged did happen, and was wrong.
+    /// It did happen, and was wrong.
     TruePositive,
-    /// What was flagged did not happen.
+    /// It did not happen.
     FalsePositive,
-    /// What was flagged did happen, and was right.
+    /// It did happen, and was right.
     Benign,
     /// Another alert is about the same.
     Duplicate,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Invalid, invalid::quoted};
 
-/// What kind of ledger object an entity is.
+/// The kind of a ledger object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntityType {
     /// A balance: `bln_…` or `bal_…`.
@@ -97,7 +97,7 @@ impl EntityId {
         &self.id
     }
 
-    /// What kind of object it is.
+    /// The kind of object.
     pub const fn kind(&self) -> EntityType {
         self.kind
     }

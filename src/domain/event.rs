@@ -15,7 +15,7 @@ use super::{
 pub struct ChainHash(pub [u8; 32]);
 
 impl ChainHash {
-    /// What stands before the first event.
+    /// The hash before the first event.
     pub const ZERO: Self = Self([0; 32]);
 }
 
@@ -25,7 +25,7 @@ impl std::fmt::Display for ChainHash {
     }
 }
 
-/// Where an organization's feed ends.
+/// The end of an organization's feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The position of the last event; 0 while there is none.
@@ -39,7 +39,7 @@ impl Head {
     pub const EMPTY: Self = Self { position: 0, hash: ChainHash::ZERO };
 }
 
-/// What an event tells.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
     /// The alert was made.
@@ -54,7 +54,7 @@ pub enum EventType {
     Escalated,
     /// Nothing changed; somebody noted something.
     Noted,
-    /// What it is about happened again.
+    /// A repeat was folded into the alert.
     Recurred,
     /// It moved to a status of the class closed.
     Closed,
@@ -117,19 +117,19 @@ impl EventType {
 pub struct AlertEvent {
     /// Its id.
     pub id: EventId,
-    /// Whose feed it stands in.
+    /// The organization of the feed.
     pub organization_id: OrganizationId,
-    /// Where it stands in the feed: 1, 2, 3 …
+    /// The position in the feed: 1, 2, 3 …
     pub position: i64,
-    /// Which alert it is about.
+    /// The alert that it is about.
     pub anomaly_id: AnomalyId,
-    /// Where it stands in the history of the alert: 1, 2, 3 …
+    /// The number within the history of the alert: 1, 2, 3 …
     pub sequence: i64,
-    /// What it tells.
+    /// The type.
     pub kind: EventType,
-    /// Who did it.
+    /// The author.
     pub actor: Actor,
-    /// What changed.
+    /// The fields that changed.
     pub changes: Changes,
     /// Why.
     pub note: Note,
@@ -145,7 +145,7 @@ pub struct AlertEvent {
     pub hash: ChainHash,
 }
 
-/// What an answer wraps around an event, in bytes: ids, times, hashes and names of fields.
+/// The overhead of an event in an answer, in bytes: ids, times, hashes and names of fields.
 const FIXED: usize = 900;
 
 impl AlertEvent {
@@ -172,12 +172,12 @@ impl AlertEvent {
         event
     }
 
-    /// Where the feed ends with this event.
+    /// The head of the feed with this event as its last.
     pub const fn head(&self) -> Head {
         Head { position: self.position, hash: self.hash }
     }
 
-    /// Where the feed ended before this event.
+    /// The head of the feed before this event.
     pub const fn head_before(&self) -> Head {
         Head { position: self.position - 1, hash: self.previous_hash }
     }
@@ -277,18 +277,18 @@ impl Weighed for AlertEvent {
     }
 }
 
-/// What happened to an alert, before it has a place in the feed.
+/// An event before it has its position in the feed.
 #[derive(Debug)]
 pub struct Happened<'a> {
-    /// Whose alert it is.
+    /// The organization of the alert.
     pub organization_id: OrganizationId,
-    /// Which alert.
+    /// The id of the alert.
     pub anomaly_id: AnomalyId,
     /// The place in the history of the alert.
     pub sequence: i64,
-    /// What it was.
+    /// The type.
     pub kind: EventType,
-    /// What changed.
+    /// The fields that changed.
     pub changes: Vec<FieldChange>,
     /// When.
     pub at: Timestamp,

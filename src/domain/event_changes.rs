@@ -1,4 +1,4 @@
-//! What an event changed: a list of fields, kept beside its canonical text, which is what is hashed and stored.
+//! The fields that an event changed, kept with their canonical text, which is hashed and stored.
 
 use std::ops::Deref;
 

@@ -67,7 +67,7 @@ impl Alert {
         }
     }
 
-    /// What is different about the alert since `before`.
+    /// The fields that differ from `before`.
     pub fn changes_since(&self, before: &Self) -> Vec<FieldChange> {
         let change = |name: &&str| {
             let (before, after) = (before.field(name), self.field(name));
@@ -76,7 +76,7 @@ impl Alert {
         FIELDS.iter().filter_map(change).collect()
     }
 
-    /// What an alert that was made just now has: all fields that are not blank.
+    /// The fields of an alert that was made just now: all that are not blank.
     pub fn changes_at_birth(&self) -> Vec<FieldChange> {
         let change = |name: &&str| {
             let after = self.field(name);
@@ -87,7 +87,7 @@ impl Alert {
     }
 }
 
-/// Whether a value says nothing: before an alert is made, all of its fields are so.
+/// Returns true for a blank value: before an alert is made, all of its fields are blank.
 pub fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -99,7 +99,7 @@ pub fn is_blank(value: &Value) -> bool {
 }
 
 impl NewAlert {
-    /// What was asked for, but the fresh id: two that ask for the same are equal.
+    /// The request without the fresh id: two that ask for the same are equal.
     pub fn to_json(&self) -> Value {
         // Named one by one, so that none that is added later is forgotten.
         let Self {
@@ -132,7 +132,7 @@ impl NewAlert {
 }
 
 impl AlertPatch {
-    /// What was asked for: only the fields that were given.
+    /// The request: only the fields that were given.
     pub fn to_json(&self) -> Value {
         // Named one by one likewise.
         let Self {

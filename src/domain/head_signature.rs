@@ -13,13 +13,13 @@ use super::{
 /// `position`, and no others are vouched for by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadSignature {
-    /// Whose feed.
+    /// The organization of the feed.
     pub organization_id: OrganizationId,
     /// The first event that the transaction appended.
     pub first_position: i64,
     /// The last, which the head names.
     pub position: i64,
-    /// Which key signed.
+    /// The key that signed.
     pub key_id: AuditKeyId,
     /// The signature, of the text that docs/audit.md describes.
     pub signature: [u8; 64],
@@ -43,7 +43,7 @@ impl HeadSigner {
 }
 
 impl HeadSignature {
-    /// Whether it was made with the key, of a head with this hash.
+    /// Returns true where it was made with the key, of a head with this hash.
     pub fn is_by(&self, key: &AuditPublicKey, hash: ChainHash) -> bool {
         let head = Head { position: self.position, hash };
         let is_range = 1 <= self.first_position && self.first_position <= self.position;

@@ -14,7 +14,7 @@ macro_rules! prefixed_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// What the written id begins with.
+            /// The prefix of the written id.
             pub const PREFIX: &'static str = $prefix;
 
             /// The id that stands for `uuid`.

@@ -1,4 +1,4 @@
-//! What a caller keeps beside an alert: a JSON object with limits, in one canonical form for both faces and stores.
+//! Metadata that a caller keeps with an alert: a JSON object with limits, in one canonical form for both faces and stores.
 
 use serde_json::{Map, Number, Value};
 
@@ -46,7 +46,7 @@ impl Metadata {
     }
 }
 
-/// What a value takes in a Struct, with what is wrapped around it and its key.
+/// The size of a value in a Struct, with the messages around it and its key.
 pub fn weight(value: &Value) -> usize {
     const WRAPPING: usize = 16;
     let held = match value {

@@ -7,15 +7,15 @@ use super::{Name, OrganizationId, Timestamp};
 pub struct Organization {
     /// Its id.
     pub id: OrganizationId,
-    /// What it is called; unique.
+    /// The name; unique.
     pub name: Name,
-    /// Whether closing an alert demands a disposition with a reason.
+    /// True where closing an alert demands a disposition with a reason.
     pub requires_disposition: bool,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
 impl Organization {
-    /// What the first organization is called.
+    /// The name of the first organization.
     pub const DEFAULT_NAME: &'static str = "default";
 }

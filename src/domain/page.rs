@@ -11,7 +11,7 @@ impl PageSize {
     pub const MAX: Self = Self(1_000);
     /// A single entry.
     pub const ONE: Self = Self(1);
-    /// What a page of alerts holds unless told otherwise.
+    /// The default number of alerts on a page.
     pub const DEFAULT: Self = Self(50);
 
     /// Reads a page size: 0 or none is `default`, more than the most is read as the most.
@@ -37,7 +37,7 @@ impl PageSize {
     }
 }
 
-/// Where a list of alerts continues: after the alert made at `created_at` with id `anomaly_id`.
+/// The position in a list of alerts to continue at: after the alert made at `created_at` with id `anomaly_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// When the last alert of the page before was made.
@@ -51,13 +51,13 @@ pub struct Cursor {
 pub struct Page<T> {
     /// The entries, in order.
     pub items: Vec<T>,
-    /// Whether more entries follow.
+    /// True where more entries follow.
     pub has_more: bool,
     /// How many entries the whole list has, when that was asked for.
     pub total: Option<i64>,
 }
 
-/// What takes room in an answer.
+/// Values that take room in an answer.
 pub trait Weighed {
     /// About how many bytes it takes, rather too many than too few.
     fn weight(&self) -> usize;
@@ -97,7 +97,7 @@ impl<T: Weighed> PageBuilder<T> {
         self.has_more
     }
 
-    /// Whether the page takes no more.
+    /// Returns true where the page takes no more.
     pub const fn is_full(&self) -> bool {
         self.has_more
     }

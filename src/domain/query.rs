@@ -1,4 +1,4 @@
-//! Which alerts to list.
+//! Queries for lists of alerts.
 
 use super::{
     Assignee, Cursor, Disposition, EntityId, EntityType, OrganizationId, PageSize, Person, Severity,
@@ -24,7 +24,7 @@ pub struct TimeRange {
     pub before: Option<Timestamp>,
 }
 
-/// What listed alerts have in common. Fields are combined with AND, the values of one with OR; empty ones don't filter.
+/// The filter of a list. Fields are combined with AND, the values of one with OR; empty ones don't filter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AlertFilter {
     /// In one of these statuses.
@@ -57,9 +57,9 @@ impl AlertFilter {
 /// One page of a list of alerts to read.
 #[derive(Debug, Clone)]
 pub struct AlertQuery {
-    /// Whose alerts.
+    /// The organization of the alerts.
     pub organization_id: OrganizationId,
-    /// Which of them.
+    /// The filter.
     pub filter: AlertFilter,
     /// In which order.
     pub order: SortOrder,
@@ -67,6 +67,6 @@ pub struct AlertQuery {
     pub after: Option<Cursor>,
     /// How many at most.
     pub size: PageSize,
-    /// Whether to count all that match.
+    /// True to count all that match.
     pub include_total: bool,
 }

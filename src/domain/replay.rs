@@ -18,7 +18,7 @@ pub const VERSION: &str = "version";
 /// The field with which that event tells when it had last changed.
 pub const UPDATED_AT: &str = "updated_at";
 
-/// What is wrong with an alert's row or history.
+/// A contradiction between an alert's row and its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disagreement {
     /// The event at this position says of this field another value before than the events before it after.
@@ -153,7 +153,7 @@ impl Replay {
     }
 }
 
-/// Whether a count or a time of repeats goes on from what was told last: the count by one, from before the next that would
+/// Returns true where a count or a time of repeats goes on from the last recorded one: the count by one, from before the next that would
 /// have been told; the time never backwards.
 fn counts_on(told: &Value, change: &FieldChange) -> bool {
     if let (Some(told), Some(before), Some(after)) =

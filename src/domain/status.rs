@@ -1,10 +1,10 @@
-//! Where alerts stand: status keys, their classes and colours, and the built-in statuses.
+//! Statuses: their keys, classes and colours, and the built-in ones.
 
 use std::fmt;
 
 use super::{ChangeContext, Invalid, Name, OrganizationId, Timestamp, invalid::quoted};
 
-/// What a status means to queues and queries.
+/// The meaning of a status for queues and queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StatusClass {
     /// Nobody has looked at it yet.
@@ -52,7 +52,7 @@ impl StatusClass {
     }
 }
 
-/// Whether redflag or the organization made a status.
+/// The maker of a status: redflag or the organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusOrigin {
     /// Every organization has it; it can't be changed or deleted.
@@ -61,14 +61,14 @@ pub enum StatusOrigin {
     Custom,
 }
 
-/// What alerts refer to a status by: 1 to 64 of `A-Z 0-9 _`.
+/// The key by which alerts refer to a status: 1 to 64 of `A-Z 0-9 _`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StatusKey(String);
 
 impl StatusKey {
     /// The most characters a key may have.
     pub const MAX: usize = 64;
-    /// Where an alert starts unless told otherwise.
+    /// The default first status of an alert.
     pub const FLAGGED: &'static str = "FLAGGED";
 
     /// Reads a key in any case; it is kept in upper case.
@@ -113,7 +113,7 @@ impl StatusKey {
         &self.0
     }
 
-    /// Where the status comes from.
+    /// The origin of the status.
     pub fn origin(&self) -> StatusOrigin {
         self.builtin_class().map_or(StatusOrigin::Custom, |_| StatusOrigin::Builtin)
     }
@@ -166,15 +166,15 @@ impl Colour {
 /// A status of an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertStatus {
-    /// Whose it is.
+    /// The organization that it belongs to.
     pub organization_id: OrganizationId,
-    /// What alerts refer to; unique in the organization.
+    /// The key that alerts refer to; unique in the organization.
     pub key: StatusKey,
-    /// What people read.
+    /// The name that people read.
     pub name: Name,
     /// How it is shown.
     pub colour: Colour,
-    /// What it means; fixed after creation.
+    /// The class; fixed after creation.
     pub class: StatusClass,
     /// When it was made.
     pub created_at: Timestamp,
@@ -215,13 +215,13 @@ impl AlertStatus {
 /// A status to be made.
 #[derive(Debug, Clone)]
 pub struct NewStatus {
-    /// What alerts will refer to.
+    /// The key that alerts will refer to.
     pub key: StatusKey,
-    /// What people read.
+    /// The name that people read.
     pub name: Name,
     /// How it is shown.
     pub colour: Colour,
-    /// What it means.
+    /// The class.
     pub class: StatusClass,
 }
 
@@ -240,7 +240,7 @@ impl NewStatus {
     }
 }
 
-/// What to change about a status; `None` stays.
+/// Changes of a status; `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct StatusPatch {
     /// A new name.

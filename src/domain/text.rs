@@ -14,11 +14,11 @@ pub struct Text<const MIN: usize, const MAX: usize>(String);
 pub type Title = Text<0, 200>;
 /// An alert's description.
 pub type Description = Text<1, 10_000>;
-/// Who works on an alert; empty means nobody.
+/// The assignee of an alert; empty means nobody.
 pub type Assignee = Text<0, 200>;
 /// Somebody: whom an alert is escalated to, who owns a key, on whose behalf a call is made.
 pub type Person = Text<1, 200>;
-/// What a status, a key or an organization is called.
+/// The name of a status, a key or an organization.
 pub type Name = Text<1, 64>;
 
 impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {

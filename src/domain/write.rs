@@ -1,4 +1,4 @@
-//! What a change makes of an alert and of the history: decided here, from what the store has read, and nowhere else.
+//! The decision what a change does to an alert and to its history: made here, from what the store has read, and nowhere else.
 
 use super::{
     Alert, AlertEvent, AlertPatch, AnomalyId, ChangeContext, EventType, FieldChange, Head, Invalid, NewAlert,
@@ -10,7 +10,7 @@ use super::{
     text::weight,
 };
 
-/// What is to be done to an alert.
+/// A command for one alert.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Make it, or fold it into the open alert of its `dedup_key`.
@@ -26,13 +26,13 @@ pub enum Command {
 /// A change of one alert.
 #[derive(Debug, Clone)]
 pub struct AlertChange {
-    /// Whose alert.
+    /// The organization of the alert.
     pub organization_id: OrganizationId,
-    /// What is to be done.
+    /// The command.
     pub command: Command,
     /// The versions that the alert may have, where the caller says so; never one that is made.
     pub expected_versions: Option<Vec<i64>>,
-    /// Who, when and why.
+    /// Author, time and reason.
     pub context: ChangeContext,
 }
 
@@ -78,12 +78,12 @@ impl Weighed for AlertChange {
     }
 }
 
-/// What the store knows when a change is decided, all of it read in the same transaction.
+/// The input of a decision, all of it read in the same transaction.
 #[derive(Debug)]
 pub struct Known {
-    /// Where the organization's feed ends.
+    /// The head of the organization's feed.
     pub head: Head,
-    /// Whether the organization demands a disposition with a reason before closing.
+    /// True where the organization demands a disposition with a reason before closing.
     pub requires_disposition: bool,
     /// The class of the status asked for; `None` when the organization has no such status, or none was asked for.
     pub status_class: Option<StatusClass>,
@@ -118,33 +118,33 @@ pub enum Refusal {
     Rival(AnomalyId),
 }
 
-/// What a change answers.
+/// The alert after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     /// The alert as it stands.
     pub alert: Alert,
-    /// Whether a flag folded into an alert that stood already.
+    /// True for a flag that was folded into an open alert.
     pub is_deduplicated: bool,
 }
 
-/// What is to be stored.
+/// The changes to store.
 #[derive(Debug)]
 pub struct Decision {
     /// The alert before; `None` when it is made.
     pub before: Option<Alert>,
-    /// What is answered, and stored where it differs from `before`.
+    /// The alert to answer, and to store where it differs from `before`.
     pub changed: Changed,
     /// The event to write.
     pub event: Option<AlertEvent>,
 }
 
 impl Decision {
-    /// Where the feed ends afterwards, which was `before`.
+    /// The head of the feed afterwards, given the head `before`.
     pub fn head(&self, before: Head) -> Head {
         self.event.as_ref().map_or(before, AlertEvent::head)
     }
 
-    /// Whether there is nothing to store.
+    /// Returns true where there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.before.as_ref() == Some(&self.changed.alert)
     }
@@ -184,7 +184,7 @@ pub fn decide(change: &AlertChange, known: Known) -> Result<Decision, Refusal> {
 struct Decided {
     alert: Alert,
     is_deduplicated: bool,
-    /// What the event tells; `None` when history is silent about it.
+    /// The content of the event; `None` when the change writes none.
     told: Option<(EventType, Vec<FieldChange>, Timestamp)>,
 }
 

@@ -108,9 +108,9 @@ impl Adoptions {
 struct Walk<'a> {
     service: &'a Service,
     organization: OrganizationId,
-    /// Where the feed ended when it began.
+    /// The head of the feed when it began.
     head: Head,
-    /// Whose signatures are verified.
+    /// The keys whose signatures are verified.
     keys: &'a [AuditPublicKey],
     signatures: Signatures,
     adoptions: Adoptions,
@@ -304,7 +304,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether the part of the feed that is verified has a later event of the alert.
+    /// Returns true where the part of the feed that is verified has a later event of the alert.
     async fn is_told_of_later(&self, id: AnomalyId, sequence: i64) -> Result<bool, Unverified> {
         let read = self.service.store.alert_events(self.organization, id, sequence, PageSize::ONE).await;
         match read {
@@ -314,7 +314,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the alert had no history yet, and none was due, when it was read.
+    /// Returns true where the alert had no history yet, and none was due, when it was read.
     async fn waits_for_adoption(&self, alert: &Alert) -> Result<bool, Unverified> {
         if alert.sequence != 0 {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! What all changes have in common: their circumstances, repeats that are safe, and why they are refused.
+//! Common parts of all changes: their options, idempotency, and the errors of refused ones.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -14,12 +14,12 @@ use crate::{
     store::StoreError,
 };
 
-/// What a caller says about a change of an alert, whatever it is.
+/// The options of any change of an alert, as the caller gave them.
 #[derive(Debug, Default)]
 pub struct Circumstances {
     /// Why; may be empty.
     pub note: String,
-    /// What the caller calls this intended change; none when absent or empty.
+    /// The idempotency key; none when absent or empty.
     pub request_id: Option<String>,
     /// The versions that the alert may have; any when absent.
     pub expected_versions: Option<Vec<i64>>,
@@ -151,7 +151,7 @@ pub fn idempotency(key: IdempotencyKey, asked: &Value) -> Idempotency {
     Idempotency { key, fingerprint: Sha256::digest(canonical::canonical(asked)).into() }
 }
 
-/// What a command asks for, as its fingerprint is taken of.
+/// The request of a command, of which its fingerprint is taken.
 fn asked(command: &Command) -> Value {
     match command {
         Command::Flag(alert) => json!(["flag", alert.to_json()]),

@@ -7,10 +7,10 @@ use crate::{
     error::Error,
 };
 
-/// Which alert a caller wants escalated, and to whom.
+/// A request to escalate an alert.
 #[derive(Debug, Default)]
 pub struct EscalateInput {
-    /// Which alert.
+    /// The id of the alert.
     pub anomaly_id: String,
     /// To whom; the first of them works on it from now on.
     pub to: Vec<String>,

@@ -12,28 +12,28 @@ use crate::{
     error::Error,
 };
 
-/// What a caller says when flagging an entity.
+/// A request to flag an entity.
 #[derive(Debug)]
 pub struct FlagInput {
     /// The entity to flag.
     pub entity_id: String,
     /// Further entities that the alert is about.
     pub additional_entity_ids: Vec<String>,
-    /// What happened, in a line.
+    /// A summary, in a line.
     pub title: String,
-    /// What happened, in full.
+    /// The full description.
     pub description: String,
-    /// Where to start; `FLAGGED` when absent or empty.
+    /// The first status; `FLAGGED` when absent or empty.
     pub status: Option<String>,
     /// How bad it is.
     pub severity: Given<Severity>,
-    /// Who works on it; the key's owner when absent, nobody when empty.
+    /// The assignee; the key's owner when absent, nobody when empty.
     pub assigned_to: Option<String>,
-    /// Whom to escalate it to at once.
+    /// The people to escalate it to at once.
     pub escalated_to: Vec<String>,
-    /// What to keep beside it.
+    /// Metadata.
     pub metadata: Given<Map<String, Value>>,
-    /// What repeats have in common; none when absent or empty.
+    /// The key that repeats share; none when absent or empty.
     pub dedup_key: Option<String>,
     /// Why, and under which name.
     pub circumstances: Circumstances,

@@ -9,29 +9,29 @@ use crate::{
     error::{Error, Reason, Violation},
 };
 
-/// Whose history a caller wants to read.
+/// A request for the history of an alert.
 #[derive(Debug)]
 pub struct AlertEventsInput {
-    /// Which alert's.
+    /// The id of the alert.
     pub anomaly_id: String,
     /// How many events a page holds.
     pub page_size: Given<Option<i64>>,
-    /// Where to continue; empty for the first page.
+    /// The page to continue at; empty for the first one.
     pub page_token: String,
-    /// What the face refused already, to be listed with the rest.
+    /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
 
-/// Which part of the feed a caller wants to read.
+/// A request for a part of the feed.
 #[derive(Debug)]
 pub struct EventsInput {
     /// After which position; from the first event when absent.
     pub after: Given<Option<i64>>,
     /// How many events a page holds.
     pub page_size: Given<Option<i64>>,
-    /// Where to continue; empty for the first page.
+    /// The page to continue at; empty for the first one.
     pub page_token: String,
-    /// What the face refused already, to be listed with the rest.
+    /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
 
@@ -40,7 +40,7 @@ pub struct EventsInput {
 pub struct ListedEvents {
     /// The events, in order.
     pub events: Vec<AlertEvent>,
-    /// What to ask the next page with; empty for the last.
+    /// The token of the next page; empty for the last one.
     pub next_page_token: String,
 }
 

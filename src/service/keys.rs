@@ -17,13 +17,13 @@ use crate::{
 /// A key to be made.
 #[derive(Debug)]
 pub struct NewKeyInput {
-    /// Whose alerts it reaches.
+    /// The organization whose alerts it reaches.
     pub organization_id: OrganizationId,
-    /// What to call it.
+    /// The name.
     pub name: String,
-    /// Who answers for it.
+    /// The person responsible for it.
     pub owner: String,
-    /// What it may do.
+    /// The permissions.
     pub scopes: Vec<String>,
     /// How long it works; for ever when absent.
     pub expires_in: Option<std::time::Duration>,

@@ -37,7 +37,7 @@ pub use query::{ListInput, ListedAlerts};
 pub use statuses::{ListStatusesInput, ListedStatuses, NewStatusInput, StatusUpdateInput};
 pub use update::UpdateInput;
 
-/// What came of reading a value that a face spells its own way.
+/// The result of reading a value that a face spells its own way.
 pub type Given<T> = Result<T, Invalid>;
 
 /// The use cases over one store.
@@ -54,7 +54,7 @@ impl Service {
         Self { store, clock, ids }
     }
 
-    /// Whether calls can be served: the store answers and has the right schema.
+    /// Passes when calls can be served: the store answers and has the right schema.
     ///
     /// # Errors
     /// [`Reason::Unavailable`].
@@ -98,7 +98,7 @@ fn alert_not_found() -> Error {
 }
 
 impl From<StoreError> for Error {
-    /// What is left once a use case has told the failures it knows: the database is away, or something is wrong.
+    /// The failures that no use case handles: the database is away, or something is wrong.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::Cancelled(_) => {

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Violation},
 };
 
-/// Which alerts a caller wants listed; empty filters don't filter.
+/// A request for a list of alerts; empty filters don't filter.
 #[derive(Debug)]
 pub struct ListInput {
     /// In one of these statuses.
@@ -46,11 +46,11 @@ pub struct ListInput {
     pub order: Given<SortOrder>,
     /// How many a page holds.
     pub page_size: Given<Option<i64>>,
-    /// Where to continue; empty for the first page.
+    /// The page to continue at; empty for the first one.
     pub page_token: String,
-    /// Whether to count all that match.
+    /// True to count all that match.
     pub include_total: Given<bool>,
-    /// What the face refused already, to be listed with the rest.
+    /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
 
@@ -59,7 +59,7 @@ pub struct ListInput {
 pub struct ListedAlerts {
     /// The alerts, in order.
     pub alerts: Vec<Alert>,
-    /// What to ask the next page with; empty for the last.
+    /// The token of the next page; empty for the last one.
     pub next_page_token: String,
     /// How many match over all pages, when asked for.
     pub total: Option<i64>,
@@ -160,7 +160,7 @@ fn continue_after(list: &str, token: &str) -> Result<Option<Cursor>, Error> {
     page_token::parse_cursor(&page_token::open(list, token)?).map(Some)
 }
 
-/// What a page token is bound to: the list and everything that selects and orders its entries, but not the page size.
+/// The list that a page token is bound to, with everything that selects and orders its entries, but not the page size.
 fn describe(query: &AlertQuery) -> String {
     let AlertFilter {
         statuses,

@@ -21,41 +21,41 @@ use crate::{
 /// A status that a caller wants added.
 #[derive(Debug)]
 pub struct NewStatusInput {
-    /// What people read.
+    /// The name that people read.
     pub name: String,
     /// How it is shown.
     pub colour: String,
-    /// What alerts refer to; derived from the name when absent or empty.
+    /// The key that alerts refer to; derived from the name when absent or empty.
     pub key: Option<String>,
-    /// What it means; in progress when absent.
+    /// The class; in progress when absent.
     pub class: Given<Option<StatusClass>>,
-    /// What the caller calls this intended change; none when absent or empty.
+    /// The idempotency key; none when absent or empty.
     pub request_id: Option<String>,
 }
 
-/// What a caller wants changed about a status; `None` stays as it is.
+/// A request to change a status; `None` stays as it is.
 #[derive(Debug, Default)]
 pub struct StatusUpdateInput {
-    /// Which status, in any case.
+    /// The key of the status, in any case.
     pub key: String,
     /// A new name.
     pub name: Option<String>,
     /// A new colour.
     pub colour: Option<String>,
-    /// What the caller calls this intended change; none when absent or empty.
+    /// The idempotency key; none when absent or empty.
     pub request_id: Option<String>,
-    /// What the face refused already, to be listed with the rest.
+    /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
 
-/// Which statuses a caller wants listed.
+/// A request for a list of statuses.
 #[derive(Debug)]
 pub struct ListStatusesInput {
     /// How many custom statuses a page holds; as many as a page can hold when absent.
     pub page_size: Given<Option<i64>>,
-    /// Where to continue; empty for the first page.
+    /// The page to continue at; empty for the first one.
     pub page_token: String,
-    /// What the face refused already, to be listed with the rest.
+    /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
 
@@ -64,9 +64,9 @@ pub struct ListStatusesInput {
 pub struct ListedStatuses {
     /// The organization's own, in the order of their keys.
     pub custom: Vec<AlertStatus>,
-    /// What to ask the next page with; empty for the last.
+    /// The token of the next page; empty for the last one.
     pub next_page_token: String,
-    /// What every organization has.
+    /// The built-in statuses, which every organization has.
     pub builtin: Vec<AlertStatus>,
 }
 

@@ -13,10 +13,10 @@ use crate::{
     error::{Error, Violation},
 };
 
-/// What a caller wants changed; `None` stays as it is.
+/// A request to change an alert; `None` stays as it is.
 #[derive(Debug, Default)]
 pub struct UpdateInput {
-    /// Which alert.
+    /// The id of the alert.
     pub anomaly_id: String,
     /// A new title.
     pub title: Option<String>,
@@ -26,11 +26,11 @@ pub struct UpdateInput {
     pub status: Option<String>,
     /// Another severity; the unspecified one clears it.
     pub severity: Option<Given<Severity>>,
-    /// Who works on it now; empty means nobody.
+    /// The new assignee; empty means nobody.
     pub assigned_to: Option<String>,
-    /// Whom it is escalated to now.
+    /// The new list of people that it is escalated to.
     pub escalated_to: Option<Vec<String>>,
-    /// What to keep beside it now.
+    /// The new metadata.
     pub metadata: Option<Given<Map<String, Value>>>,
     /// The balances it is about now.
     pub affected_balances: Option<Vec<String>>,
@@ -38,13 +38,13 @@ pub struct UpdateInput {
     pub affected_transactions: Option<Vec<String>>,
     /// The identities it is about now.
     pub affected_identities: Option<Vec<String>>,
-    /// What it turned out to be; the unspecified one takes the decision back.
+    /// The outcome; the unspecified one takes the decision back.
     pub disposition: Option<Given<Disposition>>,
     /// Why that was decided.
     pub disposition_reason: Option<String>,
     /// Why, under which name, and from which version.
     pub circumstances: Circumstances,
-    /// What the face refused already, to be listed with the rest.
+    /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
 

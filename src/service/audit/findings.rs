@@ -9,14 +9,14 @@ use crate::{
     store::{Inconsistent, StoreError},
 };
 
-/// What was found sound.
+/// The result of a verification that found no fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// How many events were verified.
     pub events: i64,
-    /// Where the feed ended when the verification began.
+    /// The head of the feed when the verification began.
     pub head: Head,
-    /// Which of the events are signed.
+    /// The events that are signed.
     pub signatures: Signatures,
     /// The position of the first alert that was adopted after somebody else's event. Nothing proves that it is older than
     /// histories are: whoever owns the tables can have any alert adopted. Not looked for where the feed is verified in part.
@@ -25,7 +25,7 @@ pub struct Verified {
     pub without_history: i64,
 }
 
-/// What is wrong with an event of the feed.
+/// A fault of an event of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
     /// It is not what its hash was taken of, or does not follow the event before it.
@@ -36,7 +36,7 @@ pub enum Problem {
     Reordered(i64),
 }
 
-/// What is wrong, first of all.
+/// The first fault that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Broken {
     /// An event of the feed.
@@ -93,7 +93,7 @@ impl fmt::Display for Broken {
     }
 }
 
-/// What a verification ends with, other than success.
+/// The failure of a verification.
 #[derive(Debug)]
 pub enum Unverified {
     /// The feed or an alert is broken.

@@ -1,4 +1,4 @@
-//! Which events of a feed redflag itself appended, as far as signatures of its heads tell.
+//! Verification of signatures: the events of a feed that redflag itself appended, as far as they are signed.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::domain::{AlertEvent, AuditKeyId, AuditPublicKey, ChainHash, HeadSigna
 /// How many stretches are named one by one, and how many foreign keys.
 const MOST: usize = 1_000;
 
-/// What the signatures of the events verified tell.
+/// The result of verifying the signatures of events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signatures {
     /// How many there are.
