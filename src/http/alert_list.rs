@@ -11,7 +11,7 @@ use crate::{
     service::{Given, ListInput},
 };
 
-/// The parameters as the OpenAPI document tells them; [`input`] reads the same.
+/// The parameters for the OpenAPI document; [`input`] reads the same.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only describes the parameters")]
@@ -78,7 +78,7 @@ enum OrderWord {
     Desc,
 }
 
-/// The parameters there are.
+/// All parameters.
 const PARAMETERS: [&str; 16] = [
     "status",
     "status_class",
@@ -98,7 +98,7 @@ const PARAMETERS: [&str; 16] = [
     "include_total",
 ];
 
-/// What the service takes, read from a query string.
+/// Reads the service's input from a query string.
 pub fn input(query: &str) -> ListInput {
     let mut parameters = Parameters::parse(query, &PARAMETERS);
     ListInput {
@@ -130,7 +130,7 @@ fn order(raw: &str) -> Given<SortOrder> {
     }
 }
 
-/// The parameter's name for a filter of the service, where it is another: parameters are in the singular.
+/// Returns the parameter's name for a field of the service, where they differ: parameters are in the singular.
 pub fn parameter_name(field: &str) -> Option<&'static str> {
     match field {
         "statuses" => Some("status"),
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_query_string_breaks_anything(names in prop::collection::vec(0..PARAMETERS.len(), 0..9), value in "\\PC{0,9}") {
+        fn no_query_string_panics(names in prop::collection::vec(0..PARAMETERS.len(), 0..9), value in "\\PC{0,9}") {
             let query: Vec<_> = names.iter().map(|name| format!("{}={value}", PARAMETERS[*name])).collect();
             let _ = input(&query.join("&"));
         }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{auth::Caller, error::Error, service::Service};
 
-/// The path of [`flag_entity`], after which the alert's own path is modelled.
+/// The path of [`flag_entity`] below the path of alerts.
 const FLAG: &str = "/flag/{id}";
 
 /// Flag an entity
@@ -67,7 +67,7 @@ pub async fn flag_entity(
     Ok(response)
 }
 
-/// The path of an alert, under the prefix that the call came by.
+/// Returns the path of an alert, under the prefix of the call's own path.
 fn location(matched: &MatchedPath, anomaly_id: &str) -> Result<HeaderValue, Error> {
     let matched = matched.as_str();
     let alerts = matched.strip_suffix(FLAG).unwrap_or(matched);

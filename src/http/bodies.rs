@@ -1,7 +1,6 @@
-//! What REST takes. The same types are read from JSON and generate the OpenAPI document.
+//! Request bodies of REST. The same types are read from JSON and generate the OpenAPI document.
 //!
-//! Whatever may be missing is an `Option`, also where a call needs it: the service tells what is missing together with
-//! everything else that is wrong.
+//! Required fields are an `Option` too: the service reports a missing field together with all other violations.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Map;
@@ -77,7 +76,7 @@ pub struct FlagBody {
 }
 
 impl FlagBody {
-    /// What the service takes, about the entity `entity_id`.
+    /// Makes the service's input for the entity `entity_id`.
     pub fn into_input(self, entity_id: String, conditions: Conditions) -> FlagInput {
         FlagInput {
             entity_id,
@@ -150,7 +149,7 @@ pub struct UpdateBody {
 }
 
 impl UpdateBody {
-    /// What the service takes, about the alert `anomaly_id`.
+    /// Makes the service's input for the alert `anomaly_id`.
     pub fn into_input(self, anomaly_id: String, conditions: Conditions) -> UpdateInput {
         UpdateInput {
             anomaly_id,
@@ -186,7 +185,7 @@ pub struct EscalateBody {
 }
 
 impl EscalateBody {
-    /// What the service takes, about the alert `anomaly_id`.
+    /// Makes the service's input for the alert `anomaly_id`.
     pub fn into_input(self, anomaly_id: String, conditions: Conditions) -> EscalateInput {
         let to = texts(self.to.unwrap_or_default());
         EscalateInput { anomaly_id, to, circumstances: conditions.with_note(self.note) }
@@ -248,7 +247,7 @@ pub struct NewStatusBody {
 }
 
 impl NewStatusBody {
-    /// What the service takes.
+    /// Makes the service's input.
     pub fn into_input(self, conditions: Conditions) -> NewStatusInput {
         NewStatusInput {
             request_id: conditions.into_request_id(),
@@ -279,7 +278,7 @@ pub struct StatusBody {
 }
 
 impl StatusBody {
-    /// What the service takes, about the status `key`.
+    /// Makes the service's input for the status `key`.
     pub fn into_input(self, key: String, conditions: Conditions) -> StatusUpdateInput {
         StatusUpdateInput {
             key,

@@ -1,4 +1,4 @@
-//! The headers that make a change safe to send again, and safe from others: `Idempotency-Key` and `If-Match`.
+//! The headers of conditional changes: `Idempotency-Key` against repeats, `If-Match` against concurrent changes.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use axum::{
 use super::problem::Problem;
 use crate::{call, error::Error, service::Circumstances};
 
-/// What the headers of a change say.
+/// The conditions of a change, from its headers.
 #[derive(Debug, Default)]
 pub struct Conditions {
     request_id: Option<String>,
@@ -29,12 +29,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Conditions {
 }
 
 impl Conditions {
-    /// What the caller calls the change.
+    /// Returns the idempotency key.
     pub fn into_request_id(self) -> Option<String> {
         self.request_id
     }
 
-    /// The same for a call that makes something, of which there is no version yet.
+    /// Drops `If-Match`, for a call that creates something: it has no version yet.
     pub fn without_versions(self) -> Self {
         Self { expected_versions: None, ..self }
     }
@@ -46,21 +46,21 @@ impl Conditions {
     }
 }
 
-/// All values of a header as one text; bytes that are no UTF-8 become characters that are refused.
+/// Joins all values of a header; bytes that are not UTF-8 become U+FFFD, which later checks refuse.
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let values: Vec<_> =
         headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     (!values.is_empty()).then(|| values.join(","))
 }
 
-/// The versions that the tags of an `If-Match` stand for (RFC 9110 §13.1.1); `None` for `*`, which any alert matches. Tags
-/// that are not ours, weak ones among them, match none.
+/// Reads the versions in the tags of an `If-Match` (RFC 9110 §13.1.1); `None` for `*`, which any alert matches. Foreign and
+/// weak tags match no version.
 fn versions(tags: &str) -> Option<Vec<i64>> {
     let tags = tags.split(',').map(str::trim);
     if tags.clone().any(|tag| tag == "*") {
         return None;
     }
-    // Tags are compared letter by letter: what only reads as the same number is another tag.
+    // Tags are compared byte by byte: `"03"` is not the tag of version 3.
     let is_ours = |tag: &str, version: &i64| *version > 0 && tag == format!("\"{version}\"");
     let version = |tag: &str| {
         let version = tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
@@ -69,7 +69,7 @@ fn versions(tags: &str) -> Option<Vec<i64>> {
     Some(tags.filter_map(version).collect())
 }
 
-/// The failure of a change, with the names of headers for what came in them.
+/// Makes the failure of a change, in which a field that came in a header has the header's name.
 pub fn problem(error: Error) -> Problem {
     Problem(error.rename_fields(0, |field| (field == "request_id").then_some("Idempotency-Key")))
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the page that shows it; needs no key, and nothing from elsewhere.
+//! The OpenAPI document and the page that shows it, without a key and without files from other hosts.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use super::{
     problem::not_found,
 };
 
-/// The page itself, and everything that it loads.
+/// The files of the page.
 const FILES: [&str; 8] = [
     INDEX,
     "index.css",
@@ -30,8 +30,8 @@ const FILES: [&str; 8] = [
     "favicon-32x32.png",
 ];
 const INDEX: &str = "index.html";
-/// The page loads nothing but its own files, and no other page may show it within itself. Its styles are set by
-/// its script, its pictures stand within its style sheet.
+/// Restricts the page to its own files, and forbids other pages to frame it. Its script sets inline styles, and its style
+/// sheet holds images as data URLs.
 const POLICY: (HeaderName, HeaderValue) = (
     header::CONTENT_SECURITY_POLICY,
     HeaderValue::from_static(
@@ -40,7 +40,7 @@ const POLICY: (HeaderName, HeaderValue) = (
     ),
 );
 
-/// A file of the page; its bytes are shared by all who ask for it.
+/// A file of the page; responses share its bytes.
 #[derive(Clone)]
 struct File {
     content_type: String,
@@ -66,7 +66,7 @@ pub fn pages() -> Router {
 }
 
 fn page() -> Page {
-    // The page would otherwise ask a validator on the internet about the document.
+    // Without this the page sends the document to a validator on the internet.
     let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
     let load = |name| {
         let file = serve(name, Arc::clone(&config)).ok()??;
@@ -90,7 +90,7 @@ async fn file(page: State<Page>, Segment(name): Segment, uri: OriginalUri) -> Re
 fn answer(page: &Page, name: &str, OriginalUri(uri): &OriginalUri) -> Response {
     match page.get(name) {
         Some(file) => {
-            // Types that were compiled in are valid; were one not, the browser would learn no type.
+            // Content types are constants of the crate, so they are valid header values.
             let content_type = HeaderValue::from_str(&file.content_type);
             let content_type = content_type.unwrap_or_else(|_| HeaderValue::from_static(""));
             ([(header::CONTENT_TYPE, content_type), NO_SNIFF, POLICY], file.bytes.clone()).into_response()

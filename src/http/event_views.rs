@@ -1,4 +1,4 @@
-//! What REST answers about the history: events to the letter as they were hashed.
+//! REST views of the history. Events are written exactly as they were hashed.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -128,7 +128,7 @@ pub struct HeadView {
 }
 
 impl HeadView {
-    /// The end of the feed of `organization`.
+    /// Views the end of the feed of `organization`.
     pub fn new(organization: OrganizationId, head: Head) -> Self {
         let (position, hash) = (head.position, head.hash.to_string());
         Self { organization_id: organization.to_string(), position, hash }

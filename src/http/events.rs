@@ -21,7 +21,7 @@ use crate::{
     service::{AlertEventsInput, EventsInput, Service},
 };
 
-/// The parameters of a page, as the OpenAPI document tells them.
+/// The parameters of a page, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only describes the parameters")]
@@ -35,7 +35,7 @@ pub struct EventPageParameters {
     page_token: Option<String>,
 }
 
-/// The parameter of the feed, likewise.
+/// The parameter of the feed, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only describes the parameter")]

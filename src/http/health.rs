@@ -1,4 +1,4 @@
-//! Whether the process runs and serves calls; needs no key.
+//! Health checks of REST, without a key: `/healthz` for the process, `/readyz` for the service.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,12 +13,12 @@ use crate::{
     service::Service,
 };
 
-/// Tells whether the service is shutting down.
+/// Turns false when shutdown begins.
 #[derive(Debug, Clone)]
 pub struct Readiness(watch::Receiver<bool>);
 
 impl Readiness {
-    /// Readiness as `shutting_down` tells it: true once shutdown has begun.
+    /// Follows `shutting_down`, which turns true when shutdown begins.
     pub const fn new(shutting_down: watch::Receiver<bool>) -> Self {
         Self(shutting_down)
     }
@@ -31,27 +31,27 @@ impl Readiness {
     }
 }
 
-/// How long it is believed that the database answers.
-const BELIEVED: Duration = Duration::from_secs(1);
+/// The time for which a successful check of the database is reused.
+const CHECK_TTL: Duration = Duration::from_secs(1);
 
-/// What the health calls look at.
+/// The state of the health checks.
 #[derive(Clone)]
 pub(super) struct Health {
     readiness: Readiness,
     service: Service,
     timeout: Duration,
-    /// Holds its one entry while it is believed that the database answers; whoever asks meanwhile costs it nothing.
+    /// Holds an entry for [`CHECK_TTL`] after a successful check, so that frequent probes don't load the database.
     ready: Cache<(), ()>,
 }
 
 impl Health {
-    /// Health of `service`, whose database may take `timeout` to answer, until `readiness` tells that shutdown has begun.
+    /// Checks `service` for at most `timeout`, until `readiness` says that shutdown has begun.
     pub fn new(readiness: Readiness, service: Service, timeout: Duration) -> Self {
-        let ready = Cache::builder().max_capacity(1).time_to_live(BELIEVED).build();
+        let ready = Cache::builder().max_capacity(1).time_to_live(CHECK_TTL).build();
         Self { readiness, service, timeout, ready }
     }
 
-    /// Asks the database, once for all who wait for its answer.
+    /// Checks the database; concurrent probes share one check.
     async fn check_database(&self) -> Result<(), Error> {
         let check = async {
             call::within(self.timeout, self.service.check_ready()).await.map_err(Error::unavailable)?

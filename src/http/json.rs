@@ -1,4 +1,4 @@
-//! Reading a JSON body, with an answer for each way in which it can be none.
+//! The extractor of JSON bodies, with a precise error for every malformed one.
 
 use axum::{
     body::{Body, Bytes},
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// A body that was read as JSON into `T`.
+/// A JSON body, parsed into `T`.
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -42,7 +42,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     if is_json(&given) { Ok(()) } else { refused(&quoted(&given)) }
 }
 
-/// Whether a media type is JSON: `application/json` or `application/…+json` (RFC 6839), with any parameters.
+/// Returns true for a JSON media type: `application/json` or `application/…+json` (RFC 6839), with any parameters.
 fn is_json(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default();
     let essence = essence.trim().to_ascii_lowercase();
@@ -51,7 +51,7 @@ fn is_json(media_type: &str) -> bool {
         .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
 }
 
-/// Refuses early what says that it is too large, before any of it is read.
+/// Refuses a body by its declared length, before any of it is read.
 fn check_content_length(headers: &HeaderMap) -> Result<(), Error> {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -78,7 +78,7 @@ fn malformed(message: impl Into<String>) -> Error {
     Error::new(Reason::MalformedRequest, message)
 }
 
-/// Reads `body` as a JSON object. Unknown fields are ignored, a field given twice is refused.
+/// Parses `body` as a JSON object. Unknown fields are ignored, a field given twice is refused.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     match first {
@@ -102,57 +102,57 @@ fn not_an_object(body: &[u8]) -> Error {
     }
 }
 
-/// The error for a body that `error` stopped at, in the field at `path` where it is one of ours.
+/// Makes the error for a refused body; it names the field at `path` when the value of a field is at fault.
 fn refused(path: &str, error: &serde_json::Error) -> Error {
     let (line, column) = (error.line(), error.column());
-    let told = without_place(error);
-    let refused = match field_at_fault(path, error, &told) {
+    let message = without_place(error);
+    let refused = match field_at_fault(path, error, &message) {
         Some((field, rule)) => {
             let rule = Invalid::new(format!("{rule} (line {line}, column {column})"));
             Error::violation(Reason::MalformedRequest, field, rule)
         }
-        None => malformed(format!("the body is no JSON: {told} at line {line}, column {column}")),
+        None => malformed(format!("the body is no JSON: {message} at line {line}, column {column}")),
     };
     refused.with("line", line).with("column", column)
 }
 
-/// What the JSON reader says, without the place that it adds.
+/// Returns the parser's message without its position.
 fn without_place(error: &serde_json::Error) -> String {
-    let told = error.to_string();
+    let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    told.strip_suffix(&place).unwrap_or(&told).to_owned()
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
-/// The field whose value is of the wrong type, and the rule, when the body is JSON as such.
-fn field_at_fault(path: &str, error: &serde_json::Error, told: &str) -> Option<(String, String)> {
+/// Returns the field with a wrong value, and the rule; `None` when the body is no JSON at all.
+fn field_at_fault(path: &str, error: &serde_json::Error, message: &str) -> Option<(String, String)> {
     if !error.is_data() {
         return None;
     }
-    if let Some(name) = told.strip_prefix("duplicate field `") {
+    if let Some(name) = message.strip_prefix("duplicate field `") {
         return Some((name.trim_end_matches('`').to_owned(), "must be given once".to_owned()));
     }
     let field = if path == "." { "body".to_owned() } else { shortened(path) };
-    if let Some(name) = told.strip_prefix(REPEATED_NAME) {
+    if let Some(name) = message.strip_prefix(REPEATED_NAME) {
         return Some((field, format!("must hold each name once, has {name} again")));
     }
-    Some((field, in_our_words(told)))
+    Some((field, type_rule(message)))
 }
 
-/// A path whose names a caller chose, cut where it is no help any more.
+/// Shortens a path, whose names the caller has chosen.
 fn shortened(path: &str) -> String {
-    /// How much of a path is repeated, in characters.
+    /// The characters of a path that are repeated.
     const SHOWN: usize = 200;
     path.char_indices().nth(SHOWN).map_or_else(|| path.to_owned(), |(end, _)| format!("{}…", &path[..end]))
 }
 
-/// A type error in the words of every other rule: `must be a string, is integer 5`.
-fn in_our_words(told: &str) -> String {
-    /// How much of a refused value is repeated, in characters.
+/// Rewrites a type error of the parser in the form of all rules: `must be a string, is integer 5`.
+fn type_rule(message: &str) -> String {
+    /// The characters of a refused value that are repeated.
     const SHOWN: usize = 80;
     let Some((given, expected)) =
-        told.strip_prefix("invalid type: ").and_then(|types| types.rsplit_once(", expected "))
+        message.strip_prefix("invalid type: ").and_then(|types| types.rsplit_once(", expected "))
     else {
-        return format!("is refused: {}", told.chars().take(SHOWN).collect::<String>());
+        return format!("is refused: {}", message.chars().take(SHOWN).collect::<String>());
     };
     let expected = match expected {
         "a map" => "an object",
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_types_name_the_field_the_rule_and_the_place() {
+    fn wrong_types_name_the_field_the_rule_and_the_position() {
         assert_eq!(refusal("{\n \"title\": 5}"), "title must be a string, is integer 5 (line 2, column 11)");
         assert_eq!(
             refusal(r#"{"people": ["a", null]}"#),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_json_tells_the_place() {
+    fn malformed_json_is_refused_with_its_position() {
         assert_eq!(
             refusal("{\"title\": \"a\",\n}"),
             "the body is no JSON: trailing comma at line 2, column 1"
@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_breaks_anything(body in any::<Vec<u8>>(), text in "[\\[\\]{}\",:a-z0-9 ]{0,30}") {
+        fn no_body_panics(body in any::<Vec<u8>>(), text in "[\\[\\]{}\",:a-z0-9 ]{0,30}") {
             let _ = (parse::<Sample>(&body), parse::<Sample>(text.as_bytes()));
         }
     }

@@ -1,4 +1,4 @@
-//! Reading `metadata`: each name once, and no more of it kept than an alert may hold.
+//! The parser of `metadata`: refuses repeated names, and keeps no more than an alert may hold.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ use crate::{
     service::Given,
 };
 
-/// The reader's error for a name that stands in one object twice begins with this, before the name.
+/// The beginning of the parser's error for a repeated name; the name follows.
 pub const REPEATED_NAME: &str = "repeated name ";
 
-/// Beyond this size reading goes on without keeping anything. The canonical form is at most three times shorter than compact JSON
-/// (`5.0` becomes `5`), so that nothing is lost that could be accepted.
+/// The size from which values are measured but not kept. The canonical form is at most three times shorter than compact JSON
+/// (`5.0` becomes `5`), so nothing acceptable is lost.
 const MOST_KEPT: usize = 4 * Metadata::MAX_BYTES;
 
-/// An object that a caller wants to keep, or the rule that it breaks.
+/// A metadata object, or the rule that it breaks.
 #[derive(Debug)]
 pub struct MetadataBody(Given<Map<String, Value>>);
 
 impl MetadataBody {
-    /// The object, or the rule that it breaks.
+    /// Returns the object, or the rule that it breaks.
     pub fn into_given(self) -> Given<Map<String, Value>> {
         self.0
     }
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for MetadataBody {
     }
 }
 
-/// Reads an object; what is behind the reference counts its bytes as compact JSON.
+/// Reads an object, and adds its size as compact JSON to the counter.
 struct Object<'a>(&'a mut usize);
 
 impl<'de> Visitor<'de> for Object<'_> {
@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 }
 
-/// Reads any value, and counts its bytes likewise.
+/// Reads any value, and adds its size as compact JSON to the counter.
 struct Any<'a>(&'a mut usize);
 
 impl<'de> DeserializeSeed<'de> for Any<'_> {
@@ -161,19 +161,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_read_as_it_stands() {
+    fn an_object_is_read_unchanged() {
         let object = json!({ "a": [null, true, -1, 1.5, "x\u{1}\n", [], { "b": {} }], "c": u64::MAX });
         let read: MetadataBody = serde_json::from_value(object.clone()).unwrap();
         assert_eq!(&read.into_given().unwrap(), object.as_object().unwrap());
     }
 
     #[test]
-    fn the_size_told_is_that_of_compact_json() {
+    fn the_size_in_the_error_is_that_of_compact_json() {
         let object = json!({ "a": vec![json!({ "x\"": [1, -2.5, null, "\u{1}\r\n"], "y": true }); 4_000] });
         let raw = object.to_string();
         let read: MetadataBody = serde_json::from_str(&raw).unwrap();
-        let told = read.into_given().unwrap_err().to_string();
-        assert_eq!(told, format!("must be at most 16384 bytes as JSON, is {}", raw.len()));
+        let rule = read.into_given().unwrap_err().to_string();
+        assert_eq!(rule, format!("must be at most 16384 bytes as JSON, is {}", raw.len()));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! The REST face: an adapter over the service that speaks the documented paths, words and errors.
+//! The REST face: an adapter between the service and the documented paths, schemas and errors.
 
 mod admission;
 mod alert_list;
@@ -35,18 +35,19 @@ use crate::{auth::Authenticator, service::Service};
 
 pub use problem::{not_found, panicked, refused};
 
-/// What the REST face can be told.
+/// The settings of the REST face.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// How long a call may take, from its first header to its answer.
+    /// The longest time of a call, from its first header to its answer.
     pub request_timeout: Duration,
     /// Serve a page at `/docs`.
     pub docs: bool,
 }
 
-/// Everything REST: alerts, statuses and history at the root and under `/cloud`, health, the OpenAPI document and its page.
+/// Makes the router of REST: alerts, statuses and history at the root and under `/cloud`, health, the OpenAPI document and
+/// its page.
 ///
-/// It has no fallback for paths where there is nothing: see [`not_found`].
+/// The caller adds a fallback for unknown paths: see [`not_found`].
 pub fn router(
     service: Service,
     authenticator: Authenticator,
@@ -69,7 +70,7 @@ pub fn router(
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// The calls that need a key.
+/// Routes the calls that need a key.
 fn calls() -> OpenApiRouter<Service> {
     OpenApiRouter::default()
         .routes(routes!(alerts::list_alerts))
@@ -83,12 +84,12 @@ fn calls() -> OpenApiRouter<Service> {
         .routes(routes!(statuses::update_status, statuses::delete_status))
 }
 
-/// The calls that need none, beside `/openapi.json` and `/docs`.
+/// Routes the health checks, which need no key.
 fn health_calls() -> OpenApiRouter<Health> {
     OpenApiRouter::default().routes(routes!(health::healthz)).routes(routes!(health::readyz))
 }
 
-/// The OpenAPI document, from the same routes and types that serve.
+/// Makes the OpenAPI document from the routes and types that serve calls.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     document.merge(calls().into_openapi());
@@ -96,7 +97,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     openapi::complete(document)
 }
 
-/// The OpenAPI document as text.
+/// Writes the OpenAPI document as text.
 ///
 /// # Panics
 /// Never: the document holds nothing that JSON can't carry.
@@ -116,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// Every `$ref` within `value`.
+    /// Collects every `$ref` within `value`.
     fn references(value: &Value) -> Vec<&str> {
         match value {
             Value::Object(map) => {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_holds_what_it_refers_to() {
+    fn every_reference_in_the_document_resolves() {
         let document: Value = serde_json::from_str(&openapi_json()).unwrap();
         let references = references(&document);
         assert!(references.contains(&"#/components/schemas/Alert"));

@@ -1,4 +1,4 @@
-//! The OpenAPI document: what the routes and views don't tell by themselves.
+//! The parts of the OpenAPI document that don't come from routes and views.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use utoipa::{
 use super::{problem::ErrorView, schema::StatusKeyText};
 use crate::call;
 
-/// What `Idempotency-Key` is for.
+/// The description of `Idempotency-Key`.
 pub const IDEMPOTENCY: &str = "Names this intended change, so that it can be sent again safely. A repeat within 24 hours gets the first answer, with `Idempotency-Replayed: true`, and changes nothing.";
 
-/// What `If-Match` is for.
+/// The description of `If-Match`.
 pub const IF_MATCH: &str = "Only if the alert still has one of these `ETag`s; `*`: whichever it has. A tag that is not ours, or weak, matches none.";
 
-/// The document before the routes are added.
+/// The document without routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -41,14 +41,14 @@ pub const IF_MATCH: &str = "Only if the alert still has one of these `ETag`s; `*
         (name = "statuses", description = "Where alerts can stand: the built-in statuses and the organization's own."),
         (name = "health", description = "Whether the process runs and serves calls. Needs no key."),
     ),
-    // What no route names in its body.
+    // Schemas that no body names.
     components(schemas(ErrorView, StatusKeyText)),
     security(("bearer" = []), ("blnk_key" = [])),
     modifiers(&Credentials),
 )]
 pub struct Document;
 
-/// How a key is presented.
+/// The headers that carry a key.
 struct Credentials;
 
 impl Modify for Credentials {
@@ -66,17 +66,17 @@ impl Modify for Credentials {
     }
 }
 
-/// Completes the document once the routes are in it.
+/// Completes a document that has its routes.
 pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     for (path, item) in &mut document.paths.paths {
         if ["/healthz", "/readyz"].contains(&path.as_str()) {
-            // Only the calls that need a key answer under both servers.
+            // Calls without a key exist under the first server only.
             item.servers = Some(vec![Server::new("/")]);
         }
         for operation in operations(item) {
             trace_answers(operation);
-            tell_replays(operation);
-            link_what_was_made(operation);
+            mark_replays(operation);
+            link_created(operation);
         }
     }
     document
@@ -87,7 +87,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     methods.into_iter().flatten()
 }
 
-/// Says that every answer carries the id that traces the call.
+/// Adds the header with the trace id to every answer.
 fn trace_answers(operation: &mut Operation) {
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
@@ -97,8 +97,8 @@ fn trace_answers(operation: &mut Operation) {
     }
 }
 
-/// Says how a change that can be repeated tells that it was.
-fn tell_replays(operation: &mut Operation) {
+/// Adds the header that marks a replayed answer to every change that can be repeated.
+fn mark_replays(operation: &mut Operation) {
     let is_key = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(header) if header.name == "Idempotency-Key");
     if !operation.parameters.iter().flatten().any(is_key) {
         return;
@@ -112,18 +112,18 @@ fn tell_replays(operation: &mut Operation) {
     }
 }
 
-/// The calls that take the id of an alert, and the parameter that takes it.
+/// The calls that take the id of an alert, each with the name of its parameter.
 const ON_ALERTS: [(&str, &str); 4] = [
     ("get_alert", "alert_id"),
     ("update_alert", "id"),
     ("escalate_alert", "alert_id"),
     ("list_alert_events", "alert_id"),
 ];
-/// The calls that take the key of a status, likewise.
+/// The calls that take the key of a status, each with the name of its parameter.
 const ON_STATUSES: [(&str, &str); 2] = [("update_status", "key"), ("delete_status", "key")];
 
-/// Says which calls take what was made, so that tools can follow an alert or a status from its beginning.
-fn link_what_was_made(operation: &mut Operation) {
+/// Links the calls that create an alert or a status to the calls that take its id, so that tools can chain them.
+fn link_created(operation: &mut Operation) {
     let (calls, id) = match operation.operation_id.as_deref() {
         Some("flag_entity") => (&ON_ALERTS[..], "$response.body#/anomaly_id"),
         Some("create_status") => (&ON_STATUSES[..], "$response.body#/key"),
@@ -164,7 +164,7 @@ macro_rules! failures {
 }
 
 failures! {
-    /// What every call that needs a key can fail with.
+    /// The failures of every call that needs a key.
     CallErrors:
     400 => "The call breaks a rule: `GEN_VALIDATION_ERROR`, `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_INVALID_PAGE_TOKEN`; `details.fields` lists every field at fault. Or it can't be read: `GEN_MALFORMED_REQUEST`.",
     401 => "`AUTH_MISSING_API_KEY`, `AUTH_INVALID_API_KEY` (also for a revoked one), `AUTH_EXPIRED_API_KEY`.",
@@ -175,55 +175,55 @@ failures! {
     504 => "`GEN_DEADLINE_EXCEEDED`: the call took too long, and work on it has stopped.",
 }
 failures! {
-    /// What every call with a body can fail with beside.
+    /// The further failures of every call with a body.
     BodyErrors:
     413 => "`GEN_PAYLOAD_TOO_LARGE`: the body has more than 1 MiB.",
     415 => "`GEN_UNSUPPORTED_MEDIA_TYPE`: the body is not `application/json`.",
 }
 failures! {
-    /// The alert is missing.
+    /// The failure for an unknown alert.
     AlertNotFound:
     404 => "`ALERT_NOT_FOUND`: also for an id that is malformed or another organization's.",
 }
 failures! {
-    /// The flag is refused.
+    /// The refusals of a flag.
     FlagRefused:
     409 => "`ALERT_DISPOSITION_REQUIRED`: the alert would start closed, and the organization closes none without a disposition. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
 }
 failures! {
-    /// The change is refused.
+    /// The refusals of a change of an alert.
     UpdateRefused:
     409 => "`ALERT_DISPOSITION_REQUIRED`: the organization closes no alert without a disposition and a reason. `ALERT_DEDUP_KEY_IN_USE`: another alert with the same `dedup_key` is open; `details.anomaly_id` names it. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
     412 => "`ALERT_VERSION_CONFLICT`: somebody else changed the alert first; `details.current_version` is its version now.",
 }
 failures! {
-    /// The escalation is refused.
+    /// The refusals of an escalation.
     EscalationRefused:
     409 => "`IDEMPOTENCY_KEY_REUSED`: the key names another change.",
     412 => "`ALERT_VERSION_CONFLICT`: somebody else changed the alert first; `details.current_version` is its version now.",
 }
 failures! {
-    /// The status is missing.
+    /// The failure for an unknown status.
     StatusNotFound:
     404 => "`STATUS_NOT_FOUND`: the organization has no such status.",
 }
 failures! {
-    /// There is such a status.
+    /// The refusals of a new status.
     DuplicateKey:
     409 => "`STATUS_DUPLICATE_KEY`: the organization has a status with that key, perhaps a built-in one. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
 }
 failures! {
-    /// The status can't be changed.
+    /// The refusals of a change of a status.
     BuiltinStatus:
     409 => "`STATUS_BUILTIN`: a built-in status can't be changed. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
 }
 failures! {
-    /// The status can't be deleted.
+    /// The refusals to delete a status.
     StatusInUse:
     409 => "`STATUS_IN_USE`: alerts still use the status. `STATUS_BUILTIN`: a built-in status can't be deleted. `IDEMPOTENCY_KEY_REUSED`: the key names another change.",
 }
 failures! {
-    /// The service can't serve calls.
+    /// The failure of a health check.
     NotServing:
     503 => "`GEN_UNAVAILABLE`: the service is shutting down, or the database is away.",
 }

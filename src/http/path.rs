@@ -1,4 +1,4 @@
-//! Reading the path.
+//! The extractor of the variable segment of a path.
 
 use std::convert::Infallible;
 
@@ -7,17 +7,17 @@ use axum::{
     http::request::Parts,
 };
 
-/// The one variable segment of the path, decoded: the id or key that a call is about.
+/// The variable segment of the path, decoded: the id or key of a resource.
 ///
-/// One that does not decode to UTF-8 is taken as it was written. Its percent sign is allowed in no id and in no key, so
-/// it is answered as any other that is malformed.
+/// A segment that does not decode to UTF-8 stays encoded. No id and no key may hold its percent sign, so it is refused as
+/// any other malformed one.
 pub struct Segment(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        // What does not decode is written with a percent sign, which no other segment of our paths has.
+        // A segment that does not decode holds a percent sign, and no fixed segment of our paths does.
         let mut segments = parts.uri.path().rsplit('/');
         let written = segments.find(|segment| segment.contains('%')).unwrap_or_default().to_owned();
         let decoded = Path::<String>::from_request_parts(parts, state).await;

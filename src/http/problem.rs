@@ -1,4 +1,4 @@
-//! The error of the service layer as REST sends it.
+//! Error answers of REST: the service's error as a status, headers and JSON.
 
 use std::any::Any;
 
@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// A failure on its way to the caller.
+/// An error as a response.
 #[derive(Debug)]
 pub struct Problem(pub Error);
 
@@ -63,7 +63,7 @@ impl IntoResponse for Problem {
                 details: details(&error),
             },
         };
-        // Text, and values that are JSON already, always serialise.
+        // Text and JSON values always serialise.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = answer::json_bytes(status(error.reason()), body);
         if let Some(after) = error.retry_after() {
@@ -94,7 +94,7 @@ fn details(error: &Error) -> Map<String, Value> {
     details
 }
 
-/// The status code for a reason: the table of the contract.
+/// Returns the status code of a reason, as the contract's table says.
 const fn status(reason: Reason) -> StatusCode {
     match reason {
         Reason::MalformedRequest
@@ -122,23 +122,23 @@ const fn status(reason: Reason) -> StatusCode {
     }
 }
 
-/// The answer of a call that has panicked; what it died of is in the log.
+/// Answers a call that has panicked; the log has the panic.
 pub fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem(Error::internal("a call panicked")).into_response()
 }
 
-/// The answer of a call that is refused before it reaches its path.
+/// Answers a call that is refused before routing.
 pub fn refused(error: Error) -> Response {
     Problem(error).into_response()
 }
 
-/// The answer for a path where there is nothing.
+/// Answers a call to an unknown path.
 pub fn not_found(path: &str) -> Response {
     let message = format!("there is nothing at {}", quoted(path));
     Problem(Error::new(Reason::NotFound, message)).into_response()
 }
 
-/// The answer for a path that does not take the method; the router adds which ones it takes as `Allow`.
+/// Answers a method that the path does not take; the router adds `Allow`.
 pub fn method_not_allowed(method: &str, path: &str) -> Response {
     let message = format!("{} does not take the method {}", quoted(path), quoted(method));
     Problem(Error::new(Reason::MethodNotAllowed, message)).into_response()

@@ -1,4 +1,4 @@
-//! Reading a query string: strict, so that a mistyped filter is never a filter that was left out in silence.
+//! A strict parser of query strings: an unknown parameter is an error, so that a mistyped filter is never ignored.
 
 use std::hash::Hash;
 
@@ -13,17 +13,17 @@ use crate::{
     service::Given,
 };
 
-/// How many unknown parameters an error names.
+/// The most unknown parameters that an error names.
 const MOST_UNKNOWN: usize = 10;
 
-/// The parameters of one query string, decoded, and what is wrong with them.
+/// The decoded parameters of a query string, and their violations.
 pub struct Parameters {
     given: Vec<(String, Given<String>)>,
     refused: Vec<Violation>,
 }
 
 impl Parameters {
-    /// Decodes `query` (`application/x-www-form-urlencoded`); a parameter that is none of `known` is refused.
+    /// Decodes `query` (`application/x-www-form-urlencoded`), and refuses parameters outside `known`.
     pub fn parse(query: &str, known: &[&str]) -> Self {
         let (mut given, mut unknown) = (Vec::new(), Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -39,7 +39,7 @@ impl Parameters {
         Self { refused: refused.collect(), given }
     }
 
-    /// The values of a parameter that takes several: repeated, or separated by commas; empty pieces are left out.
+    /// Takes the values of a list, repeated or separated by commas; empty values are left out.
     pub fn list(&mut self, name: &str) -> Vec<String> {
         let mut list = Vec::new();
         for value in self.take(name) {
@@ -51,7 +51,7 @@ impl Parameters {
         list
     }
 
-    /// The values of a parameter that takes several words.
+    /// Takes and parses the values of a list.
     pub fn words<T: Clone + Eq + Hash>(
         &mut self,
         name: &str,
@@ -60,7 +60,7 @@ impl Parameters {
         parse_list(&self.list(name), AlertFilter::MAX_VALUES, "values", parse)
     }
 
-    /// The value of a parameter that takes one text, empty or not.
+    /// Takes a single text, which may be empty.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let value = self.single(name);
         value.unwrap_or_else(|rule| {
@@ -69,12 +69,12 @@ impl Parameters {
         })
     }
 
-    /// The value of a parameter that takes one value of another kind.
+    /// Takes and parses a single value.
     pub fn value<T>(&mut self, name: &str, parse: impl Fn(&str) -> Given<T>) -> Given<Option<T>> {
         self.single(name)?.as_deref().map(parse).transpose()
     }
 
-    /// What was refused on the way.
+    /// Returns the violations found so far.
     pub fn into_refused(self) -> Vec<Violation> {
         self.refused
     }
@@ -107,13 +107,13 @@ fn unknown_parameter(name: &str, known: &[&str]) -> Violation {
     Violation { field: shown(name), rule: Invalid::new(rule) }
 }
 
-/// A parameter's name as it was written, or quoted and cut where that is no plain word.
+/// Shows a parameter's name; quotes and shortens one that is no plain word.
 fn shown(name: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     if (1..=64).contains(&name.len()) && name.bytes().all(is_plain) { name.to_owned() } else { quoted(name) }
 }
 
-/// Decodes a name or a value: `+` is a space, `%` and two hexadecimal digits a byte, the whole UTF-8.
+/// Decodes a name or a value in UTF-8: `+` is a space, `%` and two hexadecimal digits are a byte.
 fn decode(raw: &str) -> Given<String> {
     let refused = || Invalid::new("must be percent-encoded UTF-8");
     let mut decoded = Vec::with_capacity(raw.len());
@@ -142,9 +142,9 @@ fn hexadecimal(digit: u8) -> Option<u8> {
 /// Reads an instant (RFC 3339, any offset).
 ///
 /// # Errors
-/// When it is no such instant.
+/// When it is no RFC 3339 time.
 pub fn time(raw: &str) -> Given<Timestamp> {
-    // Where the `+` of an offset was sent unescaped, it arrived as a space.
+    // An unescaped `+` of an offset arrives as a space.
     let unescaped = || {
         let (instant, offset) = raw.rsplit_once(' ')?;
         DateTime::parse_from_rfc3339(&format!("{instant}+{offset}")).ok()
@@ -155,7 +155,7 @@ pub fn time(raw: &str) -> Given<Timestamp> {
     })
 }
 
-/// Reads a whole number; one beyond 64 bits is read as the nearest that fits, so that a limit can judge it.
+/// Reads a whole number. One beyond 64 bits becomes the nearest that fits, for a later check of limits.
 ///
 /// # Errors
 /// When it is no whole number.
@@ -203,10 +203,10 @@ mod tests {
         let mut parameters = parse("stauts=a&order=1&order=2&status=%ff&status=%zz&a%00b=1");
         assert_eq!(parameters.list("status"), [""; 0]);
         assert_eq!(parameters.text("order"), None);
-        let told: Vec<_> =
+        let violations: Vec<_> =
             parameters.into_refused().into_iter().map(|v| format!("{} {}", v.field, v.rule)).collect();
         assert_eq!(
-            told,
+            violations,
             [
                 "stauts is no parameter of this call; known ones are status, order",
                 "\"a\\0b\" is no parameter of this call; known ones are status, order",
@@ -250,13 +250,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_read_back(value in any::<String>()) {
+        fn encoded_text_decodes_to_itself(value in any::<String>()) {
             let encoded: Vec<_> = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
             prop_assert_eq!(decode(&encoded.concat()).unwrap(), value);
         }
 
         #[test]
-        fn no_query_string_breaks_anything(query in "(status|order|%|&|=|\\PC){0,40}|\\PC*") {
+        fn no_query_string_panics(query in "(status|order|%|&|=|\\PC){0,40}|\\PC*") {
             let mut parameters = parse(&query);
             parameters.list("status");
             let _ = parameters.value("order", time);
@@ -264,7 +264,7 @@ mod tests {
         }
 
         #[test]
-        fn no_time_breaks_anything(raw in any::<String>()) {
+        fn no_value_panics(raw in any::<String>()) {
             let _ = (time(&raw), whole_number(&raw), truth(&raw));
         }
     }

@@ -1,4 +1,4 @@
-//! The words and ids that JSON carries, with the limits that the OpenAPI document states for them.
+//! Schemas of values in JSON: enums, ids and metadata, with their limits for the OpenAPI document.
 
 use std::borrow::Cow;
 
@@ -40,11 +40,11 @@ impl From<EntityType> for EntityTypeWord {
 #[serde(rename_all = "snake_case")]
 #[schema(as = StatusClass)]
 pub enum StatusClassWord {
-    /// Nobody has looked at it yet.
+    /// Not looked at yet.
     Open,
-    /// Somebody is working on it.
+    /// Being worked on.
     InProgress,
-    /// A decision was made.
+    /// Decided.
     Closed,
 }
 
@@ -74,7 +74,7 @@ pub enum SeverityWord {
 }
 
 impl SeverityWord {
-    /// The word for a severity; `None` while it is unspecified.
+    /// Returns the word for a severity; `None` when it is unspecified.
     pub const fn of(severity: Severity) -> Option<Self> {
         match severity {
             Severity::Unspecified => None,
@@ -91,20 +91,20 @@ impl SeverityWord {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = Disposition)]
 pub enum DispositionWord {
-    /// What was flagged did happen, and was wrong.
+    /// Real, and a problem.
     TruePositive,
-    /// What was flagged did not happen.
+    /// Not real.
     FalsePositive,
-    /// What was flagged did happen, and was right.
+    /// Real, but legitimate.
     Benign,
-    /// Another alert is about the same.
+    /// The subject of another alert.
     Duplicate,
-    /// Nobody can tell.
+    /// Undecidable.
     Inconclusive,
 }
 
 impl DispositionWord {
-    /// The word for a disposition; `None` while none is decided.
+    /// Returns the word for a disposition; `None` when it is unspecified.
     pub const fn of(disposition: Disposition) -> Option<Self> {
         match disposition {
             Disposition::Unspecified => None,
@@ -122,23 +122,23 @@ impl DispositionWord {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = AlertEventType)]
 pub enum EventTypeWord {
-    /// The alert was made.
+    /// The first event of an alert.
     Flagged,
-    /// Fields changed, none of which has a type of its own.
+    /// A change of fields without an event type of their own.
     Updated,
-    /// It moved to another status.
+    /// A move to another status, neither into nor out of the class closed.
     StatusChanged,
-    /// Somebody else works on it.
+    /// An assignment to another person.
     Assigned,
-    /// It was escalated to somebody.
+    /// An escalation to people.
     Escalated,
-    /// Nothing changed; the call only had a note.
+    /// A note without a change.
     Noted,
-    /// A repeat folded into it.
+    /// A repeat that folded into the alert.
     Recurred,
-    /// It moved to a status of the class closed.
+    /// A move into a status of the class closed.
     Closed,
-    /// It moved out of the class closed.
+    /// A move out of the class closed.
     Reopened,
 }
 
@@ -158,15 +158,15 @@ impl From<EventType> for EventTypeWord {
     }
 }
 
-/// The texts of a list.
+/// Turns a list into texts.
 pub fn texts<T: Into<String>>(list: Vec<T>) -> Vec<String> {
     list.into_iter().map(Into::into).collect()
 }
 
-/// Declares text in a list, which needs a type of its own for its limits to be stated.
+/// Declares a type for texts in a list, so that the OpenAPI document can state their limits.
 macro_rules! listed_text {
     ($(#[$meta:meta])* $name:ident) => {
-        // The derive comes first: what follows holds its attributes.
+        // The derive comes first, because `$meta` holds its helper attributes.
         #[derive(Debug, Serialize, Deserialize, ToSchema)]
         #[serde(transparent)]
         $(#[$meta])*

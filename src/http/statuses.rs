@@ -48,7 +48,7 @@ pub async fn create_status(
     Ok(answer::changed(StatusCode::CREATED, created, StatusView::from)?)
 }
 
-/// The parameters as the OpenAPI document tells them; [`list_input`] reads the same.
+/// The parameters for the OpenAPI document; [`list_input`] reads the same.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "only describes the parameters")]

@@ -1,4 +1,4 @@
-//! What REST answers. The same types serialise and generate the OpenAPI document.
+//! Responses of REST. The same types serialise and generate the OpenAPI document.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -263,7 +263,7 @@ pub struct HealthView {
     pub status: &'static str,
 }
 
-/// The views of a list.
+/// Views every item of a list.
 pub fn listed<T, V>(list: Vec<T>, view: impl Fn(T) -> V) -> Vec<V> {
     list.into_iter().map(view).collect()
 }
