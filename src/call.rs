@@ -184,9 +184,9 @@ pub async fn admit(
         let caller = authenticate(authenticator, request.headers()).await?;
         let connection = request.extensions().get::<Connection>();
         let _admitted = connection.map(Connection::admit);
-        let room = match connection {
-            Some(Connection(shown)) if answers::may_be_large(&request) => {
-                Some(shown.answers.reserve(caller.key_id()).await?)
+        let room = match (connection, answers::most_of(&request)) {
+            (Some(Connection(shown)), Some(most)) => {
+                Some(shown.answers.reserve(caller.organization_id(), caller.key_id(), most).await?)
             }
             _ => None,
         };

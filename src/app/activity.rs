@@ -1,26 +1,14 @@
 //! What a connection is doing, so that silent and stalled ones can be told from those that are at work.
 
 use std::{
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    response::Response,
-};
 use http::Version;
-use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
 
 use super::stalling;
-use crate::{
-    answers::{self, Reserved},
-    call::Connection,
-    grpc,
-};
+use crate::call::Connection;
 
 /// How long a connection may take to send the head of a request that it has begun, or of its first.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,8 +24,6 @@ const LAST_STALL_TIMEOUT: Duration = Duration::from_secs(3);
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// How often a connection that is leaving is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How much of an answer is handed over at once: the rest waits until the caller has taken it.
-const CHUNK: usize = 64 * 1024;
 
 /// What a connection has been doing.
 pub struct Activity {
@@ -193,7 +179,7 @@ impl Doing {
 type Counter = fn(&mut Doing) -> &mut usize;
 
 /// One more of something, for as long as it is held.
-struct Held {
+pub struct Held {
     activity: Arc<Activity>,
     counter: Counter,
 }
@@ -208,7 +194,7 @@ impl Held {
     }
 
     /// Notes that the caller has been handed something, or has taken all and waits for more, and of what kind the answer is.
-    fn moved(&self, is_handed: bool, patience: Duration) {
+    pub fn moved(&self, is_handed: bool, patience: Duration) {
         let now = Instant::now();
         stalling::note(is_handed.then_some((now.into(), patience)));
         self.activity.change(|doing| {
@@ -231,77 +217,17 @@ impl Drop for Held {
 pub struct Call(Held);
 
 impl Call {
-    /// The answer, which counts as being sent until its end.
-    pub fn answer(self, mut answer: Response) -> Response {
-        let is_stream = answer.extensions().get::<grpc::WithoutEnd>().is_some();
-        let counter: Counter =
-            if is_stream { |doing| &mut doing.streams } else { |doing| &mut doing.answers };
-        let patience = if is_stream { STREAM_STALL_TIMEOUT } else { STALL_TIMEOUT };
+    /// Notes that the call is answered, and its answer is being sent for as long as this is held: for how long nothing may be
+    /// taken of it comes along.
+    pub fn answered(self, is_without_end: bool) -> (Held, Duration) {
+        let (counter, patience): (Counter, _) = if is_without_end {
+            (|doing| &mut doing.streams, STREAM_STALL_TIMEOUT)
+        } else {
+            (|doing| &mut doing.answers, STALL_TIMEOUT)
+        };
         let held = Held::new(&self.0.activity, counter);
         held.moved(true, patience);
-        let mut room = answers::take(&mut answer);
-        if let (Some(room), Some(size)) = (&mut room, answer.body().size_hint().exact()) {
-            room.shrink(usize::try_from(size).unwrap_or(usize::MAX));
-        }
-        answer.map(|body| Body::new(Sending { body, rest: Bytes::new(), held, patience, room }))
-    }
-}
-
-/// The body of an answer, handed over piece by piece.
-struct Sending {
-    body: Body,
-    rest: Bytes,
-    held: Held,
-    patience: Duration,
-    room: Option<Reserved>,
-}
-
-impl HttpBody for Sending {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
-            let Poll::Ready(polled) = Pin::new(&mut self.body.frame()).poll(context) else {
-                // The caller has taken all that there was.
-                self.held.moved(false, self.patience);
-                return Poll::Pending;
-            };
-            match polled {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
-                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-                },
-                other => return Poll::Ready(other),
-            }
-        }
-        self.held.moved(true, self.patience);
-        let size = self.rest.len().min(CHUNK);
-        let piece = self.rest.split_to(size);
-        // All of a list is one frame, so that what is left of it is what is left of the answer.
-        let left = self.rest.len();
-        if let Some(room) = &mut self.room {
-            room.shrink(left);
-        }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.len() as u64;
-        let body = self.body.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(body.lower() + rest);
-        if let Some(upper) = body.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint
+        (held, patience)
     }
 }
 
@@ -338,7 +264,7 @@ mod tests {
     fn an_answer_has_a_clock_over_http1_and_its_task_has_it_over_http2() {
         for (version, expected) in [(Version::HTTP_11, Some(STALL_TIMEOUT)), (Version::HTTP_2, None)] {
             let activity = activity();
-            let answer = Activity::begin(&activity, version).answer(Response::new(Body::from("text")));
+            let answer = Activity::begin(&activity, version).answered(false);
             assert_eq!(patience(&activity), expected);
             drop(answer);
             assert_ne!(patience(&activity), None);

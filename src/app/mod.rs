@@ -8,6 +8,7 @@ mod limits;
 mod listen;
 mod places;
 mod router;
+mod sending;
 mod server;
 mod stalling;
 

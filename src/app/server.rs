@@ -28,6 +28,7 @@ use super::{
     gathering::Gathering,
     limits::ConnectionLimits,
     places::{self, Place, Places},
+    sending,
     stalling::Tasks,
 };
 use crate::{answers::Answers, call};
@@ -201,7 +202,7 @@ async fn serve(_place: Place, connection: Connection, stream: TcpStream) {
         let call = Activity::begin(&activity, request.version());
         request.extensions_mut().insert(activity.connection().clone());
         let answer = router.clone().call(request);
-        async move { answer.await.map(|answer| call.answer(answer)) }
+        async move { answer.await.map(|answer| sending::send(call, answer)) }
     });
     let io = TokioIo::new(Gathering::new(stream, Arc::clone(&activity)));
     let mut connection = pin!(builder.serve_connection(io, service));
