@@ -150,6 +150,8 @@ async fn many_organizations_that_are_locked_delay_no_other(#[case] lock: &str) {
     let (ids, updates) = alerts_of_many(&world, 20).await;
     let held = hold(&world, &lock.replace("{orgs}", &ids.join(","))).await;
     let waiting: Vec<_> = updates.into_iter().map(|change| spawn(&world.store, change)).collect();
+    // Until their locks are met, and all of them wait.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let mut others = JoinSet::new();
     for store in [&world.store, &second] {
         let (store, flags) = (Arc::clone(store), (0..40).map(|_| world.flag_of(shared)).collect::<Vec<_>>());
