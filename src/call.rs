@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     answers::{self, Answers},
     auth::{Authenticator, Caller, Presented},
+    domain::OrganizationId,
     error::{Error, Reason},
 };
 
@@ -107,8 +108,8 @@ struct Shown {
     network: Option<IpAddr>,
     /// The room for its large answers, which it shares with all others.
     answers: Answers,
-    /// Set once a valid key was shown.
-    is_known: AtomicBool,
+    /// The organization of the first valid key that was shown.
+    organization: OnceLock<OrganizationId>,
     /// Calls in work whose key is valid.
     admitted: AtomicUsize,
     /// Calls in work on the services that need no key, streams included.
@@ -118,8 +119,8 @@ struct Shown {
 impl Connection {
     /// A connection that has shown nothing yet, from `network` where addresses tell callers apart.
     pub fn new(answers: Answers, network: Option<IpAddr>) -> Self {
-        let (is_known, admitted, open) = Default::default();
-        Self(Arc::new(Shown { network, answers, is_known, admitted, open }))
+        let (organization, admitted, open) = Default::default();
+        Self(Arc::new(Shown { network, answers, organization, admitted, open }))
     }
 
     /// The network that it comes from, where addresses tell callers apart.
@@ -127,9 +128,9 @@ impl Connection {
         self.0.network
     }
 
-    /// Set once a valid key was shown.
-    pub fn is_known(&self) -> bool {
-        self.0.is_known.load(Relaxed)
+    /// The organization of the first valid key that was shown.
+    pub fn organization(&self) -> Option<OrganizationId> {
+        self.0.organization.get().copied()
     }
 
     /// How many calls are in work whose key is valid.
@@ -143,8 +144,9 @@ impl Connection {
         (self.0.open.load(Relaxed) <= most).then_some(counted)
     }
 
-    fn admit(&self) -> Counted {
-        self.0.is_known.store(true, Relaxed);
+    fn admit(&self, organization: OrganizationId) -> Counted {
+        // Only the first is kept: a proxy may bring the calls of several.
+        let _ = self.0.organization.set(organization);
         Counted::new(&self.0, |shown| &shown.admitted)
     }
 }
@@ -183,7 +185,7 @@ pub async fn admit(
     let call = async {
         let caller = authenticate(authenticator, request.headers()).await?;
         let connection = request.extensions().get::<Connection>();
-        let _admitted = connection.map(Connection::admit);
+        let _admitted = connection.map(|connection| connection.admit(caller.organization_id()));
         let room = match (connection, answers::most_of(&request)) {
             (Some(Connection(shown)), Some(most)) => {
                 Some(shown.answers.reserve(caller.organization_id(), caller.key_id(), most).await?)

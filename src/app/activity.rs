@@ -6,9 +6,10 @@ use std::{
 };
 
 use http::Version;
+use tokio::{sync::Notify, time::sleep};
 
 use super::stalling;
-use crate::call::Connection;
+use crate::{call::Connection, domain::OrganizationId};
 
 /// How long a connection may take to send the head of a request that it has begun, or of its first.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,6 +35,8 @@ pub struct Activity {
     idle: Duration,
     /// When it is told to go away, whatever it does.
     until: Option<Instant>,
+    /// Tells it that its place is wanted for another.
+    displaced: Notify,
 }
 
 struct Doing {
@@ -51,6 +54,8 @@ struct Doing {
     is_handed: bool,
     /// When something last began, moved or ended.
     since: Instant,
+    /// When an answer last began or moved.
+    moved: Instant,
 }
 
 /// Why a connection is told to go away.
@@ -60,6 +65,8 @@ pub enum Ended {
     Silent,
     /// It is old.
     Old,
+    /// It was idle, and its place is wanted for another.
+    Displaced,
 }
 
 impl Activity {
@@ -74,9 +81,10 @@ impl Activity {
             has_begun: false,
             is_handed: false,
             since,
+            moved: since,
         };
         let until = max_age.and_then(|age| since.checked_add(age));
-        Self { doing: Mutex::new(doing), connection, idle, until }
+        Self { doing: Mutex::new(doing), connection, idle, until, displaced: Notify::new() }
     }
 
     /// Notes that a call has begun.
@@ -91,8 +99,7 @@ impl Activity {
     /// Notes that bytes have come: over HTTP/1.1, between two calls, they begin the head of the next.
     pub fn read(&self) {
         self.change(|doing| {
-            let is_between = doing.calls + doing.answers + doing.streams == 0;
-            if is_between && !doing.has_begun && doing.is_http1() {
+            if doing.is_between_calls() && !doing.has_begun && doing.is_http1() {
                 doing.has_begun = true;
                 doing.since = Instant::now();
             }
@@ -106,7 +113,22 @@ impl Activity {
 
     /// Returns true once it has shown a valid key.
     pub fn is_known(&self) -> bool {
-        self.connection.is_known()
+        self.organization().is_some()
+    }
+
+    /// The organization of the first valid key that it has shown.
+    pub fn organization(&self) -> Option<OrganizationId> {
+        self.connection.organization()
+    }
+
+    /// Since when it has been between two calls, if it is.
+    pub fn idle_since(&self) -> Option<Instant> {
+        self.change(|doing| (doing.is_between_calls() && !doing.has_begun).then_some(doing.since))
+    }
+
+    /// Tells it to go away for another connection. Calls that begin meanwhile are answered.
+    pub fn displace(&self) {
+        self.displaced.notify_one();
     }
 
     /// When something last began, moved or ended.
@@ -114,7 +136,7 @@ impl Activity {
         self.change(|doing| doing.since)
     }
 
-    /// Is done when the connection is old, or has been silent, or its caller has taken nothing of an answer, for too long.
+    /// Is done when the connection is old or displaced, or has been silent, or its caller has taken nothing of an answer, for too long.
     /// A first call must come soon, over any protocol.
     pub async fn ended(&self) -> Ended {
         loop {
@@ -131,7 +153,10 @@ impl Activity {
                 return Ended::Old;
             }
             let next = silent_in.min(LOOK_AT_LEAST_EVERY).min(self.idle);
-            tokio::time::sleep(old_in.map_or(next, |left| left.min(next))).await;
+            tokio::select! {
+                () = sleep(old_in.map_or(next, |left| left.min(next))) => {}
+                () = self.displaced.notified() => return Ended::Displaced,
+            }
         }
     }
 
@@ -139,10 +164,10 @@ impl Activity {
     pub async fn answered(&self) {
         let is_busy = |doing: &mut Doing| {
             self.connection.admitted() > 0
-                || (doing.answers > 0 && doing.since.elapsed() < LAST_STALL_TIMEOUT)
+                || (doing.answers > 0 && doing.moved.elapsed() < LAST_STALL_TIMEOUT)
         };
         while self.change(is_busy) {
-            tokio::time::sleep(LOOK_EVERY).await;
+            sleep(LOOK_EVERY).await;
         }
     }
 
@@ -158,6 +183,10 @@ impl Activity {
 }
 
 impl Doing {
+    const fn is_between_calls(&self) -> bool {
+        self.calls + self.answers + self.streams == 0
+    }
+
     fn is_http1(&self) -> bool {
         self.version.is_some_and(|version| version < Version::HTTP_2)
     }
@@ -199,7 +228,7 @@ impl Held {
         stalling::note(is_handed.then_some((now.into(), patience)));
         self.activity.change(|doing| {
             doing.is_handed = is_handed && doing.is_http1();
-            doing.since = now;
+            (doing.since, doing.moved) = (now, now);
         });
     }
 }
@@ -269,5 +298,15 @@ mod tests {
             drop(answer);
             assert_ne!(patience(&activity), None);
         }
+    }
+
+    #[tokio::test]
+    async fn answers_that_are_ended_keep_no_connection_from_leaving() {
+        let activity = activity();
+        let begin = || Activity::begin(&activity, Version::HTTP_2).answered(false);
+        let (_unread, ended) = (begin(), begin());
+        activity.change(|doing| doing.moved -= LAST_STALL_TIMEOUT);
+        drop(ended);
+        tokio::time::timeout(LAST_STALL_TIMEOUT / 2, activity.answered()).await.unwrap();
     }
 }

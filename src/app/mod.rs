@@ -36,7 +36,7 @@ pub use limits::ConnectionLimits;
 
 /// How much longer than a call the database may work on one of its statements.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long closing the store may take.
+/// How long the background tasks and the store may take to end after the calls.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a server is started with.
@@ -212,11 +212,14 @@ impl App {
         if timeout(drain_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!(?drain_timeout, "calls were still in flight and are cut off");
         }
-        // They have stopped, or panicked, which the log tells.
-        let _ = tokio::join!(cleaning, adopting);
-        drained.send_replace(true);
-        let _ = uses.await;
-        if timeout(CLOSE_TIMEOUT, store.close()).await.is_err() {
+        let close = async {
+            // They have stopped, or panicked, which the log tells.
+            let _ = tokio::join!(cleaning, adopting);
+            drained.send_replace(true);
+            let _ = uses.await;
+            store.close().await;
+        };
+        if timeout(CLOSE_TIMEOUT, close).await.is_err() {
             tracing::warn!("the store did not close in time");
         }
         tracing::info!("stopped");

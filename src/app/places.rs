@@ -1,7 +1,8 @@
 //! Places for connections: a number in all, a share for each address, and room for new ones while strangers hold all.
 //!
 //! No places are kept back. When all are taken, those connections are closed that have been silent longest and never showed
-//! a valid key: kept places would be taken by strangers too, and stand empty otherwise.
+//! a valid key: kept places would be taken by strangers too, and stand empty otherwise. Where there are none, those of the
+//! organization that has most connections are told to go that have been idle longest. A call in work is never cut off.
 
 use std::{
     collections::HashMap,
@@ -13,9 +14,12 @@ use std::{
 use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::{activity::Activity, limits::ConnectionLimits};
+use crate::domain::OrganizationId;
 
 /// How many connections are closed at once when all places are taken, so that they are seldom looked through.
 const CLOSED_AT_ONCE: usize = 64;
+/// How many connections that were told to go may still be there, besides those that have places.
+const MOST_LEAVING: usize = 2 * CLOSED_AT_ONCE;
 /// How often the log tells that connections are refused or closed.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 
@@ -30,6 +34,8 @@ struct Taken {
     last_id: u64,
     connections: HashMap<u64, Open>,
     by_network: HashMap<IpAddr, usize>,
+    /// How many were told to go, and are still there.
+    leaving: usize,
     last_told: Option<Instant>,
 }
 
@@ -38,6 +44,7 @@ struct Open {
     network: IpAddr,
     activity: Arc<Activity>,
     task: AbortHandle,
+    is_leaving: bool,
 }
 
 /// The place of a connection, given back when it is dropped.
@@ -77,9 +84,9 @@ impl Places {
             taken.tell("an address has its share of the connections");
             return Some(stream);
         }
-        if taken.connections.len() >= self.limits.total {
+        if taken.connections.len() - taken.leaving >= self.limits.total {
             taken.tell("all connections are taken");
-            if !taken.make_room(CLOSED_AT_ONCE.min(self.limits.total)) {
+            if !taken.make_room(self.limits.total) {
                 return Some(stream);
             }
         }
@@ -89,13 +96,13 @@ impl Places {
         let place = Place { places: Arc::clone(self), id, network, _ended: ended };
         // It can't leave before it is entered: leaving waits for the lock.
         let task = start(place, stream);
-        taken.connections.insert(id, Open { network, activity, task });
+        taken.connections.insert(id, Open { network, activity, task, is_leaving: false });
         None
     }
 
-    /// Closes connections of strangers, for when the machine can take no further ones.
+    /// Closes connections, for when the machine can take no further ones.
     pub fn make_room(&self) {
-        self.lock().make_room(CLOSED_AT_ONCE);
+        self.lock().make_room(self.limits.total);
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -104,15 +111,18 @@ impl Places {
 }
 
 impl Taken {
+    /// Makes room for a connection beside `total` others. Whether there is some.
+    fn make_room(&mut self, total: usize) -> bool {
+        // Few of few: those who are told to go come back.
+        self.close_strangers(CLOSED_AT_ONCE.min(total)) || self.displace((total / 8).clamp(1, CLOSED_AT_ONCE))
+    }
+
     /// Closes the `count` connections that have been silent longest, of those that never showed a valid key. Whether there
     /// was one.
-    fn make_room(&mut self, count: usize) -> bool {
+    fn close_strangers(&mut self, count: usize) -> bool {
         let strangers = self.connections.iter().filter(|(_, open)| !open.activity.is_known());
         let mut strangers: Vec<_> = strangers.map(|(id, open)| (open.activity.since(), *id)).collect();
-        if strangers.len() > count {
-            strangers.select_nth_unstable(count);
-            strangers.truncate(count);
-        }
+        keep_smallest(&mut strangers, count);
         for (_, id) in &strangers {
             if let Some(open) = self.connections.get(id) {
                 open.task.abort();
@@ -123,11 +133,40 @@ impl Taken {
         !strangers.is_empty()
     }
 
+    /// Tells the `count` connections to go that have been idle longest, of the organization that has most. Whether there
+    /// was one.
+    fn displace(&mut self, count: usize) -> bool {
+        let organization = self.largest();
+        let staying = self.connections.iter().filter(|(_, open)| !open.is_leaving);
+        let theirs = staying.filter(|(_, open)| open.activity.organization() == organization);
+        let idle = theirs.filter_map(|(id, open)| Some((open.activity.idle_since()?, *id)));
+        let mut idle: Vec<_> = idle.collect();
+        keep_smallest(&mut idle, count.min(MOST_LEAVING.saturating_sub(self.leaving)));
+        for (_, id) in &idle {
+            if let Some(open) = self.connections.get_mut(id) {
+                open.activity.displace();
+                open.is_leaving = true;
+                self.leaving += 1;
+            }
+        }
+        !idle.is_empty()
+    }
+
+    /// The organization that has most connections.
+    fn largest(&self) -> Option<OrganizationId> {
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        for open in self.connections.values().filter(|open| !open.is_leaving) {
+            if let Some(organization) = open.activity.organization() {
+                *counts.entry(organization).or_default() += 1;
+            }
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count).map(|(organization, _)| organization)
+    }
+
     /// Gives the place of a connection back, if it still has one.
     fn leave(&mut self, id: u64, network: IpAddr) {
-        if self.connections.remove(&id).is_none() {
-            return;
-        }
+        let Some(left) = self.connections.remove(&id) else { return };
+        self.leaving -= usize::from(left.is_leaving);
         if let Some(share) = self.by_network.get_mut(&network) {
             *share -= 1;
             if *share == 0 {
@@ -142,9 +181,17 @@ impl Taken {
             tracing::warn!(
                 connections = self.connections.len(),
                 networks = self.by_network.len(),
-                "{what}: connections are refused, or closed where no valid key was shown"
+                "{what}: connections are refused, or closed where they are idle or no valid key was shown"
             );
         }
+    }
+}
+
+/// Keeps the `count` smallest.
+fn keep_smallest<T: Ord>(values: &mut Vec<T>, count: usize) {
+    if values.len() > count {
+        values.select_nth_unstable(count);
+        values.truncate(count);
     }
 }
 

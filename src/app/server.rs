@@ -208,12 +208,12 @@ async fn serve(_place: Place, connection: Connection, stream: TcpStream) {
     let mut connection = pin!(builder.serve_connection(io, service));
     let served = tokio::select! {
         served = &mut connection => Some(served),
-        is_old = left(&mut leave, &activity) => {
+        has_grace = left(&mut leave, &activity) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 served = &mut connection => Some(served),
                 // What is left then are streams without an end, and answers that nobody reads.
-                () = answered(&activity, is_old.then_some(grace)) => {
+                () = answered(&activity, has_grace.then_some(grace)) => {
                     let patience = if activity.is_known() { LEAVE_TIMEOUT } else { STRANGER_LEAVE_TIMEOUT };
                     timeout(patience, connection).await.ok()
                 }
@@ -225,12 +225,12 @@ async fn serve(_place: Place, connection: Connection, stream: TcpStream) {
     }
 }
 
-/// Is done when the connections are told to leave, or nobody is left who could tell them, or this one is silent or old.
-/// Returns true for an old one.
+/// Is done when the connections are told to leave, or nobody is left who could tell them, or this one is silent, old
+/// or displaced. Returns true for one whose calls have a time to finish of their own.
 async fn left(leave: &mut watch::Receiver<bool>, activity: &Activity) -> bool {
     tokio::select! {
         _ = leave.wait_for(|leave| *leave) => false,
-        ended = activity.ended() => ended == Ended::Old,
+        ended = activity.ended() => ended != Ended::Silent,
     }
 }
 

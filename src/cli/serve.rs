@@ -84,7 +84,7 @@ pub struct Serve {
     /// How long to keep taking calls after health has turned NOT_SERVING, so that load balancers notice
     #[arg(long, env = "REDFLAG_SHUTDOWN_DELAY", default_value = "0s", value_name = "TIME", value_parser = humantime::parse_duration)]
     shutdown_delay: Duration,
-    /// How long calls in flight may take to finish at shutdown
+    /// How long calls in flight may take to finish at shutdown; closing takes up to 5 s more
     #[arg(long, env = "REDFLAG_DRAIN_TIMEOUT", default_value = "30s", value_name = "TIME", value_parser = humantime::parse_duration)]
     drain_timeout: Duration,
     /// A web origin whose pages may call from a browser, such as `https://console.example.com`, or `*` for any; may be
@@ -102,8 +102,8 @@ pub struct Serve {
 /// The limits of connections.
 #[derive(Debug, Args)]
 struct ConnectionArgs {
-    /// How many connections at most; when all are taken, those are closed for new ones that were silent longest and never
-    /// showed a valid key
+    /// How many connections at most; when all are taken, idle ones are closed for new ones: those that
+    /// never showed a valid key, then those of the organization that has most
     #[arg(long, env = "REDFLAG_CONNECTIONS", default_value_t = ConnectionLimits::DEFAULT.total, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     connections: usize,
     /// How many connections from one address at most, of IPv6 from one /64 network; 0 is no limit, for behind a proxy

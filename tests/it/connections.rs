@@ -13,7 +13,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::support::{DatabaseKind, TestApp, TestDatabase, app::KEY};
+use crate::support::{
+    DatabaseKind, TestApp, TestDatabase,
+    app::KEY,
+    keys::{beside, make_key},
+};
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
@@ -92,17 +96,45 @@ async fn strangers_that_are_silent_make_room_and_those_with_a_key_stay() {
 }
 
 #[tokio::test]
-async fn connections_with_a_key_are_not_closed_for_others() {
+async fn idle_connections_of_the_organization_with_most_make_room_for_another() {
+    let app = start(|config| config.connections.total = 4).await;
+    let service = beside(&app).await;
+    service.create_organization("other").await.unwrap();
+    let (_, other) = make_key(&service, "other", &["*"], None).await;
+    let list = |key: &str| format!("GET /alerts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n");
+    let mut first = connect_from(4, &app).await;
+    assert!(ask(&mut first, &list(&other)).await.starts_with("HTTP/1.1 200"));
+    let mut many = Vec::new();
+    for _ in 0..3 {
+        let mut connection = connect_from(2, &app).await;
+        assert!(ask(&mut connection, &list(KEY)).await.starts_with("HTTP/1.1 200"));
+        many.push(connection);
+    }
+    let mut new = connect_from(5, &app).await;
+    assert!(ask(&mut new, &list(&other)).await.starts_with("HTTP/1.1 200"), "there is a place");
+    ends(&mut many[0]).await;
+    for connection in [&mut first, &mut new] {
+        assert!(ask(connection, &list(&other)).await.starts_with("HTTP/1.1 200"));
+    }
+    assert!(ask(&mut many[2], &list(KEY)).await.starts_with("HTTP/1.1 200"), "others of it stay");
+}
+
+#[tokio::test]
+async fn connections_with_a_call_in_work_are_not_closed_for_others() {
     let app = start(|config| config.connections.total = 2).await;
-    let keyed = format!("GET /alerts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n");
-    let mut known = [connect_from(2, &app).await, connect_from(3, &app).await];
-    for connection in &mut known {
-        assert!(ask(connection, &keyed).await.starts_with("HTTP/1.1 200"));
+    let head = format!(
+        "POST /alerts/flag/bln_1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\nexpect: 100-continue\r\ncontent-length: 24\r\n\r\n"
+    );
+    let mut working = [connect_from(2, &app).await, connect_from(3, &app).await];
+    for connection in &mut working {
+        // The server says so once it wants the body: by then the call has begun.
+        assert!(ask(connection, &head).await.starts_with("HTTP/1.1 100"));
     }
     let refused = ask(&mut connect_from(4, &app).await, "").await;
     assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
-    for connection in &mut known {
-        assert!(ask(connection, &keyed).await.starts_with("HTTP/1.1 200"));
+    for connection in &mut working {
+        assert!(ask(connection, r#"{"description": "slow" }"#).await.starts_with("HTTP/1.1 201"));
     }
 }
 
