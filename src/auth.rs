@@ -128,7 +128,7 @@ impl Caller {
 
 /// The credentials of a call, as either face received them.
 #[derive(Debug, Default)]
-pub struct Presented<'a> {
+pub struct Credentials<'a> {
     /// The `authorization` header.
     pub authorization: Option<&'a [u8]>,
     /// The `x-blnk-key` header, the ledger core's own.
@@ -142,9 +142,9 @@ pub struct Presented<'a> {
 }
 
 /// How long a verified key is believed: well within the five seconds after which a revoked key must not work.
-const BELIEVED: Duration = Duration::from_secs(3);
+const CACHE_TTL: Duration = Duration::from_secs(3);
 /// How many verified keys are remembered.
-const REMEMBERED: u64 = 10_000;
+const CACHE_SIZE: u64 = 10_000;
 /// How coarsely the last use of a key is kept.
 const TOUCH_EVERY: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
@@ -173,9 +173,9 @@ pub struct Authenticator {
 impl Authenticator {
     /// An authenticator for the keys in `store`.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        let verified = Cache::builder().max_capacity(REMEMBERED).time_to_live(BELIEVED).build();
-        let refused = Cache::builder().max_capacity(REMEMBERED).time_to_live(REFUSED_FOR).build();
-        let known = Cache::builder().max_capacity(REMEMBERED).time_to_idle(KNOWN_FOR).build();
+        let verified = Cache::builder().max_capacity(CACHE_SIZE).time_to_live(CACHE_TTL).build();
+        let refused = Cache::builder().max_capacity(CACHE_SIZE).time_to_live(REFUSED_FOR).build();
+        let known = Cache::builder().max_capacity(CACHE_SIZE).time_to_idle(KNOWN_FOR).build();
         Self {
             look_ups: LookUps::new(Arc::clone(&store)),
             store,
@@ -193,7 +193,7 @@ impl Authenticator {
     /// [`Reason::MissingApiKey`], [`Reason::InvalidApiKey`] (also for a revoked key), [`Reason::ExpiredApiKey`],
     /// [`Reason::ValidationError`] for a malformed actor, [`Reason::Unavailable`] when the store does not answer,
     /// [`Reason::RateLimited`] when too many unknown keys are looked up already.
-    pub async fn authenticate(&self, presented: Presented<'_>) -> Result<Caller, Error> {
+    pub async fn authenticate(&self, presented: Credentials<'_>) -> Result<Caller, Error> {
         if let Some(header) = presented.repeated {
             return Err(Error::violation(
                 Reason::ValidationError,
@@ -245,7 +245,7 @@ fn not_valid() -> Error {
     Error::new(Reason::InvalidApiKey, "the API key is not valid")
 }
 
-fn presented_secret(presented: &Presented<'_>) -> Result<Secret, Error> {
+fn presented_secret(presented: &Credentials<'_>) -> Result<Secret, Error> {
     let missing = || {
         let message = "an API key is needed: send it as `Authorization: Bearer <key>`";
         Error::new(Reason::MissingApiKey, message)

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     answers::{self, Answers},
-    auth::{Authenticator, Caller, Presented},
+    auth::{Authenticator, Caller, Credentials},
     domain::OrganizationId,
     error::{Error, Reason},
 };
@@ -206,7 +206,7 @@ pub async fn admit(
 async fn authenticate(authenticator: &Authenticator, headers: &HeaderMap) -> Result<Caller, Error> {
     let bytes = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
     let request_id = request_id();
-    let presented = Presented {
+    let presented = Credentials {
         authorization: bytes(http::header::AUTHORIZATION),
         blnk_key: bytes(BLNK_KEY),
         actor: bytes(ACTOR),

@@ -34,7 +34,7 @@ pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut is_stopping: 
 /// Forgets all that is old by now. What fails is tried again next time: nothing but room depends on it.
 async fn clean(store: &dyn Store, clock: &dyn Clock) {
     loop {
-        match store.forget_changes(clock.now()).await {
+        match store.expire_idempotency_keys(clock.now()).await {
             Ok(count) => {
                 tracing::debug!(count, "forgot old idempotency keys");
                 if count < FEW {
@@ -61,7 +61,7 @@ mod tests {
             Actor, ChangeContext, Colour, IdSource, Idempotency, IdempotencyKey, KeyId, Name, NewStatus,
             Note, Organization, OrganizationId, StatusClass, StatusKey, StatusPatch, SystemIds, Timestamp,
         },
-        store::{REMEMBERED, connect, schema::OnOlderSchema},
+        store::{IDEMPOTENCY_TTL, connect, schema::OnOlderSchema},
     };
 
     struct StandingClock(Timestamp);
@@ -122,10 +122,10 @@ mod tests {
     async fn all_that_is_old_is_forgotten_and_nothing_else() {
         let id = OrganizationId::from_uuid(SystemIds.next(EARLY));
         let store = remembering(id).await;
-        let later = EARLY + REMEMBERED;
+        let later = EARLY + IDEMPOTENCY_TTL;
         assert!(!repeat(store.as_ref(), id, &change(MANY, later)).await);
         clean(store.as_ref(), &StandingClock(later)).await;
-        assert_eq!(store.forget_changes(later).await.unwrap(), 0);
+        assert_eq!(store.expire_idempotency_keys(later).await.unwrap(), 0);
         assert!(repeat(store.as_ref(), id, &change(MANY, later)).await);
         assert!(!repeat(store.as_ref(), id, &change(1, EARLY)).await);
     }

@@ -74,7 +74,7 @@ impl Error {
     }
 
     /// Whether the server told it.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn is_recorded(&self) -> bool {
         self.0.request_id.is_some()
     }
 

@@ -124,7 +124,7 @@ impl Client {
         };
         match answer.map_err(|status| Error::from_status(&status)) {
             // What happens on this side once time is up happens because it is.
-            Err(error) if started.elapsed() >= left && !error.is_told() => {
+            Err(error) if started.elapsed() >= left && !error.is_recorded() => {
                 Err(Error::deadline_exceeded(self.retry.timeout))
             }
             answer => answer.map(Response::into_inner),

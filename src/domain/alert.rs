@@ -2,8 +2,8 @@
 
 use super::{
     Actor, AffectedEntities, AnomalyId, Assignee, ChangeContext, Cursor, DedupKey, Description, Disposition,
-    DispositionReason, EntityId, EntityType, Invalid, Metadata, OrganizationId, Person, Severity,
-    StatusClass, StatusKey, Timestamp, Title, Weighed, text::weight,
+    DispositionReason, EntityId, EntityType, EstimatedSize, Invalid, Metadata, OrganizationId, Person,
+    Severity, StatusClass, StatusKey, Timestamp, Title, text::estimated_size,
 };
 
 /// The most people that one alert may be escalated to.
@@ -145,8 +145,8 @@ impl Alert {
     }
 }
 
-impl Weighed for Alert {
-    fn weight(&self) -> usize {
+impl EstimatedSize for Alert {
+    fn estimated_size(&self) -> usize {
         let texts = [
             self.title.as_str(),
             self.description.as_str(),
@@ -154,23 +154,24 @@ impl Weighed for Alert {
             self.disposition_reason.as_str(),
             self.dedup_key.as_ref().map_or("", DedupKey::as_str),
         ];
-        let texts: usize = texts.into_iter().map(weight).sum();
+        let texts: usize = texts.into_iter().map(estimated_size).sum();
         let entities: usize = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum();
-        let closed_by = self.closed_by.as_ref().map_or(0, Weighed::weight);
-        FIXED + texts + people(&self.escalated_to) + entities + closed_by + self.metadata.weight()
+        let closed_by = self.closed_by.as_ref().map_or(0, EstimatedSize::estimated_size);
+        FIXED + texts + people(&self.escalated_to) + entities + closed_by + self.metadata.estimated_size()
     }
 }
 
-impl Weighed for NewAlert {
-    fn weight(&self) -> usize {
-        let texts = [self.title.as_str(), self.description.as_str()].map(weight).iter().sum::<usize>();
+impl EstimatedSize for NewAlert {
+    fn estimated_size(&self) -> usize {
+        let texts =
+            [self.title.as_str(), self.description.as_str()].map(estimated_size).iter().sum::<usize>();
         let entities = self.entities.iter().map(|entity| entity.as_str().len() + WRAPPING).sum::<usize>();
-        texts + entities + people(&self.escalated_to) + self.metadata.weight()
+        texts + entities + people(&self.escalated_to) + self.metadata.estimated_size()
     }
 }
 
-impl Weighed for AlertPatch {
-    fn weight(&self) -> usize {
+impl EstimatedSize for AlertPatch {
+    fn estimated_size(&self) -> usize {
         let texts = [
             self.title.as_ref().map_or("", Title::as_str),
             self.description.as_ref().map_or("", Description::as_str),
@@ -178,16 +179,16 @@ impl Weighed for AlertPatch {
         ];
         let entities = [&self.affected_balances, &self.affected_transactions, &self.affected_identities];
         let entities = entities.into_iter().flatten().flatten();
-        texts.map(weight).iter().sum::<usize>()
+        texts.map(estimated_size).iter().sum::<usize>()
             + entities.map(|entity| entity.as_str().len() + WRAPPING).sum::<usize>()
             + self.escalated_to.as_deref().map_or(0, people)
-            + self.metadata.as_ref().map_or(0, Metadata::weight)
+            + self.metadata.as_ref().map_or(0, Metadata::estimated_size)
     }
 }
 
-/// Returns the weight of a list of people.
+/// Returns the estimated size of a list of people.
 fn people(people: &[Person]) -> usize {
-    people.iter().map(|person| weight(person.as_str()) + WRAPPING).sum()
+    people.iter().map(|person| estimated_size(person.as_str()) + WRAPPING).sum()
 }
 
 fn replace<T: Clone>(field: &mut T, new: Option<&T>) {

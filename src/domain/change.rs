@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Invalid, KeyId, Name, Person, Text, Timestamp, Weighed, text::weight};
+use super::{EstimatedSize, Invalid, KeyId, Name, Person, Text, Timestamp, text::estimated_size};
 
 /// Why something was changed, in the caller's words; empty when nothing was said.
 pub type Note = Text<0, 10_000>;
@@ -18,10 +18,10 @@ pub struct Actor {
     pub on_behalf_of: Option<Person>,
 }
 
-impl Weighed for Actor {
-    fn weight(&self) -> usize {
-        weight(self.key_name.as_str())
-            + self.on_behalf_of.as_ref().map_or(0, |person| weight(person.as_str()))
+impl EstimatedSize for Actor {
+    fn estimated_size(&self) -> usize {
+        estimated_size(self.key_name.as_str())
+            + self.on_behalf_of.as_ref().map_or(0, |person| estimated_size(person.as_str()))
     }
 }
 
@@ -86,14 +86,14 @@ pub struct ChangeContext {
 
 /// The answer to a change, with idempotency: the first answer is replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer<T> {
+pub struct Idempotent<T> {
     /// The answer: of now, or of the first time.
     pub value: T,
     /// True where the same intended change happened before, and nothing was changed now.
     pub is_replayed: bool,
 }
 
-impl<T> Answer<T> {
+impl<T> Idempotent<T> {
     /// The answer of a change that happened now.
     pub const fn fresh(value: T) -> Self {
         Self { value, is_replayed: false }

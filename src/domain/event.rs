@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Actor, AnomalyId, Changes, EventId, FieldChange, IdempotencyKey, KeyId, Note, OrganizationId, Person,
-    Timestamp, Weighed, canonical, change::ChangeContext, clock::rfc3339, metadata, text::weight,
+    Actor, AnomalyId, Changes, EstimatedSize, EventId, FieldChange, IdempotencyKey, KeyId, Note,
+    OrganizationId, Person, Timestamp, canonical, change::ChangeContext, clock::rfc3339, metadata,
+    text::estimated_size,
 };
 
 /// A SHA-256 digest of the chain, written as 64 lower-case hexadecimal digits.
@@ -150,8 +151,8 @@ const FIXED: usize = 900;
 
 impl AlertEvent {
     /// The event that follows `head`: its hash covers everything else about it.
-    pub fn following(head: Head, happened: Happened<'_>) -> Self {
-        let Happened { organization_id, anomaly_id, sequence, kind, changes, at, context } = happened;
+    pub fn following(head: Head, happened: EventDraft<'_>) -> Self {
+        let EventDraft { organization_id, anomaly_id, sequence, kind, changes, at, context } = happened;
         let mut event = Self {
             id: EventId::from_uuid(context.event_id),
             organization_id,
@@ -265,21 +266,23 @@ impl AlertEvent {
     }
 }
 
-impl Weighed for AlertEvent {
-    fn weight(&self) -> usize {
+impl EstimatedSize for AlertEvent {
+    fn estimated_size(&self) -> usize {
         let changes = self.changes.iter().map(|change| {
-            change.field.len() + metadata::weight(&change.before) + metadata::weight(&change.after)
+            change.field.len()
+                + metadata::estimated_size(&change.before)
+                + metadata::estimated_size(&change.after)
         });
-        let texts = weight(self.note.as_str())
+        let texts = estimated_size(self.note.as_str())
             + self.request_id.len()
             + self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len());
-        FIXED + texts + self.actor.weight() + changes.sum::<usize>()
+        FIXED + texts + self.actor.estimated_size() + changes.sum::<usize>()
     }
 }
 
 /// An event before it has its position in the feed.
 #[derive(Debug)]
-pub struct Happened<'a> {
+pub struct EventDraft<'a> {
     /// The organization of the alert.
     pub organization_id: OrganizationId,
     /// The id of the alert.

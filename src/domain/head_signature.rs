@@ -5,7 +5,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ChainHash, Head, OrganizationId, Weighed,
+    ChainHash, EstimatedSize, Head, OrganizationId,
     audit_key::{AuditKeyId, AuditPublicKey, HeadSigner},
 };
 
@@ -67,8 +67,8 @@ impl HeadSignature {
     }
 }
 
-impl Weighed for HeadSignature {
-    fn weight(&self) -> usize {
+impl EstimatedSize for HeadSignature {
+    fn estimated_size(&self) -> usize {
         size_of::<Self>()
     }
 }

@@ -36,8 +36,8 @@ impl Metadata {
     }
 
     /// About how many bytes the object takes in an answer, rather too many than too few.
-    pub fn weight(&self) -> usize {
-        self.0.iter().map(|(key, value)| text::weight(key) + weight(value)).sum()
+    pub fn estimated_size(&self) -> usize {
+        self.0.iter().map(|(key, value)| text::estimated_size(key) + estimated_size(value)).sum()
     }
 
     /// The object as a JSON value.
@@ -47,13 +47,15 @@ impl Metadata {
 }
 
 /// The size of a value in a Struct, with the messages around it and its key.
-pub fn weight(value: &Value) -> usize {
+pub fn estimated_size(value: &Value) -> usize {
     const WRAPPING: usize = 16;
     let held = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text::weight(text),
-        Value::Array(values) => values.iter().map(weight).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| text::weight(key) + weight(value)).sum(),
+        Value::String(text) => text::estimated_size(text),
+        Value::Array(values) => values.iter().map(estimated_size).sum(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| text::estimated_size(key) + estimated_size(value)).sum()
+        }
     };
     WRAPPING + held
 }

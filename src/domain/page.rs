@@ -58,16 +58,16 @@ pub struct Page<T> {
 }
 
 /// Values that take room in an answer.
-pub trait Weighed {
+pub trait EstimatedSize {
     /// About how many bytes it takes, rather too many than too few.
-    fn weight(&self) -> usize;
+    fn estimated_size(&self) -> usize;
 }
 
 /// Takes the entries of a page one by one, and says when it holds enough.
 #[derive(Debug)]
 pub struct PageBuilder<T> {
     size: PageSize,
-    weight: usize,
+    estimated_size: usize,
     items: Vec<T>,
     has_more: bool,
 }
@@ -75,16 +75,18 @@ pub struct PageBuilder<T> {
 /// The most bytes that the entries of one page weigh: within the 4 MiB that gRPC clients take unless told otherwise.
 pub const MAX_PAGE_WEIGHT: usize = 3 * 1024 * 1024;
 
-impl<T: Weighed> PageBuilder<T> {
+impl<T: EstimatedSize> PageBuilder<T> {
     /// An empty page of at most `size` entries.
     pub const fn new(size: PageSize) -> Self {
-        Self { size, weight: 0, items: Vec::new(), has_more: false }
+        Self { size, estimated_size: 0, items: Vec::new(), has_more: false }
     }
 
     /// Takes the next entry, or learns from it that more follow than the page holds. At least one is taken.
     pub fn push(&mut self, item: T) {
-        self.weight += item.weight();
-        if self.items.len() == self.size.get() || (self.weight > MAX_PAGE_WEIGHT && !self.items.is_empty()) {
+        self.estimated_size += item.estimated_size();
+        if self.items.len() == self.size.get()
+            || (self.estimated_size > MAX_PAGE_WEIGHT && !self.items.is_empty())
+        {
             self.has_more = true;
         } else {
             self.items.push(item);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Alert, AlertEvent, EventType, FieldChange, Timestamp,
-    dedup::next_told,
+    dedup::next_recorded,
     fields::{FIELDS, is_blank},
 };
 
@@ -132,7 +132,7 @@ impl Replay {
     fn check_counted(&self, alert: &Alert) -> Result<(), Disagreement> {
         let differs = |field: &str| Err(Disagreement::Row(field.to_owned()));
         let told = self.fields.get("occurrence_count").and_then(Value::as_i64).unwrap_or_default();
-        if alert.occurrence_count < told || alert.occurrence_count >= next_told(told) {
+        if alert.occurrence_count < told || alert.occurrence_count >= next_recorded(told) {
             return differs("occurrence_count");
         }
         let untold = alert.occurrence_count - 1 - self.recurrences;
@@ -159,7 +159,7 @@ fn counts_on(told: &Value, change: &FieldChange) -> bool {
     if let (Some(told), Some(before), Some(after)) =
         (told.as_i64(), change.before.as_i64(), change.after.as_i64())
     {
-        return (told..next_told(told)).contains(&before) && after == before + 1;
+        return (told..next_recorded(told)).contains(&before) && after == before + 1;
     }
     let instants = [told, &change.before, &change.after].map(instant);
     instants.iter().all(Option::is_some) && instants.is_sorted()

@@ -122,7 +122,7 @@ pub fn is_steering(c: char) -> bool {
 }
 
 /// How many bytes a text takes in an answer: JSON escapes quotes, backslashes, line feeds and tabs with one byte more.
-pub fn weight(text: &str) -> usize {
+pub fn estimated_size(text: &str) -> usize {
     text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\t')).count()
 }
 
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn weights_are_those_of_json() {
         let text = "a\t\"b\"\\\nß😀";
-        assert_eq!(weight(text) + 2, serde_json::Value::from(text).to_string().len());
+        assert_eq!(estimated_size(text) + 2, serde_json::Value::from(text).to_string().len());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tonic_web::GrpcWebLayer;
 use crate::{
     auth::{Authenticator, Caller},
     call::{self, MAX_REQUEST_BYTES},
-    domain::Answer,
+    domain::Idempotent,
     error::Error,
     service::Service,
 };
@@ -123,7 +123,7 @@ fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
 
 /// What a method that changes something answers; a repeat says that it is one.
 fn answer_change<T, M>(
-    result: Result<Answer<T>, Error>,
+    result: Result<Idempotent<T>, Error>,
     message: impl FnOnce(T) -> M,
 ) -> Result<Response<M>, Status> {
     let changed = result.map_err(|error| status(&error))?;

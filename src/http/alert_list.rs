@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{Disposition, EntityType, Invalid, Severity, SortOrder, StatusClass},
-    service::{Given, ListInput},
+    service::{ListInput, Parsed},
 };
 
 /// The parameters for the OpenAPI document; [`input`] reads the same.
@@ -122,7 +122,7 @@ pub fn input(query: &str) -> ListInput {
     }
 }
 
-fn order(raw: &str) -> Given<SortOrder> {
+fn order(raw: &str) -> Parsed<SortOrder> {
     match raw.to_ascii_lowercase().as_str() {
         "asc" => Ok(SortOrder::Ascending),
         "desc" => Ok(SortOrder::Descending),

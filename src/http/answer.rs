@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     call,
-    domain::{Alert, Answer, Changed},
+    domain::{Alert, ChangedAlert, Idempotent},
     error::Error,
 };
 
@@ -51,8 +51,8 @@ pub fn alert(status: StatusCode, etag: HeaderValue, view: &impl Serialize) -> Re
 /// When the view does not serialise, which is a bug.
 pub fn changed_alert<V: Serialize>(
     status: StatusCode,
-    changed: Answer<Changed>,
-    view: impl FnOnce(Changed) -> V,
+    changed: Idempotent<ChangedAlert>,
+    view: impl FnOnce(ChangedAlert) -> V,
 ) -> Result<Response, Error> {
     let etag = etag(&changed.value.alert);
     let mut response = alert(status, etag, &view(changed.value))?;
@@ -66,7 +66,7 @@ pub fn changed_alert<V: Serialize>(
 /// When the view does not serialise, which is a bug.
 pub fn changed<T, V: Serialize>(
     status: StatusCode,
-    changed: Answer<T>,
+    changed: Idempotent<T>,
     view: impl FnOnce(T) -> V,
 ) -> Result<Response, Error> {
     let mut response = json(status, &view(changed.value))?;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{Disposition, Severity, StatusClass},
-    service::{EscalateInput, FlagInput, Given, NewStatusInput, StatusUpdateInput, UpdateInput},
+    service::{EscalateInput, FlagInput, NewStatusInput, Parsed, StatusUpdateInput, UpdateInput},
 };
 
 /// What to say about a flagged entity. `null` is as good as leaving a field out; unknown fields are ignored.
@@ -89,7 +89,7 @@ impl FlagBody {
             escalated_to: texts(self.escalated_to.unwrap_or_default()),
             metadata: self.metadata.map_or_else(|| Ok(Map::new()), MetadataBody::into_given),
             dedup_key: self.dedup_key,
-            circumstances: conditions.with_note(self.note),
+            options: conditions.with_note(self.note),
         }
     }
 }
@@ -165,7 +165,7 @@ impl UpdateBody {
             affected_identities: self.affected_identities.map(texts),
             disposition: self.disposition.read(Disposition::parse),
             disposition_reason: self.disposition_reason,
-            circumstances: conditions.with_note(self.note),
+            options: conditions.with_note(self.note),
             refused: Vec::new(),
         }
     }
@@ -188,7 +188,7 @@ impl EscalateBody {
     /// Makes the service's input for the alert `anomaly_id`.
     pub fn into_input(self, anomaly_id: String, conditions: Conditions) -> EscalateInput {
         let to = texts(self.to.unwrap_or_default());
-        EscalateInput { anomaly_id, to, circumstances: conditions.with_note(self.note) }
+        EscalateInput { anomaly_id, to, options: conditions.with_note(self.note) }
     }
 }
 
@@ -206,7 +206,7 @@ enum Field<T> {
 
 impl Field<String> {
     /// Parses the new value; `null` gives the default.
-    fn read<T: Default>(self, parse: impl Fn(&str) -> Given<T>) -> Option<Given<T>> {
+    fn read<T: Default>(self, parse: impl Fn(&str) -> Parsed<T>) -> Option<Parsed<T>> {
         match self {
             Self::Absent => None,
             Self::Null => Some(Ok(T::default())),

@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::problem::Problem;
-use crate::{call, error::Error, service::Circumstances};
+use crate::{call, error::Error, service::ChangeOptions};
 
 /// The conditions of a change, from its headers.
 #[derive(Debug, Default)]
@@ -39,10 +39,10 @@ impl Conditions {
         Self { expected_versions: None, ..self }
     }
 
-    /// The circumstances of a change of an alert for the reason `note`.
-    pub fn with_note(self, note: Option<String>) -> Circumstances {
+    /// The options of a change of an alert for the reason `note`.
+    pub fn with_note(self, note: Option<String>) -> ChangeOptions {
         let Self { request_id, expected_versions } = self;
-        Circumstances { note: note.unwrap_or_default(), request_id, expected_versions }
+        ChangeOptions { note: note.unwrap_or_default(), request_id, expected_versions }
     }
 }
 

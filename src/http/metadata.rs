@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value, map::Entry};
 
 use crate::{
     domain::{Invalid, Metadata, invalid::quoted},
-    service::Given,
+    service::Parsed,
 };
 
 /// The beginning of the parser's error for a repeated name; the name follows.
@@ -22,11 +22,11 @@ const MOST_KEPT: usize = 4 * Metadata::MAX_BYTES;
 
 /// A metadata object, or the rule that it breaks.
 #[derive(Debug)]
-pub struct MetadataBody(Given<Map<String, Value>>);
+pub struct MetadataBody(Parsed<Map<String, Value>>);
 
 impl MetadataBody {
     /// Returns the object, or the rule that it breaks.
-    pub fn into_given(self) -> Given<Map<String, Value>> {
+    pub fn into_given(self) -> Parsed<Map<String, Value>> {
         self.0
     }
 }

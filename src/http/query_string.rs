@@ -10,7 +10,7 @@ use crate::{
         invalid::{parse_list, quoted},
     },
     error::Violation,
-    service::Given,
+    service::Parsed,
 };
 
 /// The most unknown parameters that an error names.
@@ -18,7 +18,7 @@ const MOST_UNKNOWN: usize = 10;
 
 /// The decoded parameters of a query string, and their violations.
 pub struct Parameters {
-    given: Vec<(String, Given<String>)>,
+    given: Vec<(String, Parsed<String>)>,
     refused: Vec<Violation>,
 }
 
@@ -55,8 +55,8 @@ impl Parameters {
     pub fn words<T: Clone + Eq + Hash>(
         &mut self,
         name: &str,
-        parse: impl Fn(&str) -> Given<T>,
-    ) -> Given<Vec<T>> {
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
         parse_list(&self.list(name), AlertFilter::MAX_VALUES, "values", parse)
     }
 
@@ -70,7 +70,7 @@ impl Parameters {
     }
 
     /// Takes and parses a single value.
-    pub fn value<T>(&mut self, name: &str, parse: impl Fn(&str) -> Given<T>) -> Given<Option<T>> {
+    pub fn value<T>(&mut self, name: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<Option<T>> {
         self.single(name)?.as_deref().map(parse).transpose()
     }
 
@@ -79,7 +79,7 @@ impl Parameters {
         self.refused
     }
 
-    fn single(&mut self, name: &str) -> Given<Option<String>> {
+    fn single(&mut self, name: &str) -> Parsed<Option<String>> {
         let mut values = self.take(name);
         if values.len() > 1 {
             let rule = format!("must be given once, is given {} times", values.len());
@@ -88,7 +88,7 @@ impl Parameters {
         values.pop().transpose()
     }
 
-    fn take(&mut self, name: &str) -> Vec<Given<String>> {
+    fn take(&mut self, name: &str) -> Vec<Parsed<String>> {
         let taken = self.given.extract_if(.., |(given, _)| given == name);
         taken.map(|(_, value)| value).collect()
     }
@@ -114,7 +114,7 @@ fn shown(name: &str) -> String {
 }
 
 /// Decodes a name or a value in UTF-8: `+` is a space, `%` and two hexadecimal digits are a byte.
-fn decode(raw: &str) -> Given<String> {
+fn decode(raw: &str) -> Parsed<String> {
     let refused = || Invalid::new("must be percent-encoded UTF-8");
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw.bytes();
@@ -143,7 +143,7 @@ fn hexadecimal(digit: u8) -> Option<u8> {
 ///
 /// # Errors
 /// When it is no RFC 3339 time.
-pub fn time(raw: &str) -> Given<Timestamp> {
+pub fn time(raw: &str) -> Parsed<Timestamp> {
     // An unescaped `+` of an offset arrives as a space.
     let unescaped = || {
         let (instant, offset) = raw.rsplit_once(' ')?;
@@ -159,7 +159,7 @@ pub fn time(raw: &str) -> Given<Timestamp> {
 ///
 /// # Errors
 /// When it is no whole number.
-pub fn whole_number(raw: &str) -> Given<i64> {
+pub fn whole_number(raw: &str) -> Parsed<i64> {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Invalid::new(format!("must be a whole number, is {}", quoted(raw))));
@@ -172,7 +172,7 @@ pub fn whole_number(raw: &str) -> Given<i64> {
 ///
 /// # Errors
 /// When it is neither.
-pub fn truth(raw: &str) -> Given<bool> {
+pub fn truth(raw: &str) -> Parsed<bool> {
     match raw.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),

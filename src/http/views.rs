@@ -9,7 +9,7 @@ use super::schema::{
     StatusClassWord, TransactionIdText,
 };
 use crate::{
-    domain::{Actor, Alert, AlertStatus, Changed, Colour, DedupKey, EntityId, Person, clock::rfc3339},
+    domain::{Actor, Alert, AlertStatus, ChangedAlert, Colour, DedupKey, EntityId, Person, clock::rfc3339},
     service::{ListedAlerts, ListedStatuses},
 };
 
@@ -119,8 +119,8 @@ pub struct FlaggedView {
     deduplicated: bool,
 }
 
-impl From<Changed> for FlaggedView {
-    fn from(changed: Changed) -> Self {
+impl From<ChangedAlert> for FlaggedView {
+    fn from(changed: ChangedAlert) -> Self {
         Self { alert: changed.alert.into(), deduplicated: changed.is_deduplicated }
     }
 }

@@ -7,8 +7,8 @@ use super::{Service, alert_not_found, fields::Fields};
 use crate::{
     auth::Caller,
     domain::{
-        AlertChange, AlertPatch, Answer, ChangeContext, Changed, Command, Idempotency, IdempotencyKey,
-        Invalid, Note, OrganizationId, Refusal, canonical,
+        AlertChange, AlertPatch, ChangeContext, ChangedAlert, Command, Idempotency, IdempotencyKey,
+        Idempotent, Invalid, Note, OrganizationId, Refusal, canonical,
     },
     error::{Error, Reason, Violation},
     store::StoreError,
@@ -16,7 +16,7 @@ use crate::{
 
 /// The options of any change of an alert, as the caller gave them.
 #[derive(Debug, Default)]
-pub struct Circumstances {
+pub struct ChangeOptions {
     /// Why; may be empty.
     pub note: String,
     /// The idempotency key; none when absent or empty.
@@ -26,22 +26,22 @@ pub struct Circumstances {
 }
 
 /// The same, once read.
-pub struct ReadCircumstances {
+pub struct ParsedChangeOptions {
     note: Note,
     request_id: Option<IdempotencyKey>,
     expected_versions: Option<Vec<i64>>,
 }
 
-impl Circumstances {
+impl ChangeOptions {
     /// Reads all of them.
-    pub fn read(self, fields: &mut Fields) -> ReadCircumstances {
+    pub fn read(self, fields: &mut Fields) -> ParsedChangeOptions {
         let versions = self.expected_versions;
         let is_version = |version: &i64| *version > 0;
         if let Some(version) = versions.iter().flatten().find(|version| !is_version(version)) {
             let rule = format!("must be at least 1, or 0 for any version, is {version}");
             fields.read::<()>("expected_version", Err(Invalid::new(rule)));
         }
-        ReadCircumstances {
+        ParsedChangeOptions {
             note: fields.read("note", Note::parse(&self.note)).unwrap_or_default(),
             request_id: read_request_id(fields, self.request_id.as_deref()),
             expected_versions: versions,
@@ -61,9 +61,9 @@ impl Service {
         &self,
         caller: &Caller,
         command: Command,
-        circumstances: ReadCircumstances,
-    ) -> Result<Answer<Changed>, Error> {
-        let ReadCircumstances { note, request_id, expected_versions } = circumstances;
+        options: ParsedChangeOptions,
+    ) -> Result<Idempotent<ChangedAlert>, Error> {
+        let ParsedChangeOptions { note, request_id, expected_versions } = options;
         let asked = || json!([asked(&command), note.as_str(), expected_versions]);
         let idempotency = request_id.map(|key| idempotency(key, &asked()));
         let context = self.context(caller, note, idempotency);
@@ -79,7 +79,7 @@ impl Service {
     }
 
     /// Makes a change; of an alert that is older than histories are, once its own is begun.
-    async fn change_adopted(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
+    async fn change_adopted(&self, change: &AlertChange) -> Result<Idempotent<ChangedAlert>, StoreError> {
         match self.store.change_alert(change).await {
             Err(StoreError::Refused(Refusal::NotAdopted(id))) => {
                 self.begin_history(change.organization_id, id).await?;
@@ -89,7 +89,7 @@ impl Service {
         }
     }
 
-    /// The circumstances of a change.
+    /// The options of a change.
     pub(super) fn context(
         &self,
         caller: &Caller,

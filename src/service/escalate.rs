@@ -1,9 +1,9 @@
 //! Escalating an alert.
 
-use super::{Service, alert_not_found, changes::Circumstances, fields::Fields};
+use super::{Service, alert_not_found, changes::ChangeOptions, fields::Fields};
 use crate::{
     auth::Caller,
-    domain::{AnomalyId, Answer, Changed, Command, Invalid, Scope},
+    domain::{AnomalyId, ChangedAlert, Command, Idempotent, Invalid, Scope},
     error::Error,
 };
 
@@ -15,7 +15,7 @@ pub struct EscalateInput {
     /// To whom; the first of them works on it from now on.
     pub to: Vec<String>,
     /// Why, under which name, and from which version.
-    pub circumstances: Circumstances,
+    pub options: ChangeOptions,
 }
 
 impl Service {
@@ -28,16 +28,16 @@ impl Service {
         &self,
         caller: &Caller,
         input: EscalateInput,
-    ) -> Result<Answer<Changed>, Error> {
+    ) -> Result<Idempotent<ChangedAlert>, Error> {
         caller.require(Scope::AlertsWrite)?;
         let mut fields = Fields::default();
         let to = fields.read_people("to", &input.to).unwrap_or_default();
         if to.is_empty() && input.to.is_empty() {
             fields.read::<()>("to", Err(Invalid::new("must name at least one person")));
         }
-        let circumstances = input.circumstances.read(&mut fields);
+        let options = input.options.read(&mut fields);
         fields.finish()?;
         let id = AnomalyId::parse(&input.anomaly_id).map_err(|_| alert_not_found())?;
-        self.change_alert(caller, Command::Escalate(id, to), circumstances).await
+        self.change_alert(caller, Command::Escalate(id, to), options).await
     }
 }

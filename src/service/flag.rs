@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{Given, Service, changes::Circumstances, fields::Fields};
+use super::{Parsed, Service, changes::ChangeOptions, fields::Fields};
 use crate::{
     auth::Caller,
     domain::{
-        AffectedEntities, AnomalyId, Answer, Assignee, Changed, Command, DedupKey, Description, EntityId,
-        Metadata, NewAlert, Scope, Severity, StatusKey, Title, text::parse_line,
+        AffectedEntities, AnomalyId, Assignee, ChangedAlert, Command, DedupKey, Description, EntityId,
+        Idempotent, Metadata, NewAlert, Scope, Severity, StatusKey, Title, text::parse_line,
     },
     error::Error,
 };
@@ -26,17 +26,17 @@ pub struct FlagInput {
     /// The first status; `FLAGGED` when absent or empty.
     pub status: Option<String>,
     /// How bad it is.
-    pub severity: Given<Severity>,
+    pub severity: Parsed<Severity>,
     /// The assignee; the key's owner when absent, nobody when empty.
     pub assigned_to: Option<String>,
     /// The people to escalate it to at once.
     pub escalated_to: Vec<String>,
     /// Metadata.
-    pub metadata: Given<Map<String, Value>>,
+    pub metadata: Parsed<Map<String, Value>>,
     /// The key that repeats share; none when absent or empty.
     pub dedup_key: Option<String>,
     /// Why, and under which name.
-    pub circumstances: Circumstances,
+    pub options: ChangeOptions,
 }
 
 impl Service {
@@ -45,12 +45,16 @@ impl Service {
     /// # Errors
     /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:write`; `ALERT_INVALID_ENTITY_ID`,
     /// `GEN_VALIDATION_ERROR`, `ALERT_UNKNOWN_STATUS`, `ALERT_DISPOSITION_REQUIRED`, `IDEMPOTENCY_KEY_REUSED`.
-    pub async fn flag_entity(&self, caller: &Caller, mut input: FlagInput) -> Result<Answer<Changed>, Error> {
+    pub async fn flag_entity(
+        &self,
+        caller: &Caller,
+        mut input: FlagInput,
+    ) -> Result<Idempotent<ChangedAlert>, Error> {
         caller.require(Scope::AlertsWrite)?;
         let mut fields = Fields::default();
-        let circumstances = std::mem::take(&mut input.circumstances).read(&mut fields);
+        let options = std::mem::take(&mut input.options).read(&mut fields);
         let alert = self.new_alert(caller, input, fields)?;
-        self.change_alert(caller, Command::Flag(Box::new(alert)), circumstances).await
+        self.change_alert(caller, Command::Flag(Box::new(alert)), options).await
     }
 
     fn new_alert(&self, caller: &Caller, input: FlagInput, mut fields: Fields) -> Result<NewAlert, Error> {
@@ -111,10 +115,10 @@ impl Service {
     }
 }
 
-fn starting_status(raw: Option<&str>) -> Given<StatusKey> {
+fn starting_status(raw: Option<&str>) -> Parsed<StatusKey> {
     raw.filter(|raw| !raw.is_empty()).map_or_else(|| Ok(StatusKey::flagged()), StatusKey::parse)
 }
 
-fn assignee(caller: &Caller, raw: Option<&str>) -> Given<Assignee> {
+fn assignee(caller: &Caller, raw: Option<&str>) -> Parsed<Assignee> {
     raw.map_or_else(|| Ok(caller.owner().clone().into()), |raw| parse_line(raw, Assignee::parse))
 }

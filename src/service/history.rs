@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Given, Service, alert_not_found, fields::Fields, page_token};
+use super::{Parsed, Service, alert_not_found, fields::Fields, page_token};
 use crate::{
     auth::Caller,
     domain::{AlertEvent, AnomalyId, Head, HeadSignature, Invalid, OrganizationId, Page, PageSize, Scope},
@@ -15,7 +15,7 @@ pub struct AlertEventsInput {
     /// The id of the alert.
     pub anomaly_id: String,
     /// How many events a page holds.
-    pub page_size: Given<Option<i64>>,
+    pub page_size: Parsed<Option<i64>>,
     /// The page to continue at; empty for the first one.
     pub page_token: String,
     /// The violations that the face found already, to be listed with the rest.
@@ -26,9 +26,9 @@ pub struct AlertEventsInput {
 #[derive(Debug)]
 pub struct EventsInput {
     /// After which position; from the first event when absent.
-    pub after: Given<Option<i64>>,
+    pub after: Parsed<Option<i64>>,
     /// How many events a page holds.
-    pub page_size: Given<Option<i64>>,
+    pub page_size: Parsed<Option<i64>>,
     /// The page to continue at; empty for the first one.
     pub page_token: String,
     /// The violations that the face found already, to be listed with the rest.
@@ -135,12 +135,12 @@ impl Service {
     }
 }
 
-fn read_size(fields: &mut Fields, given: Given<Option<i64>>) -> PageSize {
+fn read_size(fields: &mut Fields, given: Parsed<Option<i64>>) -> PageSize {
     let size = given.and_then(|raw| PageSize::parse(raw, PageSize::DEFAULT));
     fields.read("page_size", size).unwrap_or(PageSize::DEFAULT)
 }
 
-fn not_negative(after: Option<i64>) -> Given<i64> {
+fn not_negative(after: Option<i64>) -> Parsed<i64> {
     match after.unwrap_or_default() {
         after if after < 0 => Err(Invalid::new(format!("must not be negative, is {after}"))),
         after => Ok(after),

@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub use bootstrap::FirstKey;
-pub use changes::Circumstances;
+pub use changes::ChangeOptions;
 pub use escalate::EscalateInput;
 pub use flag::FlagInput;
 pub use history::{AlertEventsInput, EventsInput, ListedEvents};
@@ -38,7 +38,7 @@ pub use statuses::{ListStatusesInput, ListedStatuses, NewStatusInput, StatusUpda
 pub use update::UpdateInput;
 
 /// The result of reading a value that a face spells its own way.
-pub type Given<T> = Result<T, Invalid>;
+pub type Parsed<T> = Result<T, Invalid>;
 
 /// The use cases over one store.
 #[derive(Clone)]

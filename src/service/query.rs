@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Given, Service, alert_not_found, fields::Fields, page_token};
+use super::{Parsed, Service, alert_not_found, fields::Fields, page_token};
 use crate::{
     auth::Caller,
     domain::{
@@ -21,13 +21,13 @@ pub struct ListInput {
     /// In one of these statuses.
     pub statuses: Vec<String>,
     /// In a status of one of these classes.
-    pub status_classes: Given<Vec<StatusClass>>,
+    pub status_classes: Parsed<Vec<StatusClass>>,
     /// Raised for one of these kinds of entity.
-    pub types: Given<Vec<EntityType>>,
+    pub types: Parsed<Vec<EntityType>>,
     /// Of one of these severities.
-    pub severities: Given<Vec<Severity>>,
+    pub severities: Parsed<Vec<Severity>>,
     /// Taken to one of these decisions.
-    pub dispositions: Given<Vec<Disposition>>,
+    pub dispositions: Parsed<Vec<Disposition>>,
     /// Assigned to this person; the empty one means nobody.
     pub assigned_to: Option<String>,
     /// Escalated to this person.
@@ -35,21 +35,21 @@ pub struct ListInput {
     /// About at least one of these entities.
     pub entity_ids: Vec<String>,
     /// Made after this instant.
-    pub created_after: Given<Option<Timestamp>>,
+    pub created_after: Parsed<Option<Timestamp>>,
     /// Made before this instant.
-    pub created_before: Given<Option<Timestamp>>,
+    pub created_before: Parsed<Option<Timestamp>>,
     /// Last changed after this instant.
-    pub updated_after: Given<Option<Timestamp>>,
+    pub updated_after: Parsed<Option<Timestamp>>,
     /// Last changed before this instant.
-    pub updated_before: Given<Option<Timestamp>>,
+    pub updated_before: Parsed<Option<Timestamp>>,
     /// In which order.
-    pub order: Given<SortOrder>,
+    pub order: Parsed<SortOrder>,
     /// How many a page holds.
-    pub page_size: Given<Option<i64>>,
+    pub page_size: Parsed<Option<i64>>,
     /// The page to continue at; empty for the first one.
     pub page_token: String,
     /// True to count all that match.
-    pub include_total: Given<bool>,
+    pub include_total: Parsed<bool>,
     /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
@@ -145,7 +145,7 @@ fn query(organization_id: OrganizationId, input: ListInput) -> Result<AlertQuery
 }
 
 /// The values of a filter in a fixed order and without duplicates.
-fn distinct<T: Ord>(values: Given<Vec<T>>) -> Given<Vec<T>> {
+fn distinct<T: Ord>(values: Parsed<Vec<T>>) -> Parsed<Vec<T>> {
     values.map(|mut values| {
         values.sort_unstable();
         values.dedup();

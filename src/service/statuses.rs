@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    Given, Service,
+    Parsed, Service,
     changes::{idempotency, read_request_id},
     fields::Fields,
     page_token,
@@ -11,8 +11,8 @@ use super::{
 use crate::{
     auth::Caller,
     domain::{
-        AlertStatus, Answer, ChangeContext, Colour, IdempotencyKey, Name, NewStatus, Note, OrganizationId,
-        PageSize, Scope, StatusClass, StatusKey, StatusOrigin, StatusPatch, text::parse_line,
+        AlertStatus, ChangeContext, Colour, IdempotencyKey, Idempotent, Name, NewStatus, Note,
+        OrganizationId, PageSize, Scope, StatusClass, StatusKey, StatusOrigin, StatusPatch, text::parse_line,
     },
     error::{Error, Reason, Violation},
     store::StoreError,
@@ -28,7 +28,7 @@ pub struct NewStatusInput {
     /// The key that alerts refer to; derived from the name when absent or empty.
     pub key: Option<String>,
     /// The class; in progress when absent.
-    pub class: Given<Option<StatusClass>>,
+    pub class: Parsed<Option<StatusClass>>,
     /// The idempotency key; none when absent or empty.
     pub request_id: Option<String>,
 }
@@ -52,7 +52,7 @@ pub struct StatusUpdateInput {
 #[derive(Debug)]
 pub struct ListStatusesInput {
     /// How many custom statuses a page holds; as many as a page can hold when absent.
-    pub page_size: Given<Option<i64>>,
+    pub page_size: Parsed<Option<i64>>,
     /// The page to continue at; empty for the first one.
     pub page_token: String,
     /// The violations that the face found already, to be listed with the rest.
@@ -80,7 +80,7 @@ impl Service {
         &self,
         caller: &Caller,
         input: NewStatusInput,
-    ) -> Result<Answer<AlertStatus>, Error> {
+    ) -> Result<Idempotent<AlertStatus>, Error> {
         caller.require(Scope::StatusesWrite)?;
         let (status, request_id) = new_status(input)?;
         let key = status.key.clone();
@@ -132,7 +132,7 @@ impl Service {
         &self,
         caller: &Caller,
         input: StatusUpdateInput,
-    ) -> Result<Answer<AlertStatus>, Error> {
+    ) -> Result<Idempotent<AlertStatus>, Error> {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(&input.key)?;
         let mut fields = Fields::refused(input.refused);
@@ -159,7 +159,7 @@ impl Service {
         caller: &Caller,
         key: &str,
         request_id: Option<&str>,
-    ) -> Result<Answer<()>, Error> {
+    ) -> Result<Idempotent<()>, Error> {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(key)?;
         let mut fields = Fields::default();
@@ -170,7 +170,7 @@ impl Service {
         deleted.map_err(|error| status_error(error, &key))
     }
 
-    /// The circumstances of a change of a status: the operation, and what was asked for.
+    /// The options of a change of a status: the operation, and what was asked for.
     fn status_context(
         &self,
         caller: &Caller,

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{Given, Service, alert_not_found, changes::Circumstances, fields::Fields};
+use super::{Parsed, Service, alert_not_found, changes::ChangeOptions, fields::Fields};
 use crate::{
     auth::Caller,
     domain::{
-        AffectedEntities, AlertPatch, AnomalyId, Answer, Assignee, Changed, Command, Description,
-        Disposition, DispositionReason, EntityId, EntityType, Invalid, Metadata, Scope, Severity, StatusKey,
+        AffectedEntities, AlertPatch, AnomalyId, Assignee, ChangedAlert, Command, Description, Disposition,
+        DispositionReason, EntityId, EntityType, Idempotent, Invalid, Metadata, Scope, Severity, StatusKey,
         Title, text::parse_line,
     },
     error::{Error, Violation},
@@ -25,13 +25,13 @@ pub struct UpdateInput {
     /// Another status.
     pub status: Option<String>,
     /// Another severity; the unspecified one clears it.
-    pub severity: Option<Given<Severity>>,
+    pub severity: Option<Parsed<Severity>>,
     /// The new assignee; empty means nobody.
     pub assigned_to: Option<String>,
     /// The new list of people that it is escalated to.
     pub escalated_to: Option<Vec<String>>,
     /// The new metadata.
-    pub metadata: Option<Given<Map<String, Value>>>,
+    pub metadata: Option<Parsed<Map<String, Value>>>,
     /// The balances it is about now.
     pub affected_balances: Option<Vec<String>>,
     /// The transactions it is about now.
@@ -39,11 +39,11 @@ pub struct UpdateInput {
     /// The identities it is about now.
     pub affected_identities: Option<Vec<String>>,
     /// The outcome; the unspecified one takes the decision back.
-    pub disposition: Option<Given<Disposition>>,
+    pub disposition: Option<Parsed<Disposition>>,
     /// Why that was decided.
     pub disposition_reason: Option<String>,
     /// Why, under which name, and from which version.
-    pub circumstances: Circumstances,
+    pub options: ChangeOptions,
     /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
@@ -59,14 +59,14 @@ impl Service {
         &self,
         caller: &Caller,
         mut input: UpdateInput,
-    ) -> Result<Answer<Changed>, Error> {
+    ) -> Result<Idempotent<ChangedAlert>, Error> {
         caller.require(Scope::AlertsWrite)?;
         let mut fields = Fields::refused(std::mem::take(&mut input.refused));
         let id = AnomalyId::parse(&input.anomaly_id);
-        let circumstances = std::mem::take(&mut input.circumstances).read(&mut fields);
+        let options = std::mem::take(&mut input.options).read(&mut fields);
         let patch = patch(input, fields)?;
         let id = id.map_err(|_| alert_not_found())?;
-        self.change_alert(caller, Command::Update(id, Box::new(patch)), circumstances).await
+        self.change_alert(caller, Command::Update(id, Box::new(patch)), options).await
     }
 }
 

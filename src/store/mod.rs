@@ -1,11 +1,11 @@
 //! What the service asks of a database, and the promises every backend keeps.
 
-mod answers;
 pub mod connect;
+mod decision_input;
 mod event_rows;
 mod failure;
 mod fair;
-mod known;
+mod idempotency;
 mod listing;
 mod options;
 pub mod postgres;
@@ -21,13 +21,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
-    ChangeContext, Changed, Head, HeadSignature, KeyDigest, KeyId, NewStatus, Organization, OrganizationId,
+    Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, ApiKey, ChainHash, ChangeContext,
+    ChangedAlert, Head, HeadSignature, Idempotent, KeyDigest, KeyId, NewStatus, Organization, OrganizationId,
     Page, PageSize, Refusal, StatusKey, StatusOrigin, StatusPatch, Timestamp,
 };
 
-/// For how long an intended change is remembered: a repeat within this time gets the first answer.
-pub const REMEMBERED: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+/// The life of an idempotency key: a repeat within this time gets the first answer.
+pub const IDEMPOTENCY_TTL: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 /// The lock under which one instance begins the histories of older alerts, for as long as this is kept.
 pub type AdoptionLock = Box<dyn Send + Sync>;
@@ -51,14 +51,14 @@ pub trait Store: Send + Sync + 'static {
     /// event, whose position and hash follow the organization's head, and with the answer under its idempotency key.
     /// All changes of an organization happen one after the other, in the order of their positions.
     ///
-    /// A repeat of an intended change that is remembered changes nothing and answers what was answered first; repeats
+    /// A repeat under an idempotency key that has not expired changes nothing and replays the first answer; repeats
     /// at the same moment wait for it.
     ///
     /// # Errors
     /// [`StoreError::Refused`]; [`StoreError::UnknownStatus`] also when the status is deleted meanwhile;
-    /// [`StoreError::KeyReused`] when another change is remembered under the idempotency key. Nothing is remembered of a
+    /// [`StoreError::KeyReused`] when the idempotency key names another change. Nothing is recorded of a
     /// change that failed.
-    async fn change_alert(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError>;
+    async fn change_alert(&self, change: &AlertChange) -> Result<Idempotent<ChangedAlert>, StoreError>;
 
     /// Reads an alert, or `None` when the organization has no such alert.
     async fn alert(&self, organization: OrganizationId, id: AnomalyId) -> Result<Option<Alert>, StoreError>;
@@ -137,9 +137,9 @@ pub trait Store: Send + Sync + 'static {
     /// also when the connection to the database is lost: a history that two instances begin is begun once.
     async fn lock_adoption(&self) -> Result<Option<AdoptionLock>, StoreError>;
 
-    /// Forgets intended changes that are no longer remembered at `at`, some hundreds at a time, so that no writer waits
+    /// Deletes idempotency keys that have expired at `at`, some hundreds at a time, so that no writer waits
     /// long; tells how many.
-    async fn forget_changes(&self, at: Timestamp) -> Result<u64, StoreError>;
+    async fn expire_idempotency_keys(&self, at: Timestamp) -> Result<u64, StoreError>;
 
     /// Adds a status.
     ///
@@ -153,7 +153,7 @@ pub trait Store: Send + Sync + 'static {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError>;
+    ) -> Result<Idempotent<AlertStatus>, StoreError>;
 
     /// Reads one page of the organization's statuses of one origin, in the byte order of their keys, after the key
     /// `after`.
@@ -182,7 +182,7 @@ pub trait Store: Send + Sync + 'static {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError>;
+    ) -> Result<Idempotent<AlertStatus>, StoreError>;
 
     /// Deletes a status that no alert uses.
     ///
@@ -194,7 +194,7 @@ pub trait Store: Send + Sync + 'static {
         organization: OrganizationId,
         key: &StatusKey,
         change: &ChangeContext,
-    ) -> Result<Answer<()>, StoreError>;
+    ) -> Result<Idempotent<()>, StoreError>;
 
     /// Adds an organization with its built-in statuses.
     ///
@@ -272,7 +272,7 @@ pub enum StoreError {
     /// What is stored does not allow the change.
     #[error("refused: {0:?}")]
     Refused(Refusal),
-    /// Another change is remembered under the idempotency key.
+    /// The idempotency key names another change.
     #[error("the idempotency key names another change")]
     KeyReused,
     /// A stored row makes no sense.

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::{Inconsistent, StoreError};
 use crate::domain::{
     Actor, AffectedEntities, Alert, AlertStatus, AnomalyId, ApiKey, Assignee, Colour, DedupKey, Description,
-    Disposition, DispositionReason, EntityId, EntityType, KeyDigest, KeyId, Metadata, Name, Organization,
-    OrganizationId, Page, PageBuilder, PageSize, Person, Scope, Scopes, Severity, StatusClass, StatusKey,
-    Timestamp, Title, Weighed, text::words,
+    Disposition, DispositionReason, EntityId, EntityType, EstimatedSize, KeyDigest, KeyId, Metadata, Name,
+    Organization, OrganizationId, Page, PageBuilder, PageSize, Person, Scope, Scopes, Severity, StatusClass,
+    StatusKey, Timestamp, Title, text::words,
 };
 
 /// A row of `alerts`. Also how an alert is kept in the answer to a change that may be repeated.
@@ -70,7 +70,7 @@ pub struct PageReader<T> {
     page: PageBuilder<T>,
 }
 
-impl<T: Weighed> PageReader<T> {
+impl<T: EstimatedSize> PageReader<T> {
     /// A reader of one page.
     pub const fn new(size: PageSize) -> Self {
         Self { page: PageBuilder::new(size) }

@@ -2,7 +2,7 @@
 
 use prost_types::FieldMask;
 
-use super::{super::pb, circumstances, disposition, metadata, severity};
+use super::{super::pb, disposition, metadata, options, severity};
 use crate::{
     domain::{Invalid, invalid::quoted},
     error::Violation,
@@ -55,7 +55,7 @@ pub fn update_input(message: pb::UpdateAlertRequest) -> UpdateInput {
         affected_identities: list("affected_identities", alert.affected_identities),
         disposition: wants("disposition", alert.disposition != 0).then(|| disposition(alert.disposition)),
         disposition_reason: text("disposition_reason", alert.disposition_reason),
-        circumstances: circumstances(message.note, message.request_id, message.expected_version),
+        options: options(message.note, message.request_id, message.expected_version),
         refused,
     }
 }

@@ -6,14 +6,14 @@ use serde_json::{Map, Number, Value};
 
 use crate::{
     domain::{Invalid, Metadata},
-    service::Given,
+    service::Parsed,
 };
 
 /// A struct as a JSON object.
 ///
 /// # Errors
 /// When it is too large to be worth a look, or a number is no JSON number (infinite, or not a number).
-pub fn to_json(metadata: Struct) -> Given<Map<String, Value>> {
+pub fn to_json(metadata: Struct) -> Parsed<Map<String, Value>> {
     /// Far above the largest encoding of what may be kept: a number takes 11 bytes there and 2 as JSON.
     const MOST_ENCODED: usize = 8 * Metadata::MAX_BYTES;
     let encoded = metadata.encoded_len();
@@ -25,7 +25,7 @@ pub fn to_json(metadata: Struct) -> Given<Map<String, Value>> {
     object(metadata)
 }
 
-fn object(metadata: Struct) -> Given<Map<String, Value>> {
+fn object(metadata: Struct) -> Parsed<Map<String, Value>> {
     metadata.fields.into_iter().map(|(key, value)| Ok((key, value_to_json(value)?))).collect()
 }
 
@@ -34,18 +34,18 @@ pub fn from_json(metadata: &Map<String, Value>) -> Struct {
     Struct { fields: metadata.iter().map(|(key, value)| (key.clone(), value_from_json(value))).collect() }
 }
 
-fn value_to_json(value: Proto) -> Given<Value> {
+fn value_to_json(value: Proto) -> Parsed<Value> {
     Ok(match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(bool)) => Value::Bool(bool),
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::NumberValue(number)) => Value::Number(number_to_json(number)?),
-        Some(Kind::ListValue(list)) => list.values.into_iter().map(value_to_json).collect::<Given<_>>()?,
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(value_to_json).collect::<Parsed<_>>()?,
         Some(Kind::StructValue(map)) => Value::Object(object(map)?),
     })
 }
 
-fn number_to_json(number: f64) -> Given<Number> {
+fn number_to_json(number: f64) -> Parsed<Number> {
     Number::from_f64(number)
         .ok_or_else(|| Invalid::new(format!("must hold only finite numbers, has {number}")))
 }

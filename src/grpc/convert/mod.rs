@@ -14,8 +14,8 @@ use crate::{
         AlertFilter, Disposition, EntityType, Invalid, Severity, SortOrder, StatusClass, Timestamp, clock,
     },
     service::{
-        AlertEventsInput, Circumstances, EscalateInput, EventsInput, FlagInput, Given, ListInput,
-        NewStatusInput,
+        AlertEventsInput, ChangeOptions, EscalateInput, EventsInput, FlagInput, ListInput, NewStatusInput,
+        Parsed,
     },
 };
 
@@ -32,7 +32,7 @@ pub fn flag_input(message: pb::FlagEntityRequest) -> FlagInput {
         escalated_to: message.escalated_to,
         metadata: metadata::to_json(message.metadata.unwrap_or_default()),
         dedup_key: Some(message.dedup_key),
-        circumstances: circumstances(message.note, message.request_id, 0),
+        options: options(message.note, message.request_id, 0),
     }
 }
 
@@ -41,14 +41,14 @@ pub fn escalate_input(message: pb::EscalateAlertRequest) -> EscalateInput {
     EscalateInput {
         anomaly_id: message.anomaly_id,
         to: message.to,
-        circumstances: circumstances(message.note, message.request_id, message.expected_version),
+        options: options(message.note, message.request_id, message.expected_version),
     }
 }
 
 /// What a caller says about a change; version 0 is any.
-fn circumstances(note: String, request_id: String, expected_version: i64) -> Circumstances {
+fn options(note: String, request_id: String, expected_version: i64) -> ChangeOptions {
     let expected_versions = (expected_version != 0).then(|| vec![expected_version]);
-    Circumstances { note, request_id: Some(request_id), expected_versions }
+    ChangeOptions { note, request_id: Some(request_id), expected_versions }
 }
 
 /// Whose history a caller wants to read.
@@ -109,7 +109,7 @@ pub fn new_status_input(message: pb::CreateAlertStatusRequest) -> NewStatusInput
     }
 }
 
-fn all<T>(numbers: &[i32], read: fn(i32) -> Given<T>) -> Given<Vec<T>> {
+fn all<T>(numbers: &[i32], read: fn(i32) -> Parsed<T>) -> Parsed<Vec<T>> {
     if numbers.len() > AlertFilter::MAX_VALUES {
         return Err(Invalid::too_many(AlertFilter::MAX_VALUES, "values", numbers.len()));
     }
@@ -117,37 +117,37 @@ fn all<T>(numbers: &[i32], read: fn(i32) -> Given<T>) -> Given<Vec<T>> {
     entries.map(|(index, &number)| read(number).map_err(|rule| rule.at(index))).collect()
 }
 
-fn severity(number: i32) -> Given<Severity> {
+fn severity(number: i32) -> Parsed<Severity> {
     if number == 0 { Ok(Severity::Unspecified) } else { given_severity(number) }
 }
 
 /// A severity where the unspecified one makes no sense. The enum's numbers are the stored ones.
-fn given_severity(number: i32) -> Given<Severity> {
+fn given_severity(number: i32) -> Parsed<Severity> {
     let known = i16::try_from(number).ok().filter(|&code| code != 0).and_then(Severity::from_code);
     known.ok_or_else(|| unknown("Severity", number))
 }
 
-fn disposition(number: i32) -> Given<Disposition> {
+fn disposition(number: i32) -> Parsed<Disposition> {
     if number == 0 { Ok(Disposition::Unspecified) } else { given_disposition(number) }
 }
 
 /// A disposition where the unspecified one makes no sense.
-fn given_disposition(number: i32) -> Given<Disposition> {
+fn given_disposition(number: i32) -> Parsed<Disposition> {
     let known = i16::try_from(number).ok().filter(|&code| code != 0).and_then(Disposition::from_code);
     known.ok_or_else(|| unknown("Disposition", number))
 }
 
-fn given_class(number: i32) -> Given<StatusClass> {
+fn given_class(number: i32) -> Parsed<StatusClass> {
     let known = i16::try_from(number).ok().and_then(StatusClass::from_code);
     known.ok_or_else(|| unknown("StatusClass", number))
 }
 
-fn given_type(number: i32) -> Given<EntityType> {
+fn given_type(number: i32) -> Parsed<EntityType> {
     let known = i16::try_from(number).ok().and_then(EntityType::from_code);
     known.ok_or_else(|| unknown("EntityType", number))
 }
 
-fn order(number: i32) -> Given<SortOrder> {
+fn order(number: i32) -> Parsed<SortOrder> {
     match pb::SortOrder::try_from(number) {
         Ok(pb::SortOrder::Unspecified | pb::SortOrder::Desc) => Ok(SortOrder::Descending),
         Ok(pb::SortOrder::Asc) => Ok(SortOrder::Ascending),
@@ -159,7 +159,7 @@ fn unknown(name: &str, number: i32) -> Invalid {
     Invalid::new(format!("must be a known value of {name} other than the unspecified one, is {number}"))
 }
 
-fn instant(timestamp: prost_types::Timestamp) -> Given<Timestamp> {
+fn instant(timestamp: prost_types::Timestamp) -> Parsed<Timestamp> {
     let nanos = u32::try_from(timestamp.nanos).ok().filter(|&nanos| nanos < 1_000_000_000);
     let at =
         nanos.and_then(|nanos| DateTime::from_timestamp(timestamp.seconds, nanos)).filter(clock::is_writable);

@@ -3,7 +3,7 @@
 //! A batch takes two round trips: one statement reads all that its changes are decided from, in one snapshot; another saves
 //! what was decided, where the heads still have the revisions that were read. Every change moves the revision, so where it
 //! has not moved, nothing has changed. Plain flags take the second alone, where this instance made the change before them
-//! (`heads.rs`).
+//! (`head_cache.rs`).
 //!
 //! Nothing in these statements waits for a lock for long: a head that another instance holds is skipped, and a statement that
 //! meets any other lock ends after a moment. Then whoever is in the way is found organization by organization, the others
@@ -21,7 +21,7 @@ use sqlx::PgExecutor;
 use super::{
     PostgresStore,
     connections::{BARELY, Connections, LOCK_TIMEOUT, Use},
-    heads::Heads,
+    head_cache::HeadCache,
     lanes::{self, Calls, Waiting},
     lent::Lent,
     plan::Plan,
@@ -30,13 +30,13 @@ use super::{
 };
 use crate::{
     domain::{
-        AlertChange, AnomalyId, Answer, Changed, DedupKey, Head, HeadSigner, OrganizationId, StatusKey,
-        Weighed,
+        AlertChange, AnomalyId, ChangedAlert, DedupKey, EstimatedSize, Head, HeadSigner, Idempotent,
+        OrganizationId, StatusKey,
     },
     store::{
         StoreError,
+        decision_input::{DecisionInputRow, HeadRow, Reading, is_plain_flag},
         failure::Failure,
-        known::{HeadRow, KnownRow, Reading, is_plain_flag},
         queue::{self, Amount, Batch, Contended, GroupCommit, Lane, Load},
     },
 };
@@ -45,20 +45,20 @@ use crate::{
 const SHARED: usize = 48;
 
 /// What comes of a change.
-pub type Outcome = Result<Answer<Changed>, StoreError>;
+pub type Outcome = Result<Idempotent<ChangedAlert>, StoreError>;
 /// A change that may be attempted several times.
 pub type Change = Arc<AlertChange>;
 /// The queue of changes.
-pub type Changes = Calls<Change, Answer<Changed>>;
+pub type Changes = Calls<Change, Idempotent<ChangedAlert>>;
 /// A call that waits for a change.
-pub type Call = Waiting<Change, Answer<Changed>>;
+pub type Call = Waiting<Change, Idempotent<ChangedAlert>>;
 
 /// The outcome of a change, or the reason why it was not done yet.
 pub type Attempted = Result<Outcome, Contended>;
 
 impl PostgresStore {
     pub(super) async fn change(&self, change: &AlertChange) -> Outcome {
-        let load = Load { organization: change.organization_id, bytes: change.weight() };
+        let load = Load { organization: change.organization_id, bytes: change.estimated_size() };
         lanes::ask(&self.changes, load, Arc::new(change.clone())).await
     }
 }
@@ -67,7 +67,7 @@ impl PostgresStore {
 #[derive(Clone)]
 pub struct Changer {
     pub(super) connections: Connections,
-    pub(super) heads: Arc<Heads>,
+    pub(super) heads: Arc<HeadCache>,
     /// Signs the heads that it leaves.
     pub(super) signer: Option<Arc<HeadSigner>>,
 }
@@ -121,7 +121,7 @@ impl Changer {
     async fn attempt(&self, changes: &[Change]) -> Result<Vec<Attempted>, Failure> {
         let mut lent = self.connections.lend(Use::Changes).await?;
         let mut plan = Plan::default();
-        let readings = self.read_or_recall(&mut lent, changes).await?;
+        let readings = self.read_or_cached(&mut lent, changes).await?;
         let outcomes: Vec<_> =
             changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
         let saved = save(&mut lent, &plan, self.signer.as_deref()).await?;
@@ -225,12 +225,12 @@ impl Changer {
 
     /// Reads what the changes are decided from; of plain flags only the head, once for all that are of one organization, and
     /// not even that where it is kept and nothing else of the organization is read.
-    async fn read_or_recall(
+    async fn read_or_cached(
         &self,
         lent: &mut Lent,
         changes: &[Change],
     ) -> Result<Vec<Result<Reading, StoreError>>, Failure> {
-        let mut heads = self.recall_heads(changes);
+        let mut heads = self.cached_heads(changes);
         let mut seen: HashSet<_> = heads.keys().copied().collect();
         let mut asked = Vec::new();
         for (place, change) in changes.iter().enumerate() {
@@ -256,7 +256,7 @@ impl Changer {
     }
 
     /// The heads that are kept of organizations of which nothing else is read.
-    fn recall_heads(&self, changes: &[Change]) -> HashMap<OrganizationId, (Head, HeadRow)> {
+    fn cached_heads(&self, changes: &[Change]) -> HashMap<OrganizationId, (Head, HeadRow)> {
         let organizations = |is_plain: bool| {
             let of_kind = changes.iter().filter(move |change| is_plain_flag(change) == is_plain);
             of_kind.map(|change| change.organization_id).collect::<HashSet<_>>()
@@ -317,8 +317,9 @@ pub async fn read<'c>(
     let statuses: Vec<_> = changes.clone().map(|change| change.status().map(StatusKey::as_str)).collect();
     let key = |change: &'c Change| change.context.idempotency.as_ref().map(|asked| asked.key.as_str());
     let keys: Vec<_> = changes.clone().map(key).collect();
-    let query = sqlx::query_as(sql::SELECT_KNOWN).bind(ids).bind(alerts).bind(dedup_keys).bind(statuses);
-    let rows: Vec<KnownRow> = query.bind(keys).fetch_all(executor).await?;
+    let query =
+        sqlx::query_as(sql::SELECT_DECISION_INPUT).bind(ids).bind(alerts).bind(dedup_keys).bind(statuses);
+    let rows: Vec<DecisionInputRow> = query.bind(keys).fetch_all(executor).await?;
     let mut rows: HashMap<_, _> = rows.into_iter().map(|row| (row.number, row)).collect();
     let reading = |(number, change): (i64, &Change)| {
         rows.remove(&number).ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)

@@ -16,7 +16,7 @@ use super::{
     servers::Servers,
 };
 use crate::{
-    domain::{OrganizationId, Page, PageSize, Weighed},
+    domain::{EstimatedSize, OrganizationId, Page, PageSize},
     store::{
         Inconsistent, StoreError,
         fair::{FairSemaphore, Permit},
@@ -234,7 +234,7 @@ impl Connections {
     ) -> Result<Page<T>, StoreError>
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-        T: TryFrom<R, Error = Inconsistent> + Weighed,
+        T: TryFrom<R, Error = Inconsistent> + EstimatedSize,
     {
         let statement = &statement;
         let attempt =

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::{
     changes::{Attempted, Call, Change, Changer, changes_of, finish, part_of_wait, read},
     connections::{BARELY, LOCK_TIMEOUT, Use},
+    idempotency_keys,
     lent::Lent,
-    memory,
     plan::Plan,
     save::{Saved, save},
     sql,
@@ -141,7 +141,7 @@ impl Changer {
             .map(|(change, reading)| plan.decide(change, reading?))
             .collect::<Vec<_>>()
             .into_iter();
-        memory::forget_expired(&mut lent, free_changes.iter().map(|change| &***change)).await?;
+        idempotency_keys::delete_expired(&mut lent, free_changes.iter().map(|change| &***change)).await?;
         let saved = save(&mut lent, &plan, self.signer.as_deref()).await?;
         if saved.len() < plan.heads.len() {
             return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));

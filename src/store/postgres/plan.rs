@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     domain::{
-        Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, Head, HeadSignature,
-        HeadSigner, Idempotency, IdempotencyKey, OrganizationId, decide,
+        Alert, AlertChange, AlertEvent, AnomalyId, ChangedAlert, Decision, DedupKey, Head, HeadSignature,
+        HeadSigner, Idempotency, IdempotencyKey, Idempotent, OrganizationId, decide,
     },
     store::{
         StoreError,
-        answers::{self, Memory},
-        known::{HeadRow, Reading},
+        decision_input::{HeadRow, Reading},
+        idempotency::{self, IdempotencyRecord},
     },
 };
 
@@ -22,15 +22,15 @@ pub struct Plan {
     pub heads: BTreeMap<OrganizationId, Move>,
     /// The events to append.
     pub events: Vec<AlertEvent>,
-    /// The answers to remember.
-    pub remembered: Vec<Remembrance>,
+    /// The idempotency records to store.
+    pub idempotency_records: Vec<NewIdempotencyRecord>,
     /// In the order of their ids, which is the order in which they were made.
     alerts: BTreeMap<(OrganizationId, AnomalyId), Version>,
     /// The alert of each deduplication key that is not closed now, where a change of the batch may have made it another.
     open: HashMap<(OrganizationId, DedupKey), Option<AnomalyId>>,
     /// The last alert of each deduplication key under which the batch makes one.
     latest: HashMap<(OrganizationId, DedupKey), AnomalyId>,
-    /// Where in `remembered` each idempotency key stands.
+    /// The place in `idempotency_records` of each idempotency key.
     keys: HashMap<(OrganizationId, IdempotencyKey), usize>,
 }
 
@@ -53,8 +53,8 @@ pub struct Version {
     pub after: Alert,
 }
 
-/// An answer to remember.
-pub struct Remembrance {
+/// An idempotency record to store.
+pub struct NewIdempotencyRecord {
     /// Whose.
     pub organization_id: OrganizationId,
     /// Under which key, and of which change.
@@ -65,22 +65,28 @@ pub struct Remembrance {
 
 impl Plan {
     /// Decides a change from what was read and from the changes before it.
-    pub fn decide(&mut self, change: &AlertChange, reading: Reading) -> Result<Answer<Changed>, StoreError> {
+    pub fn decide(
+        &mut self,
+        change: &AlertChange,
+        reading: Reading,
+    ) -> Result<Idempotent<ChangedAlert>, StoreError> {
         let reading = self.ahead(change, reading);
         let present = reading.known.alert.as_ref();
-        if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), reading.memory, present)? {
+        if let Some(answer) =
+            idempotency::replay(change.context.idempotency.as_ref(), reading.memory, present)?
+        {
             return Ok(answer);
         }
         let (head, row) = (reading.known.head, reading.row);
         let decision = decide(change, reading.known)?;
-        let answer = Answer::fresh(decision.changed.clone());
+        let answer = Idempotent::fresh(decision.changed.clone());
         if decision.is_empty() && change.context.idempotency.is_none() {
             return Ok(answer);
         }
-        let remembered = self.remember(change, &decision)?;
+        let idempotency_records = self.record(change, &decision)?;
         let to = decision.head(head);
         self.heads.entry(change.organization_id).or_insert(Move { from: head, row, to }).to = to;
-        self.remembered.extend(remembered);
+        self.idempotency_records.extend(idempotency_records);
         self.add(decision);
         Ok(answer)
     }
@@ -106,10 +112,13 @@ impl Plan {
         }
         if let Some(idempotency) = &change.context.idempotency
             && let Some(&index) = self.keys.get(&(organization, idempotency.key.clone()))
-            && let Some(Remembrance { idempotency, answer, .. }) = self.remembered.get(index)
+            && let Some(NewIdempotencyRecord { idempotency, answer, .. }) =
+                self.idempotency_records.get(index)
         {
-            reading.memory =
-                Some(Memory { fingerprint: idempotency.fingerprint.to_vec(), answer: answer.clone() });
+            reading.memory = Some(IdempotencyRecord {
+                fingerprint: idempotency.fingerprint.to_vec(),
+                answer: answer.clone(),
+            });
         }
         if let Some(key) = change.dedup_key() {
             let named = (organization, key.clone());
@@ -135,20 +144,20 @@ impl Plan {
         self.alerts.get(&(organization, id)).map(|version| version.after.clone())
     }
 
-    fn remember(
+    fn record(
         &mut self,
         change: &AlertChange,
         decision: &Decision,
-    ) -> Result<Option<Remembrance>, StoreError> {
+    ) -> Result<Option<NewIdempotencyRecord>, StoreError> {
         let Some(idempotency) = change.context.idempotency.clone() else { return Ok(None) };
         let organization_id = change.organization_id;
-        let answer = answers::text_of_change(decision)?;
-        self.keys.insert((organization_id, idempotency.key.clone()), self.remembered.len());
-        Ok(Some(Remembrance { organization_id, idempotency, answer }))
+        let answer = idempotency::text_of_change(decision)?;
+        self.keys.insert((organization_id, idempotency.key.clone()), self.idempotency_records.len());
+        Ok(Some(NewIdempotencyRecord { organization_id, idempotency, answer }))
     }
 
     fn add(&mut self, decision: Decision) {
-        let Decision { before, changed: Changed { alert, .. }, event } = decision;
+        let Decision { before, changed: ChangedAlert { alert, .. }, event } = decision;
         let organization = alert.organization_id;
         self.events.extend(event);
         if let Some(key) = alert.dedup_key.clone() {

@@ -6,11 +6,11 @@ use tokio_stream::{Stream, StreamExt};
 use uuid::Uuid;
 
 use crate::{
-    domain::{AnomalyId, Page, PageSize, Weighed},
+    domain::{AnomalyId, EstimatedSize, Page, PageSize},
     store::{
         Inconsistent, StoreError,
+        decision_input::{ALERT_AT, DecisionInputRow, HeadRow},
         event_rows::EventRow,
-        known::{ALERT_AT, HeadRow, KnownRow},
         rows::{AlertRow, KeyRow, OrganizationRow, PageReader, StatusRow, undecodable},
         signature_rows::SignatureRow,
     },
@@ -59,7 +59,7 @@ fn decode_alert(row: &PgRow, first: usize) -> Result<AlertRow, sqlx::Error> {
     })
 }
 
-impl FromRow<'_, PgRow> for KnownRow {
+impl FromRow<'_, PgRow> for DecisionInputRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let found: Option<Uuid> = row.try_get(ALERT_AT)?;
         Ok(Self {
@@ -171,7 +171,7 @@ pub async fn take_page<Kept, T>(
     size: PageSize,
 ) -> Result<Page<T>, StoreError>
 where
-    T: TryFrom<Kept, Error = Inconsistent> + Weighed,
+    T: TryFrom<Kept, Error = Inconsistent> + EstimatedSize,
 {
     let mut reader = PageReader::new(size);
     while reader.wants_more() {

@@ -6,14 +6,14 @@ use sqlx::{PgExecutor, Postgres, postgres::PgArguments, query::QueryAs, types::J
 use uuid::Uuid;
 
 use super::{
-    plan::{Plan, Remembrance, Version},
+    plan::{NewIdempotencyRecord, Plan, Version},
     sql,
 };
 use crate::{
     domain::{
         Alert, AlertEvent, HeadSignature, HeadSigner, IdempotencyKey, OrganizationId, Person, Timestamp,
     },
-    store::{failure::Failure, known::HeadRow, rows::AlertRow},
+    store::{decision_input::HeadRow, failure::Failure, rows::AlertRow},
 };
 
 /// The organizations of which something was saved, with the rows of their heads as they are now.
@@ -38,7 +38,7 @@ pub async fn save(
     };
     let save = bind_heads(sqlx::query_as(statement), plan);
     let save = bind_events(save, &plan.events);
-    let save = bind_remembered(save, &plan.remembered);
+    let save = bind_idempotency(save, &plan.idempotency_records);
     let save = bind_made(save, &made);
     let index = Index::of(made.iter().chain(&changed).copied());
     let save = bind_index(save, index.entities_in);
@@ -105,12 +105,12 @@ fn bind_signatures<'q>(save: Save<'q>, signatures: &[HeadSignature]) -> Save<'q>
         .bind(column(signatures, |signed| signed.signature.to_vec()))
 }
 
-fn bind_remembered<'q>(save: Save<'q>, remembered: &[Remembrance]) -> Save<'q> {
-    let key = |one: &Remembrance| IdempotencyKey::as_str(&one.idempotency.key).to_owned();
-    save.bind(column(remembered, |one| one.organization_id.uuid()))
-        .bind(column(remembered, key))
-        .bind(column(remembered, |one| one.idempotency.fingerprint.to_vec()))
-        .bind(column(remembered, |one| one.answer.clone()))
+fn bind_idempotency<'q>(save: Save<'q>, idempotency_records: &[NewIdempotencyRecord]) -> Save<'q> {
+    let key = |one: &NewIdempotencyRecord| IdempotencyKey::as_str(&one.idempotency.key).to_owned();
+    save.bind(column(idempotency_records, |one| one.organization_id.uuid()))
+        .bind(column(idempotency_records, key))
+        .bind(column(idempotency_records, |one| one.idempotency.fingerprint.to_vec()))
+        .bind(column(idempotency_records, |one| one.answer.clone()))
 }
 
 /// The alerts that are made, with the fields that are given once.

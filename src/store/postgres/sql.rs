@@ -1,11 +1,11 @@
 //! The SQL of the PostgreSQL store.
 
 use crate::store::{
-    event_rows::event_columns, known::select_known, rows::alert_columns, signature_rows::signature_columns,
-    statements::statements,
+    decision_input::select_decision_input, event_rows::event_columns, rows::alert_columns,
+    signature_rows::signature_columns, statements::statements,
 };
 
-/// What every batch saves: moves the heads that still are where its changes were decided from, appends the events, remembers
+/// What every batch saves: moves the heads that still are where its changes were decided from, appends the events, records
 /// the answers, and adds the alerts that are made and what finds alerts. All else hangs on `head`: of an organization whose
 /// head has moved, nothing is saved. Nor where another instance holds the head: nobody waits for it here. A head is found by where
 /// its row stands, if that is known.
@@ -128,18 +128,18 @@ macro_rules! saved {
     };
 }
 
-/// Since when idempotency keys are remembered: by the database's clock, which is the same for every instance.
-macro_rules! remembered_since {
+/// The time since when idempotency keys count: by the database's clock, which is the same for every instance.
+macro_rules! idempotency_keys_since {
     () => {
         "now() - interval '24 hours'"
     };
 }
 
 statements! {
-    SELECT_KNOWN = select_known!("WITH questions AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
+    SELECT_DECISION_INPUT = select_decision_input!("WITH questions AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
         $5::text[]) WITH ORDINALITY \
         AS q(organization_id, anomaly_id, dedup_key, status, idempotency_key, number)) ", "q.number", "h.revision", "h.ctid::text",
-        remembered_since!());
+        idempotency_keys_since!());
     /// Saves a batch that only makes alerts.
     SAVE_NEW = concat!(save_new!("$60", "", ""), saved!());
     /// The same, and the signatures of the heads.
@@ -149,16 +149,16 @@ statements! {
     /// The same, and the signatures of the heads.
     SAVE_SIGNED = concat!(save_all!(), signing!("$91", "$92", "$93", "$94", "$95"), saved!());
     /// Remembers a change of a status.
-    REMEMBER = "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
+    INSERT_IDEMPOTENCY_KEY = "INSERT INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
         VALUES ($1, $2, $3, $4, now())";
-    SELECT_MEMORY = concat!("SELECT fingerprint, answer FROM idempotency_keys \
-        WHERE organization_id = $1 AND key = $2 AND created_at > ", remembered_since!());
-    DELETE_EXPIRED_MEMORIES = concat!("DELETE FROM idempotency_keys i USING unnest($1::uuid[], $2::text[]) AS \
+    SELECT_IDEMPOTENCY_KEY = concat!("SELECT fingerprint, answer FROM idempotency_keys \
+        WHERE organization_id = $1 AND key = $2 AND created_at > ", idempotency_keys_since!());
+    DELETE_EXPIRED_IDEMPOTENCY_KEYS = concat!("DELETE FROM idempotency_keys i USING unnest($1::uuid[], $2::text[]) AS \
         k(organization_id, key) WHERE i.organization_id = k.organization_id AND i.key = k.key AND i.created_at <= ",
-        remembered_since!());
+        idempotency_keys_since!());
     /// Skips what another instance is deleting.
-    DELETE_OLD_MEMORIES = concat!("DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
-        SELECT organization_id, key FROM idempotency_keys WHERE created_at <= ", remembered_since!(), " \
+    DELETE_OLD_IDEMPOTENCY_KEYS = concat!("DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
+        SELECT organization_id, key FROM idempotency_keys WHERE created_at <= ", idempotency_keys_since!(), " \
         ORDER BY created_at LIMIT 500 FOR UPDATE SKIP LOCKED)");
     /// In their order, as every statement locks several.
     LOCK_HEADS = "SELECT organization_id FROM event_heads WHERE organization_id = ANY($1) ORDER BY organization_id \

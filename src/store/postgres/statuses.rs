@@ -5,13 +5,13 @@ use sqlx::PgExecutor;
 use super::{
     PostgresStore,
     connections::Use,
+    idempotency_keys::{self, Once},
     lent::Lent,
-    memory::{self, Once},
     sql,
 };
 use crate::{
     domain::{
-        AlertStatus, Answer, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey,
+        AlertStatus, ChangeContext, Idempotent, NewStatus, OrganizationId, Page, PageSize, StatusKey,
         StatusOrigin, StatusPatch, text::words,
     },
     store::{StoreError, failure::Failure, rows::StatusRow},
@@ -23,7 +23,7 @@ impl PostgresStore {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         self.connections
             .patiently(Use::Locks(organization), |what| {
                 self.try_insert(what, organization, status.clone(), change)
@@ -37,7 +37,7 @@ impl PostgresStore {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         let mut lent = match self.once(what, organization, change).await? {
             Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(answer),
@@ -45,7 +45,7 @@ impl PostgresStore {
         let status = status.into_status(organization, change);
         let inserted = insert(&mut lent, &status).await;
         inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
-        memory::finish(lent, organization, change, status).await
+        idempotency_keys::finish(lent, organization, change, status).await
     }
 
     pub(super) async fn select_statuses(
@@ -85,7 +85,7 @@ impl PostgresStore {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         self.connections
             .patiently(Use::Locks(organization), |what| {
                 self.try_patch(what, organization, key, patch, change)
@@ -100,7 +100,7 @@ impl PostgresStore {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         let mut lent = match self.once(what, organization, change).await? {
             Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(answer),
@@ -115,7 +115,7 @@ impl PostgresStore {
         if after != before {
             write_changes(&mut lent, &after).await?;
         }
-        memory::finish(lent, organization, change, after).await
+        idempotency_keys::finish(lent, organization, change, after).await
     }
 
     pub(super) async fn remove_status(
@@ -123,7 +123,7 @@ impl PostgresStore {
         organization: OrganizationId,
         key: &StatusKey,
         change: &ChangeContext,
-    ) -> Result<Answer<()>, StoreError> {
+    ) -> Result<Idempotent<()>, StoreError> {
         match self
             .connections
             .patiently(Use::Locks(organization), |what| self.try_remove(what, organization, key, change))
@@ -141,14 +141,14 @@ impl PostgresStore {
         organization: OrganizationId,
         key: &StatusKey,
         change: &ChangeContext,
-    ) -> Result<Option<Answer<()>>, StoreError> {
+    ) -> Result<Option<Idempotent<()>>, StoreError> {
         let mut lent = match self.once(what, organization, change).await? {
             Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(Some(answer)),
         };
         match delete(&mut lent, organization, key).await {
             Ok(0) => Err(StoreError::NotFound),
-            Ok(_) => memory::finish(lent, organization, change, ()).await.map(Some),
+            Ok(_) => idempotency_keys::finish(lent, organization, change, ()).await.map(Some),
             Err(Failure::ForeignKey) => {
                 // A transaction that has failed answers nothing more: who uses the status is read after it.
                 Ok(None)

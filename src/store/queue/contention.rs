@@ -6,8 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lanes::Lane;
 use crate::domain::OrganizationId;
+
+/// The jobs that a worker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// All organizations that nothing is in the way of.
+    Main,
+    /// Organizations with few jobs, while the main lane works on a large batch of others.
+    Express,
+    /// Organizations that another instance is at work on too: their jobs wait for it, which those of others must not.
+    Contended,
+    /// Organizations of which somebody holds a lock: one at a time, so that a lock costs the others nothing.
+    Locked,
+}
+
+impl Lane {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+    /// Each of them.
+    pub const ALL: [Self; Self::COUNT] = [Self::Main, Self::Express, Self::Contended, Self::Locked];
+}
 
 /// For how long an organization counts as contended after something came in the way of it.
 const CONTENDED_FOR: Duration = Duration::from_secs(1);

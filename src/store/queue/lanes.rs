@@ -7,30 +7,10 @@ use std::{
 
 use super::{
     Job,
-    contention::{Contended, Contentions},
+    contention::{Contended, Contentions, Lane},
     turns::{Amount, Load, Taken, Turns},
 };
 use crate::domain::OrganizationId;
-
-/// The jobs that a worker takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// All organizations that nothing is in the way of.
-    Main,
-    /// Organizations with few jobs, while the main lane works on a large batch of others.
-    Express,
-    /// Organizations that another instance is at work on too: their jobs wait for it, which those of others must not.
-    Contended,
-    /// Organizations of which somebody holds a lock: one at a time, so that a lock costs the others nothing.
-    Locked,
-}
-
-impl Lane {
-    /// How many there are.
-    pub const COUNT: usize = 4;
-    /// Each of them.
-    pub const ALL: [Self; Self::COUNT] = [Self::Main, Self::Express, Self::Contended, Self::Locked];
-}
 
 /// A batch that costs so many units is large: others would notice that they wait for it.
 const LARGE: usize = 24;

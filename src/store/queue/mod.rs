@@ -18,8 +18,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot, watch};
 
-pub use contention::{Contended, REST};
-pub use lanes::Lane;
+pub use contention::{Contended, Lane, REST};
 pub use turns::{Amount, Load};
 
 use self::{

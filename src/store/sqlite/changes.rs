@@ -2,42 +2,44 @@
 
 use rusqlite::{Connection, ToSql, params};
 
-use super::{Batch, SqliteStore, memory, query, rows, rows::json_list, sql};
+use super::{Batch, SqliteStore, idempotency_keys, query, rows, rows::json_list, sql};
 use crate::{
     domain::{
-        Alert, AlertChange, AlertEvent, AnomalyId, Answer, Changed, Decision, DedupKey, EntityId,
-        IdempotencyKey, OrganizationId, Person, StatusKey, Weighed, decide,
+        Alert, AlertChange, AlertEvent, AnomalyId, ChangedAlert, Decision, DedupKey, EntityId, EstimatedSize,
+        IdempotencyKey, Idempotent, OrganizationId, Person, StatusKey, decide,
     },
     store::{
-        REMEMBERED, StoreError, answers,
+        IDEMPOTENCY_TTL, StoreError,
+        decision_input::{HeadRow, Reading},
         failure::Failure,
-        known::{HeadRow, Reading},
+        idempotency,
         queue::Load,
         rows::AlertRow,
     },
 };
 
 impl SqliteStore {
-    pub(super) async fn change(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
-        let load = Load { organization: change.organization_id, bytes: change.weight() };
+    pub(super) async fn change(&self, change: &AlertChange) -> Result<Idempotent<ChangedAlert>, StoreError> {
+        let load = Load { organization: change.organization_id, bytes: change.estimated_size() };
         let change = change.clone();
         self.write_for(load, move |batch| apply(batch, &change)).await
     }
 }
 
-fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
+fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Idempotent<ChangedAlert>, StoreError> {
     let Reading { known, memory, .. } = read(batch, change)?;
-    if let Some(answer) = answers::recall(change.context.idempotency.as_ref(), memory, known.alert.as_ref())?
+    if let Some(answer) =
+        idempotency::replay(change.context.idempotency.as_ref(), memory, known.alert.as_ref())?
     {
         return Ok(answer);
     }
     let decision = decide(change, known)?;
     save(batch, &decision)?;
     if change.context.idempotency.is_some() {
-        let answer = answers::text_of_change(&decision)?;
-        memory::remember(batch.conn, change.organization_id, &change.context, &answer)?;
+        let answer = idempotency::text_of_change(&decision)?;
+        idempotency_keys::record(batch.conn, change.organization_id, &change.context, &answer)?;
     }
-    Ok(Answer::fresh(decision.changed))
+    Ok(Idempotent::fresh(decision.changed))
 }
 
 /// What the change is decided from: of a plain flag, no more than the head, which a change before it may have read.
@@ -46,14 +48,14 @@ fn read(batch: &Batch<'_>, change: &AlertChange) -> Result<Reading, StoreError> 
     if let Some(reading) = head.and_then(|head| Reading::of_plain_flag(change, head, HeadRow::default())) {
         return Ok(reading);
     }
-    let mut reading = select_known(batch.conn, change)?;
+    let mut reading = select_decision_input(batch.conn, change)?;
     batch.note_head(change.organization_id, reading.known.head);
     // Where a change before has moved it.
     reading.known.head = head.unwrap_or(reading.known.head);
     Ok(reading)
 }
 
-fn select_known(conn: &Connection, change: &AlertChange) -> Result<Reading, StoreError> {
+fn select_decision_input(conn: &Connection, change: &AlertChange) -> Result<Reading, StoreError> {
     let idempotency = change.context.idempotency.as_ref();
     let params = params![
         change.organization_id.uuid(),
@@ -61,9 +63,9 @@ fn select_known(conn: &Connection, change: &AlertChange) -> Result<Reading, Stor
         change.dedup_key().map(DedupKey::as_str),
         change.status().map(StatusKey::as_str),
         idempotency.map(|idempotency| idempotency.key.as_str()),
-        (change.context.at - REMEMBERED).timestamp_micros(),
+        (change.context.at - IDEMPOTENCY_TTL).timestamp_micros(),
     ];
-    let row = query::optional(conn, sql::SELECT_KNOWN, params, rows::known)?;
+    let row = query::optional(conn, sql::SELECT_DECISION_INPUT, params, rows::known)?;
     row.ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Params, Row};
 
 use crate::{
-    domain::{Page, PageSize, Weighed},
+    domain::{EstimatedSize, Page, PageSize},
     store::{Inconsistent, StoreError, rows::PageReader},
 };
 
@@ -62,7 +62,7 @@ pub fn page<Kept, T>(
     decode: impl Fn(&Row<'_>) -> Result<Kept, StoreError>,
 ) -> Result<Page<T>, StoreError>
 where
-    T: TryFrom<Kept, Error = Inconsistent> + Weighed,
+    T: TryFrom<Kept, Error = Inconsistent> + EstimatedSize,
 {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;

@@ -12,8 +12,8 @@ use crate::{
     domain::{AnomalyId, Timestamp},
     store::{
         StoreError,
+        decision_input::{ALERT_AT, DecisionInputRow, HeadRow},
         event_rows::EventRow,
-        known::{ALERT_AT, HeadRow, KnownRow},
         rows::{AlertRow, KeyRow, OrganizationRow, StatusRow, undecodable},
         signature_rows::SignatureRow,
     },
@@ -92,10 +92,10 @@ fn decode_alert(row: &Row<'_>, first: usize) -> rusqlite::Result<AlertRow> {
     })
 }
 
-/// A row of `select_known!`.
-pub fn known(row: &Row<'_>) -> Result<KnownRow, StoreError> {
+/// A row of `select_decision_input!`.
+pub fn known(row: &Row<'_>) -> Result<DecisionInputRow, StoreError> {
     let found: Option<Uuid> = row.get(ALERT_AT)?;
-    Ok(KnownRow {
+    Ok(DecisionInputRow {
         number: row.get(0)?,
         position: row.get(1)?,
         hash: row.get(2)?,

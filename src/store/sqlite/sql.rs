@@ -1,12 +1,12 @@
 //! The SQL of the SQLite store.
 
 use crate::store::{
-    event_rows::event_columns, known::select_known, rows::alert_columns, signature_rows::signature_columns,
-    statements::statements,
+    decision_input::select_decision_input, event_rows::event_columns, rows::alert_columns,
+    signature_rows::signature_columns, statements::statements,
 };
 
 statements! {
-    SELECT_KNOWN = select_known!("WITH questions(organization_id, anomaly_id, dedup_key, status, idempotency_key, since) \
+    SELECT_DECISION_INPUT = select_decision_input!("WITH questions(organization_id, anomaly_id, dedup_key, status, idempotency_key, since) \
         AS (VALUES (?1, ?2, ?3, ?4, ?5, ?6)) ", "0", "0", "NULL", "q.since");
     HAS_MIGRATIONS = "SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations'";
     SELECT_FIRST_MIGRATION = "SELECT checksum FROM _sqlx_migrations ORDER BY version LIMIT 1";
@@ -30,11 +30,11 @@ statements! {
     INSERT_HEAD_SIGNATURE = concat!("INSERT OR FAIL INTO head_signatures (", signature_columns!(), ") VALUES (?, ?, ?, ?, ?)");
     SELECT_HEAD_SIGNATURES = concat!("SELECT ", signature_columns!(), " FROM head_signatures \
         WHERE organization_id = ? AND position > ? ORDER BY position LIMIT ?");
-    REMEMBER = "INSERT OR REPLACE INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
+    INSERT_IDEMPOTENCY_KEY = "INSERT OR REPLACE INTO idempotency_keys (organization_id, key, fingerprint, answer, created_at) \
         VALUES (?, ?, ?, ?, ?)";
-    SELECT_MEMORY = "SELECT fingerprint, answer FROM idempotency_keys \
+    SELECT_IDEMPOTENCY_KEY = "SELECT fingerprint, answer FROM idempotency_keys \
         WHERE organization_id = ? AND key = ? AND created_at > ?";
-    DELETE_OLD_MEMORIES = "DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
+    DELETE_OLD_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE (organization_id, key) IN (\
         SELECT organization_id, key FROM idempotency_keys WHERE created_at <= ? ORDER BY created_at LIMIT 500)";
     SELECT_HEAD = "SELECT position, hash FROM event_heads WHERE organization_id = ?";
     INSERT_HEAD = "INSERT INTO event_heads (organization_id, position, hash) VALUES (?, ?, ?)";

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::{SqliteStore, query, rows, sql};
 use crate::{
     domain::{
-        AlertStatus, Answer, ChangeContext, NewStatus, OrganizationId, Page, PageSize, StatusKey,
+        AlertStatus, ChangeContext, Idempotent, NewStatus, OrganizationId, Page, PageSize, StatusKey,
         StatusOrigin, StatusPatch,
     },
     store::{StoreError, failure::Failure},
@@ -17,7 +17,7 @@ impl SqliteStore {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         let status = status.into_status(organization, change);
         self.once(organization, change, move |batch| {
             let inserted = insert(batch.conn, &status);
@@ -72,7 +72,7 @@ impl SqliteStore {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         let (key, patch, at) = (key.clone(), patch.clone(), change.at);
         self.once(organization, change, move |batch| {
             let params = params![organization.uuid(), key.as_str()];
@@ -92,7 +92,7 @@ impl SqliteStore {
         organization: OrganizationId,
         key: &StatusKey,
         change: &ChangeContext,
-    ) -> Result<Answer<()>, StoreError> {
+    ) -> Result<Idempotent<()>, StoreError> {
         let wanted = key.clone();
         let removed =
             self.once(organization, change, move |batch| delete(batch.conn, organization, &wanted)).await;

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use super::{SqliteStore, changes, schema_version};
 use crate::{
     domain::{
-        Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, Answer, ApiKey, ChainHash,
-        ChangeContext, Changed, Head, HeadSignature, KeyDigest, KeyId, NewStatus, Organization,
+        Alert, AlertChange, AlertEvent, AlertQuery, AlertStatus, AnomalyId, ApiKey, ChainHash, ChangeContext,
+        ChangedAlert, Head, HeadSignature, Idempotent, KeyDigest, KeyId, NewStatus, Organization,
         OrganizationId, Page, PageSize, StatusKey, StatusOrigin, StatusPatch, Timestamp,
     },
     store::{AdoptionLock, Store, StoreError},
@@ -14,7 +14,7 @@ use crate::{
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn change_alert(&self, change: &AlertChange) -> Result<Answer<Changed>, StoreError> {
+    async fn change_alert(&self, change: &AlertChange) -> Result<Idempotent<ChangedAlert>, StoreError> {
         self.change(change).await
     }
 
@@ -99,8 +99,8 @@ impl Store for SqliteStore {
         Ok(Some(Box::new(())))
     }
 
-    async fn forget_changes(&self, at: Timestamp) -> Result<u64, StoreError> {
-        self.delete_old_memories(at).await
+    async fn expire_idempotency_keys(&self, at: Timestamp) -> Result<u64, StoreError> {
+        self.delete_old_idempotency_keys(at).await
     }
 
     async fn create_status(
@@ -108,7 +108,7 @@ impl Store for SqliteStore {
         organization: OrganizationId,
         status: NewStatus,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         self.insert_status(organization, status, change).await
     }
 
@@ -136,7 +136,7 @@ impl Store for SqliteStore {
         key: &StatusKey,
         patch: &StatusPatch,
         change: &ChangeContext,
-    ) -> Result<Answer<AlertStatus>, StoreError> {
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
         self.patch_status(organization, key, patch, change).await
     }
 
@@ -145,7 +145,7 @@ impl Store for SqliteStore {
         organization: OrganizationId,
         key: &StatusKey,
         change: &ChangeContext,
-    ) -> Result<Answer<()>, StoreError> {
+    ) -> Result<Idempotent<()>, StoreError> {
         self.remove_status(organization, key, change).await
     }
 

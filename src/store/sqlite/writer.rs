@@ -27,12 +27,12 @@ pub struct Batch<'c> {
     /// The writing connection.
     pub conn: &'c Connection,
     signer: Option<&'c HeadSigner>,
-    heads: RefCell<HashMap<OrganizationId, Known>>,
+    heads: RefCell<HashMap<OrganizationId, CachedHead>>,
 }
 
 /// Where a feed ends that was read or moved within the transaction.
 #[derive(Clone, Copy)]
-struct Known {
+struct CachedHead {
     /// Where it ended before the transaction.
     read: Head,
     head: Head,
@@ -46,17 +46,18 @@ impl Batch<'_> {
 
     /// Notes where the feed ends, as it was read.
     pub fn note_head(&self, organization: OrganizationId, head: Head) {
-        self.heads.borrow_mut().entry(organization).or_insert(Known { read: head, head });
+        self.heads.borrow_mut().entry(organization).or_insert(CachedHead { read: head, head });
     }
 
     /// Moves the end of the feed; it is written once, at the end of the transaction.
     pub fn move_head(&self, organization: OrganizationId, from: Head, to: Head) {
-        self.heads.borrow_mut().entry(organization).or_insert(Known { read: from, head: from }).head = to;
+        self.heads.borrow_mut().entry(organization).or_insert(CachedHead { read: from, head: from }).head =
+            to;
     }
 
     /// Writes the heads that were moved, each with its signature.
     fn write_heads(&self) -> rusqlite::Result<()> {
-        for (organization, Known { read, head }) in
+        for (organization, CachedHead { read, head }) in
             self.heads.borrow().iter().filter(|(_, known)| known.head != known.read)
         {
             let params = params![head.position, head.hash.0, organization.uuid()];
@@ -81,7 +82,7 @@ impl Batch<'_> {
 
 /// The most that a batch holds while several organizations write: a millisecond or two, since all others wait for the one writer.
 const SHARED: Amount = Amount { count: 16, bytes: 128 * 1024 };
-/// How many organizations whose work has failed midway are remembered.
+/// The most organizations whose work has failed midway that are kept in mind.
 const MOST_SUSPECTS: usize = 10_000;
 
 /// The way to the writer.

@@ -197,13 +197,13 @@ async fn a_malformed_actor_is_named() {
 
 #[tokio::test]
 async fn a_key_is_looked_up_once_for_many_calls() {
-    use redflag::auth::{Authenticator, Presented};
+    use redflag::auth::{Authenticator, Credentials};
     let database = crate::support::TestDatabase::create(DatabaseKind::Sqlite).await;
     let app = TestApp::start_with(database, |_| {}).await;
     let store = app.database().open().await;
     let authenticator = Authenticator::new(Arc::clone(&store), Arc::new(SystemClock));
     let header = format!("Bearer {}", crate::support::app::KEY);
-    let presented = || Presented { authorization: Some(header.as_bytes()), ..Default::default() };
+    let presented = || Credentials { authorization: Some(header.as_bytes()), ..Default::default() };
     authenticator.authenticate(presented()).await.unwrap();
     // With the store gone, only what is remembered can answer.
     store.close().await;

@@ -3,8 +3,8 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use redflag::domain::{
-    AlertChange, AlertPatch, AnomalyId, Answer, Changed, Command, Idempotency, IdempotencyKey, NewAlert,
-    PageSize, Refusal, StatusKey,
+    AlertChange, AlertPatch, AnomalyId, ChangedAlert, Command, Idempotency, IdempotencyKey, Idempotent,
+    NewAlert, PageSize, Refusal, StatusKey,
 };
 use redflag::store::{
     Store, StoreError,
@@ -32,7 +32,7 @@ on_every_store!(
     look_ups_that_meet_get_each_their_own,
 );
 
-pub type Outcome = Result<Answer<Changed>, StoreError>;
+pub type Outcome = Result<Idempotent<ChangedAlert>, StoreError>;
 
 /// Asks for all of them while nothing can be written, in this order, and then lets them be done; all but the first few are
 /// one batch.

@@ -10,8 +10,9 @@ use std::sync::{
 };
 
 use redflag::domain::{
-    Alert, AlertChange, AlertPatch, AnomalyId, ChangeContext, Changed, Command, Disposition, IdSource,
-    Idempotency, IdempotencyKey, NewAlert, OrganizationId, Refusal, Severity, StatusClass, dedup::is_told,
+    Alert, AlertChange, AlertPatch, AnomalyId, ChangeContext, ChangedAlert, Command, Disposition, IdSource,
+    Idempotency, IdempotencyKey, NewAlert, OrganizationId, Refusal, Severity, StatusClass,
+    dedup::is_recorded,
 };
 use redflag::store::{Store, StoreError};
 use tokio::task::JoinSet;
@@ -145,7 +146,7 @@ struct Task<'a> {
     count: usize,
     models: Vec<Model>,
     /// Changes that were named, and what was answered.
-    named: Vec<(AlertChange, Changed)>,
+    named: Vec<(AlertChange, ChangedAlert)>,
 }
 
 impl<'a> Task<'a> {
@@ -171,7 +172,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    async fn send(&mut self, change: &AlertChange) -> Result<Changed, StoreError> {
+    async fn send(&mut self, change: &AlertChange) -> Result<ChangedAlert, StoreError> {
         let store = &self.world.instances[self.random.below(2)];
         Ok(store.change_alert(change).await?.value)
     }
@@ -189,14 +190,14 @@ impl<'a> Task<'a> {
     }
 
     /// Sends a change that must succeed and make of its alert what the model says.
-    async fn succeed(&mut self, command: Command, mut model: Model, is_told: bool) {
+    async fn succeed(&mut self, command: Command, mut model: Model, is_recorded: bool) {
         let change = self.change(command);
         let changed = self.send(&change).await.unwrap();
-        model.events += i64::from(is_told);
-        self.world.events.fetch_add(i64::from(is_told), Ordering::SeqCst);
+        model.events += i64::from(is_recorded);
+        self.world.events.fetch_add(i64::from(is_recorded), Ordering::SeqCst);
         model.assert_is(&changed.alert);
         // A repeat of what changed nothing is answered with the alert as it stands then.
-        let has_answer = is_told || matches!(change.command, Command::Flag(_));
+        let has_answer = is_recorded || matches!(change.command, Command::Flag(_));
         if has_answer && change.context.idempotency.is_some() {
             self.named.push((change, changed));
         }
@@ -242,9 +243,9 @@ impl<'a> Task<'a> {
         model.severity = severity.max(model.severity);
         model.occurrences += 1;
         model.version += 1;
-        let is_told = is_raised || model.occurrences <= 10 || model.occurrences % 10 == 0;
+        let is_recorded = is_raised || model.occurrences <= 10 || model.occurrences % 10 == 0;
         assert!(model.occurrences < 100, "the model counts no further");
-        self.succeed(Command::Flag(Box::new(alert)), model, is_told).await;
+        self.succeed(Command::Flag(Box::new(alert)), model, is_recorded).await;
     }
 
     async fn escalate(&mut self) {
@@ -341,7 +342,7 @@ impl<'a> Task<'a> {
         let flag = NewAlert { dedup_key, ..self.world.new_alert() };
         let alert = self.send_shared(Command::Flag(Box::new(flag))).await;
         self.world.occurrences.fetch_add(1, Ordering::SeqCst);
-        self.world.events.fetch_add(i64::from(is_told(alert.occurrence_count)), Ordering::SeqCst);
+        self.world.events.fetch_add(i64::from(is_recorded(alert.occurrence_count)), Ordering::SeqCst);
     }
 
     async fn update(&mut self) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use redflag::domain::{
-    Alert, AlertPatch, Changed, Command, EventType, NewAlert, Refusal, Severity, replay::ENTITIES_LEFT_OUT,
+    Alert, AlertPatch, ChangedAlert, Command, EventType, NewAlert, Refusal, Severity,
+    replay::ENTITIES_LEFT_OUT,
 };
 use redflag::store::StoreError;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -30,7 +31,7 @@ fn keyed(world: &World, dedup_key: &str) -> NewAlert {
     NewAlert { dedup_key: Some(text(dedup_key)), ..world.alert() }
 }
 
-async fn repeat(world: &World, alert: NewAlert) -> Changed {
+async fn repeat(world: &World, alert: NewAlert) -> ChangedAlert {
     let change = alert_change(alert.organization_id, Command::Flag(Box::new(alert)), &world.later());
     world.store.change_alert(&change).await.unwrap().value
 }
@@ -61,7 +62,7 @@ async fn a_repeat_folds_and_raises_what_it_may(world: &World) {
         sequence: 2,
         ..first.alert
     };
-    assert_eq!(second, Changed { alert: expected.clone(), is_deduplicated: true });
+    assert_eq!(second, ChangedAlert { alert: expected.clone(), is_deduplicated: true });
     assert_eq!(world.read(expected.id).await, Some(expected));
     let higher = NewAlert { severity: Severity::Critical, ..keyed(world, "limit") };
     assert_eq!(repeat(world, higher).await.alert.severity, Severity::Critical);

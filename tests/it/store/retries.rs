@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use redflag::domain::{
-    AlertChange, AlertPatch, AnomalyId, Answer, ChangeContext, Changed, Command, Idempotency, IdempotencyKey,
-    NewAlert, StatusPatch,
+    AlertChange, AlertPatch, AnomalyId, ChangeContext, ChangedAlert, Command, Idempotency, IdempotencyKey,
+    Idempotent, NewAlert, StatusPatch,
 };
-use redflag::store::{REMEMBERED, StoreError};
+use redflag::store::{IDEMPOTENCY_TTL, StoreError};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use super::history::{feed, kinds};
@@ -44,10 +44,10 @@ fn update(world: &World, id: AnomalyId, patch: AlertPatch, name: &str) -> AlertC
 async fn a_repeat_gets_the_first_answer_and_changes_nothing(world: &World) {
     let first = world.store.change_alert(&flag(world, "one", 1)).await.unwrap();
     assert!(!first.is_replayed);
-    let patch = AlertPatch { title: Some(text("Changed since")), ..AlertPatch::default() };
+    let patch = AlertPatch { title: Some(text("ChangedAlert since")), ..AlertPatch::default() };
     world.update(first.value.alert.id, &patch).await.unwrap();
     let again = world.store.change_alert(&flag(world, "one", 1)).await.unwrap();
-    assert_eq!(again, Answer { is_replayed: true, ..first });
+    assert_eq!(again, Idempotent { is_replayed: true, ..first });
     assert_eq!(feed(world, world.organization).await.len(), 2);
     assert_eq!(feed(world, world.organization).await[0].idempotency_key.as_ref().unwrap().as_str(), "one");
     world.assert_sound().await;
@@ -96,7 +96,7 @@ async fn many_at_once_on_several_instances_have_one_effect(world: &World) {
                 store.change_alert(&change).await.unwrap()
             });
         }
-        let answers: Vec<Answer<Changed>> = tasks.join_all().await;
+        let answers: Vec<Idempotent<ChangedAlert>> = tasks.join_all().await;
         assert_eq!(answers.iter().filter(|answer| !answer.is_replayed).count(), 1);
         assert!(answers.iter().all(|answer| answer.value == answers[0].value));
     }
@@ -106,7 +106,7 @@ async fn many_at_once_on_several_instances_have_one_effect(world: &World) {
 
 async fn keys_are_forgotten_after_a_day(world: &World) {
     let first = world.store.change_alert(&flag(world, "one", 1)).await.unwrap().value.alert;
-    world.pass(REMEMBERED - TimeDelta::minutes(1)).await;
+    world.pass(IDEMPOTENCY_TTL - TimeDelta::minutes(1)).await;
     assert!(world.store.change_alert(&flag(world, "two", 1)).await.is_ok());
     assert!(world.store.change_alert(&flag(world, "one", 1)).await.unwrap().is_replayed);
     // Free again, also before anybody has cleaned up, and with other content.
@@ -114,9 +114,9 @@ async fn keys_are_forgotten_after_a_day(world: &World) {
     let second = world.store.change_alert(&flag(world, "one", 2)).await.unwrap();
     assert!(!second.is_replayed && second.value.alert.id != first.id);
     assert!(world.store.change_alert(&flag(world, "one", 2)).await.unwrap().is_replayed);
-    assert_eq!(world.store.forget_changes(world.clock.step(TimeDelta::zero())).await.unwrap(), 0);
-    world.pass(REMEMBERED + TimeDelta::hours(1)).await;
-    assert_eq!(world.store.forget_changes(world.clock.step(TimeDelta::zero())).await.unwrap(), 2);
+    assert_eq!(world.store.expire_idempotency_keys(world.clock.step(TimeDelta::zero())).await.unwrap(), 0);
+    world.pass(IDEMPOTENCY_TTL + TimeDelta::hours(1)).await;
+    assert_eq!(world.store.expire_idempotency_keys(world.clock.step(TimeDelta::zero())).await.unwrap(), 2);
     world.assert_sound().await;
 }
 
@@ -141,7 +141,7 @@ async fn changes_of_statuses_happen_once(world: &World) {
         world.store.create_status(organization, new_status("PENDING"), &context).await
     };
     let made = create(1).await.unwrap();
-    assert_eq!(create(1).await.unwrap(), Answer { is_replayed: true, ..made });
+    assert_eq!(create(1).await.unwrap(), Idempotent { is_replayed: true, ..made });
     assert!(matches!(create(2).await, Err(StoreError::KeyReused)));
     let rename = StatusPatch { name: Some(text("Later")), colour: None };
     let update = async || {
@@ -151,7 +151,7 @@ async fn changes_of_statuses_happen_once(world: &World) {
     let renamed = update().await;
     let back = StatusPatch { name: Some(text("Before")), colour: None };
     world.store.update_status(organization, &key("PENDING"), &back, &world.later()).await.unwrap();
-    assert_eq!(update().await, Answer { is_replayed: true, ..renamed });
+    assert_eq!(update().await, Idempotent { is_replayed: true, ..renamed });
     let delete = async || {
         let context = intended(world, "delete", 1);
         world.store.delete_status(organization, &key("PENDING"), &context).await.unwrap().is_replayed

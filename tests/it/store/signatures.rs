@@ -224,8 +224,8 @@ async fn a_signature_beyond_the_end_shows_that_events_are_gone(world: &World) {
     world.database.execute(&format!("{cut}{entities}{rest}")).await;
     for keys in [&[key(1)][..], &[]] {
         let found = verify_of(world, world.organization, 1, keys).await;
-        let is_told = matches!(&found, Err(Unverified::Broken(Broken::SignedBeyond(2, 3))));
-        assert!(is_told, "{found:?}");
+        let is_recorded = matches!(&found, Err(Unverified::Broken(Broken::SignedBeyond(2, 3))));
+        assert!(is_recorded, "{found:?}");
     }
 }
 

@@ -2,7 +2,8 @@
 //! and is not washed clean by what happens afterwards.
 
 use redflag::domain::{
-    Actor, Alert, AlertPatch, AnomalyId, ChangeContext, Disagreement, Disposition, NewAlert, dedup::is_told,
+    Actor, Alert, AlertPatch, AnomalyId, ChangeContext, Disagreement, Disposition, NewAlert,
+    dedup::is_recorded,
 };
 use redflag::service::audit::{Broken, Problem, Unverified};
 
@@ -175,7 +176,7 @@ async fn washed(kind: DatabaseKind, change: &str, occurrences: i64) -> String {
     repeated(world).await;
     world.database.execute(&format!("UPDATE alerts SET {change}")).await;
     broken(world).await;
-    assert!(is_told(occurrences), "history is silent about {occurrences}");
+    assert!(is_recorded(occurrences), "history is silent about {occurrences}");
     fold_until(world, occurrences).await;
     let found = broken(world).await;
     let alert = flag_later(world, keyed(world, "often")).await;

@@ -1,13 +1,13 @@
 //! The decision what a change does to an alert and to its history: made here, from what the store has read, and nowhere else.
 
 use super::{
-    Alert, AlertEvent, AlertPatch, AnomalyId, ChangeContext, EventType, FieldChange, Head, Invalid, NewAlert,
-    OrganizationId, Person, StatusClass, StatusKey, Timestamp, Weighed,
+    Alert, AlertEvent, AlertPatch, AnomalyId, ChangeContext, EstimatedSize, EventType, FieldChange, Head,
+    Invalid, NewAlert, OrganizationId, Person, StatusClass, StatusKey, Timestamp,
     alert::MAX_ESCALATED_TO,
     dedup,
-    event::Happened,
+    event::EventDraft,
     replay::{self, ENTITIES_LEFT_OUT},
-    text::weight,
+    text::estimated_size,
 };
 
 /// A command for one alert.
@@ -66,21 +66,21 @@ impl AlertChange {
 /// About how many bytes a change holds besides what it asks for: its context, and its place in a queue.
 const FIXED: usize = 1_024;
 
-impl Weighed for AlertChange {
-    fn weight(&self) -> usize {
+impl EstimatedSize for AlertChange {
+    fn estimated_size(&self) -> usize {
         let asked = match &self.command {
-            Command::Flag(alert) => alert.weight(),
-            Command::Update(_, patch) => patch.weight(),
-            Command::Escalate(_, to) => to.iter().map(|person| weight(person.as_str())).sum(),
+            Command::Flag(alert) => alert.estimated_size(),
+            Command::Update(_, patch) => patch.estimated_size(),
+            Command::Escalate(_, to) => to.iter().map(|person| estimated_size(person.as_str())).sum(),
             Command::Adopt(_) => 0,
         };
-        FIXED + asked + weight(self.context.note.as_str())
+        FIXED + asked + estimated_size(self.context.note.as_str())
     }
 }
 
 /// The input of a decision, all of it read in the same transaction.
 #[derive(Debug)]
-pub struct Known {
+pub struct DecisionInput {
     /// The head of the organization's feed.
     pub head: Head,
     /// True where the organization demands a disposition with a reason before closing.
@@ -120,7 +120,7 @@ pub enum Refusal {
 
 /// The alert after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
+pub struct ChangedAlert {
     /// The alert as it stands.
     pub alert: Alert,
     /// True for a flag that was folded into an open alert.
@@ -133,7 +133,7 @@ pub struct Decision {
     /// The alert before; `None` when it is made.
     pub before: Option<Alert>,
     /// The alert to answer, and to store where it differs from `before`.
-    pub changed: Changed,
+    pub changed: ChangedAlert,
     /// The event to write.
     pub event: Option<AlertEvent>,
 }
@@ -154,7 +154,7 @@ impl Decision {
 ///
 /// # Errors
 /// Why nothing is done.
-pub fn decide(change: &AlertChange, known: Known) -> Result<Decision, Refusal> {
+pub fn decide(change: &AlertChange, known: DecisionInput) -> Result<Decision, Refusal> {
     let decided = match (&change.command, &known.alert) {
         (Command::Flag(flag), None) => make(flag, change, &known)?,
         (Command::Flag(flag), Some(open)) => {
@@ -189,10 +189,10 @@ struct Decided {
 }
 
 impl Decided {
-    fn into_decision(mut self, change: &AlertChange, known: Known) -> Decision {
+    fn into_decision(mut self, change: &AlertChange, known: DecisionInput) -> Decision {
         let event = self.told.map(|(kind, changes, at)| {
             self.alert.sequence += 1;
-            let happened = Happened {
+            let happened = EventDraft {
                 organization_id: self.alert.organization_id,
                 anomaly_id: self.alert.id,
                 sequence: self.alert.sequence,
@@ -203,13 +203,13 @@ impl Decided {
             };
             AlertEvent::following(known.head, happened)
         });
-        let changed = Changed { alert: self.alert, is_deduplicated: self.is_deduplicated };
+        let changed = ChangedAlert { alert: self.alert, is_deduplicated: self.is_deduplicated };
         Decision { before: known.alert, changed, event }
     }
 }
 
 /// The class of the status asked for, which must be there.
-fn status_class(change: &AlertChange, known: &Known) -> Result<Option<StatusClass>, Refusal> {
+fn status_class(change: &AlertChange, known: &DecisionInput) -> Result<Option<StatusClass>, Refusal> {
     match (change.status(), known.status_class) {
         (Some(status), None) => Err(Refusal::UnknownStatus(status.clone())),
         (_, class) => Ok(class),
@@ -223,7 +223,7 @@ fn check_version(change: &AlertChange, alert: &Alert) -> Result<(), Refusal> {
     }
 }
 
-fn make(flag: &NewAlert, change: &AlertChange, known: &Known) -> Result<Decided, Refusal> {
+fn make(flag: &NewAlert, change: &AlertChange, known: &DecisionInput) -> Result<Decided, Refusal> {
     let class = status_class(change, known)?.unwrap_or(StatusClass::Open);
     if class == StatusClass::Closed && known.requires_disposition {
         return Err(Refusal::DispositionRequired);
@@ -249,8 +249,9 @@ fn fold(flag: &NewAlert, open: &Alert, context: &ChangeContext) -> Decided {
     alert.touch(context.at);
     // Never earlier than it was, also where somebody has set it ahead past redflag: a repeat must not wash that clean.
     alert.last_occurred_at = alert.updated_at.max(alert.last_occurred_at);
-    let is_told = is_more || dedup::is_told(alert.occurrence_count) || !context.note.as_str().is_empty();
-    let told = is_told.then(|| {
+    let is_recorded =
+        is_more || dedup::is_recorded(alert.occurrence_count) || !context.note.as_str().is_empty();
+    let told = is_recorded.then(|| {
         let mut changes = alert.changes_since(open);
         if alert.last_occurred_at == open.last_occurred_at {
             // By a clock that is behind. Told all the same: history may not know the time of a repeat before, untold.
@@ -271,7 +272,7 @@ fn update(
     patch: &AlertPatch,
     before: &Alert,
     change: &AlertChange,
-    known: &Known,
+    known: &DecisionInput,
 ) -> Result<Decided, Refusal> {
     let class = status_class(change, known)?.unwrap_or(before.status_class);
     let mut alert = before.patched(patch, class);

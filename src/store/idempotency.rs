@@ -1,4 +1,4 @@
-//! Answers as they are remembered for repeats of an intended change: JSON text of the rows. An answer may have been written by
+//! Answers as they are kept for repeats under an idempotency key: JSON text of the rows. An answer may have been written by
 //! the version before: a field that is added to a row later needs a default here.
 
 use serde_json::Value;
@@ -7,18 +7,18 @@ use super::{
     Inconsistent, StoreError,
     rows::{AlertRow, StatusRow},
 };
-use crate::domain::{Alert, AlertStatus, Answer, Changed, Decision, Idempotency};
+use crate::domain::{Alert, AlertStatus, ChangedAlert, Decision, Idempotency, Idempotent};
 
-/// An answer that can be remembered.
-pub trait Remembered: Sized {
+/// An answer that can be replayed.
+pub trait Replayable: Sized {
     /// The answer as JSON.
     fn to_json(&self) -> Result<Value, serde_json::Error>;
 
-    /// The answer that was remembered. `present` is what the change is about, as it stands.
+    /// The answer that was recorded. `present` is the alert that the change is about, as it stands.
     fn from_json(json: Value, present: Option<&Alert>) -> Result<Self, StoreError>;
 }
 
-impl Remembered for Changed {
+impl Replayable for ChangedAlert {
     fn to_json(&self) -> Result<Value, serde_json::Error> {
         serde_json::to_value((AlertRow::from(&self.alert), self.is_deduplicated))
     }
@@ -34,7 +34,7 @@ impl Remembered for Changed {
     }
 }
 
-impl Remembered for AlertStatus {
+impl Replayable for AlertStatus {
     fn to_json(&self) -> Result<Value, serde_json::Error> {
         serde_json::to_value(StatusRow::from(self))
     }
@@ -45,7 +45,7 @@ impl Remembered for AlertStatus {
     }
 }
 
-impl Remembered for () {
+impl Replayable for () {
     fn to_json(&self) -> Result<Value, serde_json::Error> {
         Ok(Value::Null)
     }
@@ -55,42 +55,42 @@ impl Remembered for () {
     }
 }
 
-/// The text to remember.
-pub fn text_of(answer: &impl Remembered) -> Result<String, StoreError> {
+/// The text to record.
+pub fn text_of(answer: &impl Replayable) -> Result<String, StoreError> {
     let json = answer.to_json().map_err(|error| StoreError::Internal(error.into()))?;
     Ok(json.to_string())
 }
 
-/// The text to remember of a change of an alert. Of one that changed nothing, nothing is kept but that it was answered: many such
+/// The text to record of a change of an alert. Of one that changed nothing, nothing is kept but that it was answered: many such
 /// answers would be large and worth little. A repeat is answered with the alert as it stands.
 pub fn text_of_change(decision: &Decision) -> Result<String, StoreError> {
     if decision.is_empty() { text_of(&()) } else { text_of(&decision.changed) }
 }
 
-/// What is remembered under an idempotency key.
-pub struct Memory {
+/// The record of an idempotency key.
+pub struct IdempotencyRecord {
     /// The digest of what was asked for.
     pub fingerprint: Vec<u8>,
     /// What was answered.
     pub answer: String,
 }
 
-/// The answer that a repeat gets, or `None` when nothing is remembered. `present` is the alert that the change is about, as it
+/// The answer that a repeat gets, or `None` when nothing is recorded. `present` is the alert that the change is about, as it
 /// stands.
 ///
 /// # Errors
-/// [`StoreError::KeyReused`] when another change is remembered.
-pub fn recall<T: Remembered>(
+/// [`StoreError::KeyReused`] when the key names another change.
+pub fn replay<T: Replayable>(
     asked: Option<&Idempotency>,
-    memory: Option<Memory>,
+    memory: Option<IdempotencyRecord>,
     present: Option<&Alert>,
-) -> Result<Option<Answer<T>>, StoreError> {
+) -> Result<Option<Idempotent<T>>, StoreError> {
     let (Some(asked), Some(memory)) = (asked, memory) else { return Ok(None) };
     if memory.fingerprint != asked.fingerprint {
         return Err(StoreError::KeyReused);
     }
     let json = serde_json::from_str(&memory.answer).map_err(|error| damaged(&error.to_string()))?;
-    Ok(Some(Answer::replayed(T::from_json(json, present)?)))
+    Ok(Some(Idempotent::replayed(T::from_json(json, present)?)))
 }
 
 fn damaged(problem: &str) -> StoreError {

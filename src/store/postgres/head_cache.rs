@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     domain::{Head, OrganizationId},
-    store::known::HeadRow,
+    store::decision_input::HeadRow,
 };
 
 /// How many heads are kept: beyond, all are forgotten and read again.
@@ -15,9 +15,9 @@ const MOST: usize = 10_000;
 
 /// The heads with their rows. Whether one still is so shows when something is saved.
 #[derive(Default)]
-pub struct Heads(Mutex<HashMap<OrganizationId, (Head, HeadRow)>>);
+pub struct HeadCache(Mutex<HashMap<OrganizationId, (Head, HeadRow)>>);
 
-impl Heads {
+impl HeadCache {
     /// The head with its row, to be put again by whoever takes it.
     pub fn take(&self, organization: OrganizationId) -> Option<(Head, HeadRow)> {
         self.lock().remove(&organization)

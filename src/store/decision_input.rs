@@ -2,15 +2,17 @@
 
 use uuid::Uuid;
 
-use super::{StoreError, answers::Memory, event_rows::read_head, rows::AlertRow};
-use crate::domain::{Alert, AlertChange, AnomalyId, Command, Head, Known, OrganizationId, StatusClass};
+use super::{StoreError, event_rows::read_head, idempotency::IdempotencyRecord, rows::AlertRow};
+use crate::domain::{
+    Alert, AlertChange, AnomalyId, Command, DecisionInput, Head, OrganizationId, StatusClass,
+};
 
 /// The statement that reads what changes are decided from. It takes the source of the questions `q`, with the columns
 /// `organization_id`, `anomaly_id`, `dedup_key`, `status` and `idempotency_key`; how a question is numbered; and the expressions
-/// for the head's revision and for where its row stands, and for since when changes are remembered. No row for a question: there is no such organization.
+/// for the head's revision and for where its row stands, and for the time since when idempotency keys count. No row for a question: there is no such organization.
 ///
 /// The alert is the one named, or the one of the deduplication key that is not closed.
-macro_rules! select_known {
+macro_rules! select_decision_input {
     ($questions:literal, $number:literal, $revision:literal, $tuple:literal, $since:expr) => {
         concat!(
             $questions,
@@ -42,7 +44,7 @@ macro_rules! select_known {
         )
     };
 }
-pub(in crate::store) use select_known;
+pub(in crate::store) use select_decision_input;
 
 /// Where the columns of the alert begin.
 pub const ALERT_AT: usize = 12;
@@ -57,8 +59,8 @@ pub struct HeadRow {
     pub tuple: Option<String>,
 }
 
-/// A row of `select_known!`.
-pub struct KnownRow {
+/// A row of `select_decision_input!`.
+pub struct DecisionInputRow {
     /// Which question it answers.
     pub number: i64,
     pub position: i64,
@@ -74,20 +76,20 @@ pub struct KnownRow {
     pub alert: Option<AlertRow>,
 }
 
-/// What a change is decided from.
+/// The input of a decision, as it was read.
 pub struct Reading {
     /// What is known.
-    pub known: Known,
-    /// What is remembered under the idempotency key.
-    pub memory: Option<Memory>,
+    pub known: DecisionInput,
+    /// The record of the idempotency key.
+    pub memory: Option<IdempotencyRecord>,
     /// The head's row, where the database keeps more of it than the head.
     pub row: HeadRow,
 }
 
-impl KnownRow {
+impl DecisionInputRow {
     /// What the row tells.
     pub fn read(self, organization: OrganizationId) -> Result<Reading, StoreError> {
-        let known = Known {
+        let known = DecisionInput {
             head: read_head(organization, self.position, self.hash)?,
             requires_disposition: self.require_disposition,
             status_class: self.status_class.and_then(StatusClass::from_code),
@@ -97,7 +99,7 @@ impl KnownRow {
             waits_for_adoption: self.waits_for_adoption,
         };
         let memory = self.fingerprint.zip(self.answer);
-        let memory = memory.map(|(fingerprint, answer)| Memory { fingerprint, answer });
+        let memory = memory.map(|(fingerprint, answer)| IdempotencyRecord { fingerprint, answer });
         Ok(Reading { known, memory, row: self.row })
     }
 }
@@ -106,7 +108,7 @@ impl Reading {
     /// All that a plain flag is decided from, where the head is known. `None` for other changes.
     pub fn of_plain_flag(change: &AlertChange, head: Head, row: HeadRow) -> Option<Self> {
         let class = plain_class(change)?;
-        let known = Known {
+        let known = DecisionInput {
             head,
             requires_disposition: false,
             status_class: Some(class),

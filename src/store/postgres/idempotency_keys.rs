@@ -1,4 +1,4 @@
-//! Intended changes that are remembered, and their answers.
+//! Idempotency keys and the answers that are replayed under them.
 
 use super::{
     PostgresStore,
@@ -7,10 +7,10 @@ use super::{
     sql,
 };
 use crate::{
-    domain::{AlertChange, Answer, ChangeContext, Idempotency, OrganizationId},
+    domain::{AlertChange, ChangeContext, Idempotency, Idempotent, OrganizationId},
     store::{
         StoreError,
-        answers::{self, Memory, Remembered},
+        idempotency::{self, IdempotencyRecord, Replayable},
     },
 };
 
@@ -19,12 +19,12 @@ pub enum Once<T> {
     /// It happens now, in the transaction of this connection; [`finish`] ends it.
     Now(Lent),
     /// It happened before.
-    Before(Answer<T>),
+    Before(Idempotent<T>),
 }
 
 impl PostgresStore {
     /// Begins a change other than of an alert.
-    pub(super) async fn once<T: Remembered>(
+    pub(super) async fn once<T: Replayable>(
         &self,
         what: Use,
         organization: OrganizationId,
@@ -33,43 +33,43 @@ impl PostgresStore {
         let mut lent = self.connections.begin_waiting(what, BARELY).await?;
         let Some(idempotency) = &context.idempotency else { return Ok(Once::Now(lent)) };
         lock_head(&mut lent, organization).await?;
-        let row: Option<(Vec<u8>, String)> = sqlx::query_as(sql::SELECT_MEMORY)
+        let row: Option<(Vec<u8>, String)> = sqlx::query_as(sql::SELECT_IDEMPOTENCY_KEY)
             .bind(organization.uuid())
             .bind(idempotency.key.as_str())
             .fetch_optional(&mut lent)
             .await?;
-        let memory = row.map(|(fingerprint, answer)| Memory { fingerprint, answer });
-        match answers::recall(Some(idempotency), memory, None)? {
+        let memory = row.map(|(fingerprint, answer)| IdempotencyRecord { fingerprint, answer });
+        match idempotency::replay(Some(idempotency), memory, None)? {
             Some(answer) => Ok(Once::Before(answer)),
             None => Ok(Once::Now(lent)),
         }
     }
 
-    pub(super) async fn delete_old_memories(&self) -> Result<u64, StoreError> {
+    pub(super) async fn delete_old_idempotency_keys(&self) -> Result<u64, StoreError> {
         let mut lent = self.connections.lend(Use::Background).await?;
-        Ok(sqlx::query(sql::DELETE_OLD_MEMORIES).execute(&mut lent).await?.rows_affected())
+        Ok(sqlx::query(sql::DELETE_OLD_IDEMPOTENCY_KEYS).execute(&mut lent).await?.rows_affected())
     }
 }
 
 /// Remembers the answer, if it is to be, and commits.
-pub async fn finish<T: Remembered>(
+pub async fn finish<T: Replayable>(
     mut lent: Lent,
     organization: OrganizationId,
     context: &ChangeContext,
     value: T,
-) -> Result<Answer<T>, StoreError> {
+) -> Result<Idempotent<T>, StoreError> {
     if let Some(idempotency) = &context.idempotency {
         forget_key(&mut lent, organization, idempotency).await?;
-        sqlx::query(sql::REMEMBER)
+        sqlx::query(sql::INSERT_IDEMPOTENCY_KEY)
             .bind(organization.uuid())
             .bind(idempotency.key.as_str())
             .bind(idempotency.fingerprint.as_slice())
-            .bind(answers::text_of(&value)?)
+            .bind(idempotency::text_of(&value)?)
             .execute(&mut lent)
             .await?;
     }
     lent.commit().await?;
-    Ok(Answer::fresh(value))
+    Ok(Idempotent::fresh(value))
 }
 
 /// Waits until nobody else changes anything of the organization.
@@ -84,13 +84,13 @@ async fn forget_key(
     idempotency: &Idempotency,
 ) -> Result<(), StoreError> {
     let (organizations, keys) = ([organization.uuid()], [idempotency.key.as_str()]);
-    let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organizations).bind(keys);
+    let query = sqlx::query(sql::DELETE_EXPIRED_IDEMPOTENCY_KEYS).bind(organizations).bind(keys);
     query.execute(lent).await?;
     Ok(())
 }
 
 /// Forgets what the idempotency keys of the changes named so long ago that they are free again.
-pub async fn forget_expired(
+pub async fn delete_expired(
     lent: &mut Lent,
     changes: impl Iterator<Item = &AlertChange>,
 ) -> Result<(), StoreError> {
@@ -102,7 +102,7 @@ pub async fn forget_expired(
     if keys.is_empty() {
         return Ok(());
     }
-    let query = sqlx::query(sql::DELETE_EXPIRED_MEMORIES).bind(organizations).bind(keys);
+    let query = sqlx::query(sql::DELETE_EXPIRED_IDEMPOTENCY_KEYS).bind(organizations).bind(keys);
     query.execute(lent).await?;
     Ok(())
 }
