@@ -5,6 +5,7 @@
 
 mod crowd;
 mod failover;
+mod locked;
 mod tenants;
 mod together;
 
@@ -57,6 +58,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         let place = Place { store, url, server, quiet, noisy };
         rows.extend(measure(&place, options).await?);
         extra.push(together::swaps(&place, options).await?);
+        if store == "PostgreSQL" {
+            extra.extend(locked::many(&place, options).await?);
+        }
     }
     extra.push(together::instances(&postgres, options).await?);
     extra.push(together::snapshot(&postgres, options).await?);
