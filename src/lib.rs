@@ -1,6 +1,6 @@
 //! redflag: the self-hosted alerts service for ledgers.
 //!
-//! `docs/architecture.md` tells which room is for what.
+//! `docs/architecture.md` maps the modules.
 
 pub mod answers;
 pub mod app;

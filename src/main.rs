@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Answers are made of many small pieces of memory, which the system's own allocator is slower to give.
+/// Responses need many small allocations, in which mimalloc is faster than the system's allocator.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

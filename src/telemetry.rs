@@ -1,5 +1,4 @@
-//! The log: one line for each call with its tracing id, method, code, latency and key; never a secret, a title or a
-//! description.
+//! The log: one line a call, with its trace id, method, code, latency and key; never a secret, a title or a description.
 
 mod limit;
 mod writer;
@@ -16,7 +15,7 @@ use crate::call;
 use limit::{Limit, Verdict};
 use writer::{Guards, Lines};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON elsewhere.
@@ -27,16 +26,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// The limit for lines of calls without a valid key, which must not fill a disk.
+/// The limit of lines for calls without a valid key, so that they can't fill the disk.
 static WITHOUT_KEY: Limit = Limit::new();
 
-/// Writes the log to standard error from now on: what passes `filter`, in `format`. Threads of their
-/// own write, all that has gathered at once, so that no call waits for the system to take its line. Where thousands of
-/// lines are not taken, further ones are lost, and their number is told with the next one. What is not written yet is
-/// written when the guards are dropped.
+/// Starts the log: lines that pass `filter` go to standard error in `format`. Background threads write them in batches, so
+/// that no call waits for standard error. While thousands of lines wait, further ones are dropped, and the next line reports
+/// their number. Dropping the guards writes the lines that still wait.
 ///
 /// # Errors
-/// When `filter` is malformed, or something else writes the log already.
+/// When `filter` is malformed, or another log is set up already.
 pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<Guards> {
     let filter = EnvFilter::try_new(filter)?;
     let pretty = match format {
@@ -53,15 +51,15 @@ pub fn init(filter: &str, format: LogFormat) -> anyhow::Result<Guards> {
         let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
         registry.with(lines.with_writer(writer)).try_init()?;
     }
-    // A panic is one line of the log like any other, without what the call was about.
+    // A panic becomes one log line, without data of the call.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("for no reason given"));
+        tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("without a message"));
     }));
     Ok(guards)
 }
 
-/// Traces a call of either face to `path`, which `serve` answers: gives it its id, logs how it went, and answers the id.
+/// Traces a call of either face: gives it its id, serves it, logs it, and adds the id to the response.
 pub async fn trace<F: Future<Output = Response>>(
     request: Request,
     path: Cow<'static, str>,
@@ -71,7 +69,7 @@ pub async fn trace<F: Future<Output = Response>>(
     let call = Arc::new(call::Traced::new(call::choose_request_id(request.headers())));
     let span = tracing::info_span!("call", request_id = call.request_id());
     let method = request.method().clone();
-    // Outside of the span, whose fields it has itself.
+    // The line is written outside of the span: it has the same fields.
     let mut line = Line { method, path, started, call: Arc::clone(&call), is_answered: false };
     let mut response = call::traced(Arc::clone(&call), serve(request)).instrument(span).await;
     line.write(&response);
@@ -81,7 +79,7 @@ pub async fn trace<F: Future<Output = Response>>(
     response
 }
 
-/// The line that the log gets for a call, also for one whose caller goes away.
+/// The log line of a call, written also when the caller disconnects.
 struct Line {
     method: Method,
     path: Cow<'static, str>,
@@ -93,7 +91,7 @@ struct Line {
 impl Line {
     fn write(&mut self, response: &Response) {
         self.is_answered = true;
-        if !self.has_room() {
+        if !self.is_within_limit() {
             return;
         }
         let Self { method, path, call, .. } = &*self;
@@ -102,7 +100,7 @@ impl Line {
         let (grpc, status) = (grpc_code(response.headers()), response.status());
         let is_quiet = is_probe(path) && grpc.map_or(status.is_success(), |code| code == 0);
         match (grpc, status.as_u16()) {
-            // Load balancers ask without end, and mean the same each time.
+            // Load balancers probe all the time: successful probes are noise.
             (_, code) if is_quiet => tracing::debug!(path, code, latency_us, request_id, "probe"),
             (Some(code), _) => tracing::info!(path, code, reason, latency_us, request_id, key_id, "gRPC"),
             (None, code) => {
@@ -111,8 +109,8 @@ impl Line {
         }
     }
 
-    /// Returns true where the log has room for the line: always for a call with a valid key, for others within limits.
-    fn has_room(&self) -> bool {
+    /// Returns true when the line may be written: always for a call with a valid key, within the limit for others.
+    fn is_within_limit(&self) -> bool {
         if self.call.key_id().is_some() {
             return true;
         }
@@ -130,11 +128,11 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.is_answered && self.has_room() {
+        if !self.is_answered && self.is_within_limit() {
             let Self { method, path, call, .. } = &*self;
             let path = path.as_ref();
             let (request_id, key_id, latency_us) = (call.request_id(), call.key_id(), self.latency_us());
-            tracing::info!(%method, path, latency_us, request_id, key_id, "the caller went away");
+            tracing::info!(%method, path, latency_us, request_id, key_id, "the caller disconnected");
         }
     }
 }
@@ -144,7 +142,7 @@ fn is_probe(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz") || path.starts_with("/grpc.health.v1.Health/")
 }
 
-/// The gRPC code that a response carries: in its headers when the call failed, else OK is still to come.
+/// Returns the gRPC code of a response: a failed call has it in its headers, any other ends with OK in its trailers.
 fn grpc_code(headers: &HeaderMap) -> Option<i32> {
     let is_grpc = headers.get(http::header::CONTENT_TYPE)?.to_str().ok()?.starts_with("application/grpc");
     let failed = || headers.get("grpc-status")?.to_str().ok()?.parse().ok();

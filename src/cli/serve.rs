@@ -154,7 +154,7 @@ impl Serve {
         }
         for flag in exposed {
             tracing::warn!(
-                "{flag} holds a secret on the command line, which everybody on this machine can read"
+                "{flag} holds a secret on the command line, which every user of this machine can read"
             );
         }
         // The key comes first: it is shown only once, also when standard output can't be written to.
@@ -162,7 +162,7 @@ impl Serve {
             output::notice(&welcome(first, &format!("http://{address}")));
         }
         if let Err(error) = output::print(&format!("redflag listening on http://{address} (gRPC + REST)")) {
-            tracing::warn!(%error, %address, "can't say on standard output where it listens");
+            tracing::warn!(%error, %address, "can't write the address to standard output");
         }
         tokio::select! {
             () = app.run(stop) => Ok(()),

@@ -1,10 +1,10 @@
-//! The calls of `AlertService`.
+//! Calls of `AlertService`.
 
 use super::{Client, Error, mutation::Mutation, pb};
 use pb::alert_service_client::AlertServiceClient;
 
 impl Client {
-    /// Flags a ledger entity: makes an alert, or folds into one by its `dedup_key`. An empty `request_id` is filled in, so that a retry never changes twice.
+    /// Flags a ledger entity: makes an alert, or folds into one by its `dedup_key`. Fills in an empty `request_id`, so that a retry never changes twice.
     ///
     /// # Errors
     /// `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_VALIDATION_ERROR`, `ALERT_DISPOSITION_REQUIRED`,
@@ -16,7 +16,7 @@ impl Client {
         .await
     }
 
-    /// Changes the fields of an alert that the mask names. An empty `request_id` is filled in, so that a retry never changes twice.
+    /// Changes the fields of an alert that the mask names. Fills in an empty `request_id`, so that a retry never changes twice.
     ///
     /// # Errors
     /// `ALERT_NOT_FOUND`, `ALERT_INVALID_ENTITY_ID`, `ALERT_UNKNOWN_STATUS`, `GEN_VALIDATION_ERROR`,
@@ -32,7 +32,7 @@ impl Client {
         .await
     }
 
-    /// Escalates an alert to people. An empty `request_id` is filled in, so that a retry never changes twice.
+    /// Escalates an alert to people. Fills in an empty `request_id`, so that a retry never changes twice.
     ///
     /// # Errors
     /// `ALERT_NOT_FOUND`, `GEN_VALIDATION_ERROR`, `ALERT_VERSION_CONFLICT`, `IDEMPOTENCY_KEY_REUSED`, and those of every call.

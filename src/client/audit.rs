@@ -1,4 +1,4 @@
-//! The calls of `AuditService`.
+//! Calls of `AuditService`.
 
 use super::{Client, Error, pb};
 use pb::audit_service_client::AuditServiceClient;
@@ -15,7 +15,7 @@ impl Client {
         .await
     }
 
-    /// Reads where the feed ends.
+    /// Reads the end of the feed.
     ///
     /// # Errors
     /// Those of every call.

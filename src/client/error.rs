@@ -1,4 +1,4 @@
-//! What a call failed with.
+//! The error of a call.
 
 use std::{collections::BTreeMap, error, fmt, time::Duration};
 
@@ -7,16 +7,16 @@ use tonic_types::StatusExt;
 
 use crate::call;
 
-/// What a call failed with: told by the server, or found by the client itself when the server could not be reached, broke
-/// off or took too long.
+/// The error of a call: from the server, or from the client itself when the server could not be reached, broke off or took
+/// too long.
 ///
-/// Prints as one line that a person can use.
+/// Displays as one line for people.
 #[derive(Debug, Clone)]
-pub struct Error(Box<Told>);
+pub struct Error(Box<Inner>);
 
-/// Behind a box, since results are handed on far more often than they fail.
+/// The content of an [`Error`], boxed to keep results small.
 #[derive(Debug, Clone)]
-struct Told {
+struct Inner {
     code: Code,
     reason: Option<String>,
     message: String,
@@ -26,64 +26,64 @@ struct Told {
     retry_after: Option<Duration>,
 }
 
-/// One field at fault, and the rule that it breaks.
+/// A field at fault, and the rule that it breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldViolation {
     /// The field's name in the contract.
     pub field: String,
-    /// The rule, and what was given.
+    /// The rule, and the given value or its size.
     pub rule: String,
 }
 
 impl Error {
-    /// The gRPC code. `UNAVAILABLE` also where no connection was made or it broke, `DEADLINE_EXCEEDED` also where the
-    /// client has waited long enough: a change may then have happened.
+    /// Returns the gRPC code. `UNAVAILABLE` also for a failed or broken connection, `DEADLINE_EXCEEDED` also when the client
+    /// gave up waiting: a change may then have happened.
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The stable reason for programs, such as `ALERT_NOT_FOUND` (`ErrorReason` of the contract without its prefix). None
-    /// where it was not redflag that answered.
+    /// Returns the stable reason for programs, such as `ALERT_NOT_FOUND` (`ErrorReason` of the contract without its prefix);
+    /// `None` when the error is not from redflag.
     pub fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
     }
 
-    /// What went wrong, for people. In English, not stable.
+    /// Returns the message for people, in English. It may change.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The fields at fault, where fields are.
+    /// Returns the fields at fault.
     pub fn field_violations(&self) -> &[FieldViolation] {
         &self.0.field_violations
     }
 
-    /// What else the server says for programs, such as `current_version`.
+    /// Returns further details for programs, such as `current_version`.
     pub fn details(&self) -> &BTreeMap<String, String> {
         &self.0.details
     }
 
-    /// The id under which the server's log has the call. None where no answer came.
+    /// Returns the id of the call in the server's log; `None` without an answer.
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// After which time to try again, where the server advises one.
+    /// Returns the pause before a retry that the server advises.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Whether the server told it.
-    pub(super) fn is_recorded(&self) -> bool {
+    /// Returns true for an error from the server.
+    pub(super) fn is_from_server(&self) -> bool {
         self.0.request_id.is_some()
     }
 
-    /// What a status tells.
+    /// Reads the error in a status.
     pub(super) fn from_status(status: &Status) -> Self {
-        // Only what happened on this side has a source: the way to the server is broken, whatever the transport makes of it.
+        // Only a local failure of the transport has a source, so the server could not be reached.
         if let Some(source) = error::Error::source(status) {
-            let told = format!("can't reach the server: {}", innermost(source));
-            return Self::own(Code::Unavailable, told);
+            let message = format!("can't reach the server: {}", innermost(source));
+            return Self::own(Code::Unavailable, message);
         }
         let details = status.get_error_details();
         let info = details.error_info();
@@ -93,7 +93,7 @@ impl Error {
             rule: v.description.clone(),
         };
         let request_id = status.metadata().get(call::REQUEST_ID.as_str()).and_then(|id| id.to_str().ok());
-        Self(Box::new(Told {
+        Self(Box::new(Inner {
             code: status.code(),
             reason: info.map(|info| info.reason.clone()),
             message: status.message().to_owned(),
@@ -104,7 +104,7 @@ impl Error {
         }))
     }
 
-    /// No answer came in time.
+    /// Makes the error of a call without an answer in time.
     pub(super) fn deadline_exceeded(timeout: Duration) -> Self {
         Self::own(
             Code::DeadlineExceeded,
@@ -112,9 +112,9 @@ impl Error {
         )
     }
 
-    /// What the client itself has found.
+    /// Makes an error of the client itself.
     fn own(code: Code, message: String) -> Self {
-        Self(Box::new(Told {
+        Self(Box::new(Inner {
             code,
             reason: None,
             message,
@@ -126,7 +126,7 @@ impl Error {
     }
 }
 
-/// The error at the bottom, which says most.
+/// Returns the error at the end of the chain of sources, which is the most specific.
 pub(super) fn innermost<'a>(mut error: &'a (dyn error::Error + 'static)) -> &'a (dyn error::Error + 'static) {
     while let Some(source) = error.source() {
         error = source;
@@ -136,11 +136,11 @@ pub(super) fn innermost<'a>(mut error: &'a (dyn error::Error + 'static)) -> &'a 
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told { code, reason, message, request_id, .. } = &*self.0;
+        let Inner { code, reason, message, request_id, .. } = &*self.0;
         f.write_str(if message.is_empty() { code.description() } else { message })?;
         let request_id = request_id.as_ref().map(|id| format!("request id {id}"));
-        let told: Vec<_> = reason.iter().cloned().chain(request_id).collect();
-        if told.is_empty() { Ok(()) } else { write!(f, " ({})", told.join(", ")) }
+        let origin: Vec<_> = reason.iter().cloned().chain(request_id).collect();
+        if origin.is_empty() { Ok(()) } else { write!(f, " ({})", origin.join(", ")) }
     }
 }
 
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_tells_is_all_there() {
+    fn a_status_is_read_completely() {
         let error = Error::from_status(&refused());
         assert_eq!((error.code(), error.reason()), (Code::InvalidArgument, Some("GEN_VALIDATION_ERROR")));
         let [violation] = error.field_violations() else { panic!("{error:?}") };
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_text_is_told_by_its_code() {
+    fn an_error_without_a_message_displays_its_code() {
         let error = Error::from_status(&Status::new(Code::Internal, ""));
         assert_eq!(error.to_string(), Code::Internal.description());
     }

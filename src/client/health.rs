@@ -7,10 +7,10 @@ use super::{Client, Error};
 pub use tonic_health::pb::health_check_response::ServingStatus;
 
 impl Client {
-    /// Asks how a service is, by its full name such as `redflag.v1.AlertService`; empty: the whole server.
+    /// Checks the health of a service by its full name, such as `redflag.v1.AlertService`; an empty name is the whole server.
     ///
     /// # Errors
-    /// `NOT_FOUND` for a service that the server does not have; that the server can't be reached.
+    /// `NOT_FOUND` for a service that the server does not have; `UNAVAILABLE` when the server can't be reached.
     pub async fn check_health(&self, service: &str) -> Result<ServingStatus, Error> {
         let request = HealthCheckRequest { service: service.to_owned() };
         let answer = self

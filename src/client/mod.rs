@@ -4,7 +4,7 @@
 //! use redflag::client::{Client, Options, pb};
 //!
 //! # async fn flag() -> Result<(), Box<dyn std::error::Error>> {
-//! // REDFLAG_SERVER and REDFLAG_API_KEY say where to and with which key.
+//! // REDFLAG_SERVER and REDFLAG_API_KEY name the server and the key.
 //! let client = Client::new(&Options::from_env()?)?;
 //! let request = pb::FlagEntityRequest {
 //!     entity_id: "bln_20f02af6".to_owned(),
@@ -51,10 +51,10 @@ pub use tonic::Code;
 
 use retry::Retry;
 
-/// The longest time that the protocol can tell the server, with its eight digits of seconds.
+/// The longest `grpc-timeout` in seconds: eight digits.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(99_999_999);
 
-/// A connection to a server, made with the first call and anew whenever it breaks. Cheap to clone; clones share it.
+/// A connection to a server, opened by the first call and reopened when it breaks. Cheap to clone; clones share it.
 ///
 /// Every method can fail with [`Error`], for the reasons that the contract names at the call of the same name.
 #[derive(Clone)]
@@ -67,23 +67,23 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the metadata, which holds the key.
+        // The metadata is left out: it holds the key.
         f.debug_struct("Client").field("server", self.endpoint.uri()).finish_non_exhaustive()
     }
 }
 
 impl Client {
-    /// A client of the server that the options name. Nothing is sent yet; needs to be made within a Tokio runtime.
+    /// Makes a client, within a Tokio runtime. Connects later, with the first call.
     ///
     /// # Errors
-    /// When an option can't be used.
+    /// When an option is invalid.
     pub fn new(options: &Options) -> Result<Self, InvalidOption> {
         let endpoint = options.endpoint()?;
         let channel = endpoint.connect_lazy();
         Ok(Self { endpoint, channel, metadata: options.metadata()?, retry: options.retry() })
     }
 
-    /// Makes a call, again where that is of use, until its deadline.
+    /// Makes a call, with retries until its deadline.
     async fn call<M: Clone, A, F>(
         &self,
         message: M,
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    /// Makes a call once, for as long as is `left`, which the server is told.
+    /// Makes a call once, with the time `left` as its deadline on both sides.
     async fn attempt<M, A, F>(
         &self,
         message: M,
@@ -123,8 +123,8 @@ impl Client {
             return Err(Error::deadline_exceeded(self.retry.timeout));
         };
         match answer.map_err(|status| Error::from_status(&status)) {
-            // What happens on this side once time is up happens because it is.
-            Err(error) if started.elapsed() >= left && !error.is_recorded() => {
+            // A local failure at the deadline is a consequence of the deadline.
+            Err(error) if started.elapsed() >= left && !error.is_from_server() => {
                 Err(Error::deadline_exceeded(self.retry.timeout))
             }
             answer => answer.map(Response::into_inner),

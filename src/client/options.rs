@@ -1,4 +1,4 @@
-//! Which server, with which key, and how patiently.
+//! The options of a client: the server, the key, the deadline and the retries.
 
 use std::{env, time::Duration};
 
@@ -13,19 +13,19 @@ use tonic::{
 use super::{error::innermost, retry::Retry};
 use crate::call;
 
-/// How a client is set up.
+/// The options of a client.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The server: `http://HOST:PORT`, or `https://HOST:PORT` for TLS, verified against the machine's own certificates.
     pub server: String,
-    /// The API key. Without one only health answers.
+    /// The API key; without one only health checks work.
     pub api_key: Option<SecretString>,
-    /// On whose behalf calls are made, which the history keeps: 1 to 200 characters.
+    /// The person on whose behalf calls are made, for the history: 1 to 200 characters.
     pub actor: Option<String>,
-    /// How long one call may take with all its attempts. The server is told what is left of it.
+    /// The longest time of a call with all its attempts. Each attempt sends the rest of it as its deadline.
     pub timeout: Duration,
-    /// How often a call is tried in all while the server is unavailable or overloaded; 0 counts as 1. A change is retried
-    /// under the same `request_id`, so that it never happens twice.
+    /// The most attempts of a call while the server is unavailable or overloaded; 0 counts as 1. A change keeps its
+    /// `request_id` in every attempt, so it never happens twice.
     pub attempts: u32,
 }
 
@@ -41,45 +41,45 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be used; never repeats a key.
+/// An invalid option. Never repeats a key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidOption {
-    /// The server is no URL of the two kinds.
+    /// The server is no `http` or `https` URL of the required form.
     #[error("the server must be http://HOST:PORT or https://HOST:PORT, without a path or a password")]
     Server,
     /// The certificates of the machine can't be used.
     #[error("can't set up TLS: {0}")]
     Tls(String),
-    /// The key can't be sent.
+    /// The key holds a character that a header can't carry.
     #[error("the API key must hold only visible ASCII characters")]
     ApiKey,
-    /// The actor can't be sent.
+    /// The actor holds a character that a header can't carry.
     #[error("the actor must not hold control characters")]
     Actor,
-    /// A variable of the environment is no text.
+    /// A variable of the environment is no Unicode text.
     #[error("the variable {0} is no Unicode text")]
     Variable(&'static str),
 }
 
-/// How often a connection with calls in flight is asked whether it is still there, and how long it may take to answer.
+/// The interval of HTTP/2 pings on a connection with calls in flight, and the time to answer one.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the system asks, also while nothing is called.
+/// The interval of TCP keep-alive, also without calls in flight.
 const TCP_KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 impl Options {
-    /// Where `redflag serve` listens unless told otherwise.
+    /// The default server: the default address of `redflag serve`.
     pub const SERVER: &'static str = "http://127.0.0.1:8080";
-    /// How long a call may take unless told otherwise.
+    /// The default time of a call.
     pub const TIMEOUT: Duration = Duration::from_secs(10);
-    /// How often a call is tried unless told otherwise.
+    /// The default number of attempts.
     pub const ATTEMPTS: u32 = 4;
     /// The variable that names the server.
     pub const SERVER_VARIABLE: &'static str = "REDFLAG_SERVER";
     /// The variable that holds the API key.
     pub const API_KEY_VARIABLE: &'static str = "REDFLAG_API_KEY";
 
-    /// What the variables `REDFLAG_SERVER` and `REDFLAG_API_KEY` say, where they are set and not empty.
+    /// Reads the variables `REDFLAG_SERVER` and `REDFLAG_API_KEY`; empty ones count as not set.
     ///
     /// # Errors
     /// When a variable is no Unicode text.
@@ -89,10 +89,10 @@ impl Options {
         Ok(Self { server, api_key, ..Self::default() })
     }
 
-    /// Whether the server is named as it must be; connects nowhere.
+    /// Checks the form of the server's URL, without connecting.
     ///
     /// # Errors
-    /// When it is not.
+    /// When the URL has another form.
     pub fn check_server(&self) -> Result<(), InvalidOption> {
         self.uri().map(drop)
     }
@@ -101,7 +101,7 @@ impl Options {
         let uri: Uri = self.server.parse().map_err(|_| InvalidOption::Server)?;
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
-        // What is no port is not taken for none.
+        // An invalid port is an error, not an absent port.
         let is_port = |it: &Authority| it.as_str().len() == it.host().len() || it.port_u16().is_some();
         let has_port = uri.authority().is_some_and(is_port);
         let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
@@ -109,13 +109,13 @@ impl Options {
         (is_known && is_bare && has_host && has_port && !has_user).then_some(uri).ok_or(InvalidOption::Server)
     }
 
-    /// Where to connect, and how.
+    /// Makes the endpoint to connect to.
     pub(super) fn endpoint(&self) -> Result<Endpoint, InvalidOption> {
         let uri = self.uri()?;
         let is_secure = uri.scheme_str() == Some("https");
         let agent = concat!("redflag/", env!("CARGO_PKG_VERSION"));
         let endpoint = Endpoint::from(uri).user_agent(agent).map_err(|_| InvalidOption::Server)?;
-        // A peer that is gone without a word is noticed while a call waits for it.
+        // Keep-alive detects a peer that vanished without closing the connection.
         let endpoint = endpoint
             .connect_timeout(self.timeout)
             .tcp_keepalive(Some(TCP_KEEP_ALIVE))
@@ -128,21 +128,21 @@ impl Options {
         endpoint.tls_config(tls).map_err(|error| InvalidOption::Tls(innermost(&error).to_string()))
     }
 
-    /// What every call carries: the key, marked so that nothing prints it, and the actor.
+    /// Makes the metadata of every call: the key, marked as sensitive, and the actor.
     pub(super) fn metadata(&self) -> Result<MetadataMap, InvalidOption> {
         let mut headers = HeaderMap::new();
         if let Some(key) = &self.api_key {
             headers.insert(AUTHORIZATION, authorization(key.expose_secret())?);
         }
         if let Some(actor) = &self.actor {
-            // As bytes: a person's name may be any Unicode text.
+            // From bytes, because a person's name may be any Unicode text.
             let actor = HeaderValue::from_bytes(actor.as_bytes()).map_err(|_| InvalidOption::Actor)?;
             headers.insert(call::ACTOR, actor);
         }
         Ok(MetadataMap::from_headers(headers))
     }
 
-    /// How patiently calls are made.
+    /// Returns the rules of retries.
     pub(super) fn retry(&self) -> Retry {
         Retry { timeout: self.timeout, attempts: self.attempts }
     }
@@ -197,8 +197,8 @@ mod tests {
     fn a_key_is_never_printed() {
         let key = "rf_a-key-that-nobody-may-see";
         let options = Options { api_key: Some(key.into()), ..Options::default() };
-        let told = format!("{options:?} {:?}", options.metadata().unwrap());
-        assert!(!told.contains("nobody"), "{told}");
+        let printed = format!("{options:?} {:?}", options.metadata().unwrap());
+        assert!(!printed.contains("nobody"), "{printed}");
         let broken = Options { api_key: Some(format!("{key}\n").into()), ..Options::default() };
         assert_eq!(broken.metadata().unwrap_err(), InvalidOption::ApiKey);
     }

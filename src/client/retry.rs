@@ -1,4 +1,4 @@
-//! When a call is made again: waits that double, and differ, so that many clients don't come back at once.
+//! Retries with exponential backoff and jitter.
 
 use std::time::Duration;
 
@@ -6,29 +6,30 @@ use tonic::Code;
 
 use super::Error;
 
-/// The wait before the second attempt, at most.
+/// The longest pause before the second attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest wait that the client itself chooses.
+/// The longest pause without advice from the server.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How patiently calls are made.
+/// The rules of retries.
 #[derive(Debug, Clone, Copy)]
 pub struct Retry {
-    /// How long a call may take with all its attempts.
+    /// The longest time of a call with all its attempts.
     pub timeout: Duration,
-    /// How many attempts there are in all.
+    /// The most attempts.
     pub attempts: u32,
 }
 
 impl Retry {
-    /// How long to wait after attempt number `attempt` has failed; `None` where another one is of no use.
+    /// Returns the pause after attempt number `attempt`; `None` when a retry is of no use.
     pub fn pause(&self, attempt: u32, error: &Error) -> Option<Duration> {
         let is_passing = matches!(error.code(), Code::Unavailable | Code::ResourceExhausted);
         (is_passing && attempt < self.attempts).then(|| pause(attempt, error.retry_after(), chance()))
     }
 }
 
-/// A wait of half to all of what has doubled with each attempt; beyond what the server advises, where it does.
+/// Chooses a pause of 50 to 100 % of the backoff, which doubles with each attempt. With advice from the server, adds up to
+/// half of the backoff to it.
 fn pause(attempt: u32, advised: Option<Duration>, chance: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
     let most = doubled.min(LONGEST_PAUSE);
@@ -38,9 +39,9 @@ fn pause(attempt: u32, advised: Option<Duration>, chance: f64) -> Duration {
     }
 }
 
-/// A random number from 0 to 1.
+/// Draws a random number from 0 to 1.
 fn chance() -> f64 {
-    // Where the machine has no random bits, all wait alike, which is no failure.
+    // Without a source of randomness there is no jitter, which is no failure.
     getrandom::u32().map_or(1.0, |bits| f64::from(bits) / f64::from(u32::MAX))
 }
 
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_comes_back_before_the_server_wants_it() {
+    fn no_pause_is_shorter_than_the_server_advises() {
         assert_eq!([0.0, 1.0].map(|chance| millis(1, Some(1_000), chance)), [1_000, 1_100]);
     }
 }

@@ -1,10 +1,10 @@
-//! The calls of `AlertStatusService`.
+//! Calls of `AlertStatusService`.
 
 use super::{Client, Error, mutation::Mutation, pb};
 use pb::alert_status_service_client::AlertStatusServiceClient;
 
 impl Client {
-    /// Adds a status. An empty `request_id` is filled in, so that a retry never changes twice.
+    /// Adds a status. Fills in an empty `request_id`, so that a retry never changes twice.
     ///
     /// # Errors
     /// `GEN_VALIDATION_ERROR`, `STATUS_DUPLICATE_KEY`, `IDEMPOTENCY_KEY_REUSED`, and those of every call.
@@ -32,7 +32,7 @@ impl Client {
         .await
     }
 
-    /// Changes the name or the colour of a status. An empty `request_id` is filled in, so that a retry never changes twice.
+    /// Changes the name or the colour of a status. Fills in an empty `request_id`, so that a retry never changes twice.
     ///
     /// # Errors
     /// `STATUS_NOT_FOUND`, `STATUS_BUILTIN`, `GEN_VALIDATION_ERROR`, `IDEMPOTENCY_KEY_REUSED`, and those of every call.
@@ -46,7 +46,7 @@ impl Client {
         .await
     }
 
-    /// Deletes a status that no alert uses. An empty `request_id` is filled in, so that a retry never changes twice.
+    /// Deletes a status that no alert uses. Fills in an empty `request_id`, so that a retry never changes twice.
     ///
     /// # Errors
     /// `STATUS_NOT_FOUND`, `STATUS_IN_USE`, `STATUS_BUILTIN`, `IDEMPOTENCY_KEY_REUSED`, and those of every call.

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::service::Service;
 
-/// The calls on alerts.
+/// The calls of `AlertService`.
 pub struct Alerts {
     service: Service,
 }
 
 impl Alerts {
-    /// The calls on `service`.
+    /// Serves calls with `service`.
     pub const fn new(service: Service) -> Self {
         Self { service }
     }

@@ -11,13 +11,13 @@ use super::{
 };
 use crate::service::Service;
 
-/// The calls on the organization's feed.
+/// The calls of `AuditService`.
 pub struct Audit {
     service: Service,
 }
 
 impl Audit {
-    /// The calls on `service`.
+    /// Serves calls with `service`.
     pub const fn new(service: Service) -> Self {
         Self { service }
     }

@@ -1,4 +1,4 @@
-//! The standard health service: for the whole server (`""`) and for each service by its name.
+//! The standard health service, for the whole server (`""`) and for each service by its name.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{
     statuses::Statuses,
 };
 
-/// The services that health speaks of; the empty name is the whole server.
+/// The services with a health status; the empty name is the whole server.
 const NAMES: [&str; 4] = [
     "",
     AlertServiceServer::<Alerts>::NAME,
@@ -28,28 +28,28 @@ const NAMES: [&str; 4] = [
     AuditServiceServer::<Audit>::NAME,
 ];
 
-/// Says how the server is: SERVING until it begins to shut down.
+/// The server's health: SERVING until shutdown begins.
 #[derive(Debug, Clone)]
 pub struct Health {
     reporter: HealthReporter,
-    /// Turns true when calls on the services that need no key must end.
+    /// Turns true when open calls without a key must end.
     end: Arc<watch::Sender<bool>>,
 }
 
 impl Health {
-    /// Health of a server that serves.
+    /// Makes the health of a serving server.
     pub async fn serving() -> Self {
         let health = Self { reporter: HealthReporter::new(), end: Arc::new(watch::Sender::new(false)) };
         health.set(ServingStatus::Serving).await;
         health
     }
 
-    /// Turns NOT_SERVING; whoever watches is told.
+    /// Turns NOT_SERVING, and notifies watchers.
     pub async fn stop(&self) {
         self.set(ServingStatus::NotServing).await;
     }
 
-    /// Ends the streams of whoever watches, and what else is open without a key, so that they don't hold up the shutdown.
+    /// Ends watches and other open calls without a key, which would delay the shutdown.
     pub async fn end_open_calls(&self) {
         self.end.send_replace(true);
         let mut reporter = self.reporter.clone();
@@ -58,12 +58,12 @@ impl Health {
         }
     }
 
-    /// Turns true when calls on the services that need no key must end.
+    /// Returns the signal that turns true when open calls without a key must end.
     pub(super) fn end(&self) -> watch::Receiver<bool> {
         self.end.subscribe()
     }
 
-    /// The service to route to.
+    /// Makes the service to route to.
     pub(super) fn service(&self) -> HealthServer<impl HealthRpc> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }

@@ -1,4 +1,4 @@
-//! The methods that there are, by their paths.
+//! Paths of all methods.
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -14,13 +14,13 @@ static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
     ours.into_iter().chain(reflection).flat_map(paths).collect()
 });
 
-/// The path as it stands in the contract, when it is that of a method.
+/// Returns the path from the contract when it is that of a method, so that the log holds no path a caller invented.
 pub fn known(path: &str) -> Option<&'static str> {
     METHODS.get(path).map(String::as_str)
 }
 
 fn paths(descriptors: &[u8]) -> Vec<String> {
-    // They were compiled in; were they broken, the log would lack names.
+    // The descriptors are compiled in. Without them only the log would lack names.
     let files = FileDescriptorSet::decode(descriptors).unwrap_or_default().file;
     let services = files.iter().flat_map(|file| file.service.iter().map(move |service| (file, service)));
     let methods = services.flat_map(|(file, service)| {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_of_every_service_are_known_and_nothing_else() {
+    fn only_methods_of_our_services_are_known() {
         for path in [
             "/redflag.v1.AlertService/FlagEntity",
             "/redflag.v1.AuditService/GetAuditHead",

@@ -51,12 +51,12 @@ pub enum Reflection {
     Off,
 }
 
-/// Everything gRPC: the three services behind their keys; health, which needs none; reflection as it is set.
+/// Makes the router of gRPC: three services that need a key, health without a key, and reflection.
 ///
-/// No call works longer than `request_timeout`, or than the `grpc-timeout` that it came with.
+/// A call takes at most `request_timeout`, or its own `grpc-timeout` if that is shorter.
 ///
 /// # Errors
-/// When the descriptors that were compiled in don't fit together.
+/// When the compiled descriptors don't fit together.
 pub fn router(
     service: Service,
     authenticator: Authenticator,
@@ -83,28 +83,28 @@ pub fn router(
         Reflection::Off => {}
     }
     let keyed = keyed.layer(middleware::from_fn_with_state(admission, admission::admit));
-    // Only here: the layer answers plain HTTP/1.1 with an error, REST must not pass it.
+    // REST must not pass this layer: it refuses plain HTTP/1.1.
     Ok(keyed.merge(keyless).layer(GrpcWebLayer::new()))
 }
 
-/// Whether the route that was taken is one of gRPC's, which are whole services, each named with its package.
+/// Returns true when the matched route is a gRPC service: its name contains its package.
 pub fn is_route(request: &axum::extract::Request) -> bool {
     let route = request.extensions().get::<MatchedPath>();
     let service = route.and_then(|route| route.as_str().strip_suffix("/{*rest}"));
     service.is_some_and(|service| service.contains('.'))
 }
 
-/// What a call answers whose method has panicked; what it died of is in the log.
+/// Answers a call that has panicked; the log has the panic.
 pub fn panicked(_: Box<dyn Any + Send>) -> axum::response::Response {
     status(&Error::internal("a method panicked")).into_http()
 }
 
-/// The answer to a call that is refused before it reaches its service.
+/// Answers a call that is refused before routing.
 pub fn refused(error: &Error) -> axum::response::Response {
     status(error).into_http()
 }
 
-/// What a gRPC call to a path that is not there answers.
+/// Answers a call of an unknown method.
 pub fn unimplemented() -> http::Response<Body> {
     tonic::Status::unimplemented("there is no such method").into_http()
 }
@@ -116,12 +116,12 @@ fn open<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
     Ok((caller, request.into_inner()))
 }
 
-/// What a method answers.
+/// Makes the response of a method.
 fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(|error| status(&error))
 }
 
-/// What a method that changes something answers; a repeat says that it is one.
+/// Makes the response of a method that changes something; metadata marks a repeat.
 fn answer_change<T, M>(
     result: Result<Idempotent<T>, Error>,
     message: impl FnOnce(T) -> M,

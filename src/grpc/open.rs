@@ -1,4 +1,4 @@
-//! The bounds of the services that need no key: strangers get no power over the server by them.
+//! Limits of calls without a key, so that they can't exhaust the server.
 
 use std::{
     future::Future,
@@ -26,18 +26,18 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// The most bytes of one message: names are all that is asked here.
+/// The most bytes of a message, which holds only names.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
-/// How many calls one connection may have open.
+/// The most open calls of a connection.
 const MOST_OF_CONNECTION: usize = 8;
-/// How long reflection waits for a question.
+/// The longest time that reflection waits for the next question.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Marks an answer that may have no end: of whoever watches health, or keeps reflection open.
+/// Marks a response that may have no end: a health watch or a reflection stream.
 #[derive(Debug, Clone, Copy)]
 pub struct WithoutEnd;
 
-/// The bounds of calls that need no key.
+/// The limits of calls without a key.
 #[derive(Clone)]
 pub struct Open {
     request_timeout: Duration,
@@ -46,7 +46,7 @@ pub struct Open {
 }
 
 impl Open {
-    /// Gives calls `request_timeout` until the head of their answer, and ends them when `end` turns true.
+    /// Bounds the time until the head of a response by `request_timeout`, and ends calls when `end` turns true.
     pub fn new(request_timeout: Duration, end: watch::Receiver<bool>) -> Self {
         Self { request_timeout, end, streams: Arc::default() }
     }
@@ -65,7 +65,7 @@ impl Open {
         let end = self.end.clone();
         let answer = tokio::select! {
             answer = call::within(self.request_timeout, next.run(request)) => answer?,
-            // Also when whoever could tell is gone.
+            // An error means that the sender is dropped, which ends calls too.
             _ = self.end.wait_for(|end| *end) => return Err(Error::unavailable("the server shuts down")),
         };
         if kind == Kind::Single {
@@ -79,7 +79,7 @@ impl Open {
     }
 }
 
-/// Lets a call pass within the bounds.
+/// Serves a call within the limits.
 pub async fn bound(State(open): State<Open>, request: Request, next: Next) -> Response {
     open.call(request, next).await.unwrap_or_else(|error| status::status(&error).into_http())
 }
@@ -88,7 +88,7 @@ fn too_many() -> Error {
     Error::new(Reason::RateLimited, "too many calls without a key are open, try again")
 }
 
-/// The kind of a method's answer.
+/// The kind of a method's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Single,
@@ -108,12 +108,12 @@ impl Kind {
 
 type Question = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Is done when no question has come for too long, or the server shuts down.
+/// Completes when no question has come for too long, or the server shuts down.
 fn question(mut end: watch::Receiver<bool>) -> Question {
     Box::pin(async move { drop(timeout(QUESTION_TIMEOUT, end.wait_for(|end| *end)).await) })
 }
 
-/// An answer without an end, and what it holds. Of reflection it ends when nothing is asked.
+/// The body of a response without an end, with its place among the streams. Reflection ends when no question comes.
 struct Stream {
     body: Body,
     question: Option<Question>,
@@ -141,7 +141,7 @@ impl HttpBody for Stream {
         if asked.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        // Nothing comes after the trailers.
+        // The trailers are the last frame.
         self.body = Body::empty();
         self.question = None;
         let ended = if *self.end.borrow() {

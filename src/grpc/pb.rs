@@ -1,6 +1,6 @@
-//! The messages, clients and servers that the protos make; their comments are the contract's.
+//! Messages, clients and servers, generated from the protos with their comments.
 
-/// The generated code, kept apart so that its style is not judged.
+/// The generated code, in a module of its own for its lint exceptions.
 #[expect(clippy::all, clippy::allow_attributes, clippy::pedantic, reason = "generated from the protos")]
 mod generated {
     tonic::include_proto!("redflag.v1");

@@ -1,4 +1,4 @@
-//! The reference of the contract, made from the comments in the protos.
+//! The reference of the contract, generated from the comments in the protos.
 
 use std::{collections::HashMap, fmt::Write};
 
@@ -11,13 +11,13 @@ use prost_types::{
 
 use super::pb::FILE_DESCRIPTOR_SET;
 
-/// The package that the page is about.
+/// The package to document.
 const PACKAGE: &str = "redflag.v1";
-/// Where descriptors keep their parts, by which comments find them: the numbers of these fields in `descriptor.proto`.
+/// Field numbers in `descriptor.proto`, of which the paths of comments are made.
 const MESSAGES: i32 = 4;
 const ENUMS: i32 = 5;
 const SERVICES: i32 = 6;
-/// The same of a message's fields, an enum's values and a service's methods.
+/// The field number of a message's fields, an enum's values and a service's methods.
 const MEMBERS: i32 = 2;
 
 const HEAD: &str = "\
@@ -27,10 +27,10 @@ What `proto/redflag/v1/` says, for reading; made from it by `make api-reference`
 reference is `openapi.json`, which a server also answers at `/openapi.json` and shows at `/docs`.
 ";
 
-/// The page, as Markdown: services with their methods, then messages, then enums.
+/// Writes the page in Markdown: services with their methods, then messages, then enums.
 ///
 /// # Errors
-/// When the descriptors that were compiled in can't be read.
+/// When the compiled descriptors can't be read.
 pub fn markdown() -> Result<String, prost::DecodeError> {
     let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET)?;
     let files: Vec<_> = set.file.iter().filter(|file| file.package() == PACKAGE).map(File::new).collect();
@@ -62,19 +62,19 @@ impl<'p> File<'p> {
         Self { proto, comments }
     }
 
-    /// The comment as it stands, without the blank that follows the slashes.
+    /// Returns a comment without the blank that follows the slashes.
     fn comment(&self, path: &[i32]) -> String {
         let lines = self.comments.get(path).copied().unwrap_or_default().trim().lines();
         lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
     }
 
-    /// The same in one line, for a cell of a table.
+    /// Returns a comment in one line, for a cell of a table.
     fn cell(&self, path: &[i32]) -> String {
         self.comment(path).replace('\n', " ").replace('|', "\\|")
     }
 }
 
-/// Calls for each with its place in the descriptor.
+/// Calls `with` for each part and its index in the descriptor.
 fn each<'p, T>(parts: &'p [T], mut with: impl FnMut(i32, &'p T)) {
     for (index, part) in (0..).zip(parts) {
         with(index, part);
@@ -125,7 +125,7 @@ fn line(page: &mut String, text: &str) {
     let _ = writeln!(page, "{text}");
 }
 
-/// The type of a field: `repeated` and `optional` before it where it is so.
+/// Names the type of a field, after `repeated` or `optional`.
 fn kind(field: &FieldDescriptorProto) -> String {
     let label = match (field.label(), field.proto3_optional()) {
         (Label::Repeated, _) => "repeated ",
@@ -139,7 +139,7 @@ fn kind(field: &FieldDescriptorProto) -> String {
     format!("{label}{kind}")
 }
 
-/// A type's name: of one that the page has, a link to it.
+/// Names a type, with a link when it is on the page.
 fn type_name(full: &str) -> String {
     let full = full.trim_start_matches('.');
     match full.strip_prefix(PACKAGE) {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_of_the_contract_is_told_with_its_comment() {
+    fn every_part_of_the_contract_is_documented() {
         let page = markdown().unwrap();
         let set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
         for file in set.file.iter().filter(|file| file.package() == PACKAGE) {

@@ -1,4 +1,4 @@
-//! Errors as gRPC sends them: a code, a text, and `google.rpc` details that programs read.
+//! Error answers of gRPC: a code, a message, and `google.rpc` details for programs.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::{
 /// The domain of our reasons in `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "redflag.dev";
 
-/// The status that tells `error`, which is also logged.
+/// Turns an error into a status, and logs it.
 pub fn status(error: &Error) -> Status {
     error.log();
     call::note_failure(error.reason());
@@ -32,7 +32,7 @@ pub fn status(error: &Error) -> Status {
     Status::with_error_details(code(error.reason()), error.message(), details)
 }
 
-/// The code of the contract's table.
+/// Returns the code of a reason, as the contract's table says.
 const fn code(reason: Reason) -> Code {
     match reason {
         Reason::MalformedRequest
@@ -67,7 +67,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
     details.chain(traced.then_some(request_id)).collect()
 }
 
-/// A detail as text: lists are joined by commas.
+/// Writes a detail as text; lists are joined by commas.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -76,11 +76,10 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Gives errors of the codec, which come without our details, their reason: bytes that are no message of the call's
-/// type, or too many of them, are the caller's mistake.
+/// Gives errors of the codec their reason. They come without details, and mean a malformed or too large message.
 pub fn name_codec_errors(response: Response) -> Response {
     let failed = Status::from_header_map(response.headers());
-    // With a text, it is about the encoding of the call.
+    // UNIMPLEMENTED with a message is about the call's compression, not its method.
     if failed.as_ref().is_some_and(|it| it.code() == Code::Unimplemented && it.message().is_empty()) {
         return super::unimplemented().map(axum::body::Body::new);
     }

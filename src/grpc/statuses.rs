@@ -15,13 +15,13 @@ use crate::{
     service::{ListStatusesInput, Service},
 };
 
-/// The calls on statuses.
+/// The calls of `AlertStatusService`.
 pub struct Statuses {
     service: Service,
 }
 
 impl Statuses {
-    /// The calls on `service`.
+    /// Serves calls with `service`.
     pub const fn new(service: Service) -> Self {
         Self { service }
     }

@@ -1,4 +1,4 @@
-//! Places for streams of callers without a key: a number in all, and a share for each network.
+//! Limits of streams without a key: in all, and for each network.
 
 use std::{
     collections::HashMap,
@@ -6,12 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many there may be in all.
+/// The most streams in all.
 const MOST: usize = 1_024;
-/// How many there may be of one network: others that watch the server's health find places left.
+/// The most streams of one network, so that others can still watch the server's health.
 const MOST_OF_NETWORK: usize = 256;
 
-/// The streams that are open.
+/// The open streams.
 #[derive(Debug, Default)]
 pub struct Streams(Mutex<Open>);
 
@@ -21,12 +21,12 @@ struct Open {
     by_network: HashMap<IpAddr, usize>,
 }
 
-/// The place of a stream, given back when it is dropped.
+/// The place of a stream, freed on drop.
 #[derive(Debug)]
 pub struct StreamPlace(Arc<Streams>, Option<IpAddr>);
 
 impl Streams {
-    /// A place for a stream from `network`, where networks have shares; `None` when none is left.
+    /// Takes a place for a stream from `network`, if networks are limited; `None` when none is left.
     pub fn take(self: &Arc<Self>, network: Option<IpAddr>) -> Option<StreamPlace> {
         let mut open = self.lock();
         let share = network.map_or(0, |network| open.by_network.get(&network).copied().unwrap_or_default());

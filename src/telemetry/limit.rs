@@ -1,23 +1,23 @@
-//! How many lines whoever has no key may write to the log.
+//! The rate limit of log lines for calls without a valid key.
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How long a count lasts.
+/// The period of the limit.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How many lines one period has room for.
+/// The most lines of a period.
 const LINES: u32 = 100;
 
 /// The decision about a line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
+    /// The line is written.
     Write,
-    /// It is, after one that tells how many were left out.
+    /// The line is written after one with the number of omitted lines.
     WriteAfter(u64),
-    /// It is left out, and counted.
+    /// The line is omitted and counted.
     LeaveOut,
 }
 
@@ -33,7 +33,7 @@ struct Count {
 }
 
 impl Limit {
-    /// A limit that nothing was counted against.
+    /// Makes a limit with nothing counted.
     pub const fn new() -> Self {
         Self(Mutex::new(Count { since: None, written: 0, left_out: 0 }))
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_lines_a_second_then_their_number() {
+    fn omitted_lines_are_counted_and_reported() {
         let (limit, start) = (Limit::new(), Instant::now());
         for _ in 0..LINES {
             assert_eq!(limit.admit(start), Verdict::Write);

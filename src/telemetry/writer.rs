@@ -1,4 +1,4 @@
-//! Writes the log's lines without ever keeping a call waiting: what finds no room is counted, and told with the next line.
+//! Writes log lines in the background. Lines that find the queue full are dropped, counted, and reported later.
 
 use std::{
     borrow::Cow,
@@ -17,17 +17,17 @@ use tracing_subscriber::fmt::{
 
 use crate::domain::text;
 
-/// How many lines of calls may wait to be written.
+/// The most lines of calls that wait to be written.
 const LINES_WAITING: usize = 8_192;
-/// How many warnings and errors may wait besides, so that a flood of calls can't push them out.
+/// The most warnings and errors that wait, in a queue of their own that a flood of calls can't fill.
 const WARNINGS_WAITING: usize = 1_024;
-/// How many bytes of the log are written at once, where so much of it has gathered.
+/// The most bytes of one write.
 const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
-/// Writes what has gathered when it is dropped, but waits only for a moment for a log that nobody reads.
+/// Guards that write the waiting lines on drop, and give up after a moment when standard error is blocked.
 pub type Guards = [WorkerGuard; 2];
 
-/// The log's way out: a room for what calls tell, and one for warnings and errors.
+/// The queues of lines: one for calls, one for warnings and errors.
 #[derive(Clone)]
 pub struct Lines {
     calls: NonBlocking,
@@ -35,10 +35,10 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Lines that threads of their own write to what `out` opens, all that has gathered at once.
+    /// Starts a thread for each queue, which writes to its own `out` in batches.
     pub fn new<W: Write + Send + 'static>(out: impl Fn() -> W, is_json: bool) -> (Self, Guards) {
-        let (calls, calls_guard) = room(LINES_WAITING, out(), is_json);
-        let (warnings, warnings_guard) = room(WARNINGS_WAITING, out(), is_json);
+        let (calls, calls_guard) = queue(LINES_WAITING, out(), is_json);
+        let (warnings, warnings_guard) = queue(WARNINGS_WAITING, out(), is_json);
         (Self { calls, warnings }, [calls_guard, warnings_guard])
     }
 }
@@ -55,26 +55,26 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-fn room<W: Write + Send + 'static>(lines: usize, out: W, is_json: bool) -> (NonBlocking, WorkerGuard) {
+fn queue<W: Write + Send + 'static>(lines: usize, out: W, is_json: bool) -> (NonBlocking, WorkerGuard) {
     let lost = Arc::new(OnceLock::new());
-    let out = Out { to: out, is_json, lost: Arc::clone(&lost), told: 0 };
+    let out = Out { to: out, is_json, lost: Arc::clone(&lost), reported: 0 };
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(lines)
         .thread_name("redflag-log")
         .finish(BufWriter::with_capacity(WRITTEN_AT_ONCE, out));
-    // The counter is there only now; it is set once.
+    // The counter exists only after the writer; it is set once.
     let _ = lost.set(writer.error_counter());
     (writer, guard)
 }
 
-/// The end of the log's way. Each piece that is written holds whole lines.
+/// The sink of a queue, which reports lost lines. Every write holds whole lines.
 struct Out<W> {
     to: W,
     is_json: bool,
     lost: Arc<OnceLock<ErrorCounter>>,
-    /// How many lost lines were told.
-    told: usize,
+    /// The number of lost lines that were reported.
+    reported: usize,
 }
 
 impl<W: Write> Write for Out<W> {
@@ -92,17 +92,17 @@ impl<W: Write> Write for Out<W> {
 }
 
 impl<W> Out<W> {
-    /// The line about those that were lost since the last such line.
+    /// Makes the line that reports the lines lost since the last report.
     fn loss(&mut self) -> Option<String> {
         let lost = self.lost.get()?.dropped_lines();
-        let count = lost - std::mem::replace(&mut self.told, lost);
+        let count = lost - std::mem::replace(&mut self.reported, lost);
         (count > 0).then(|| loss_line(count, self.is_json))
     }
 }
 
 fn loss_line(count: usize, is_json: bool) -> String {
     let mut time = String::new();
-    // Text takes everything.
+    // Writing to a string never fails.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     let (message, target) = (format!("{count} lines of the log were lost"), "redflag::telemetry");
     if is_json {
@@ -115,21 +115,21 @@ fn loss_line(count: usize, is_json: bool) -> String {
     }
 }
 
-/// The lines with every character escaped that could steer a terminal or turn text around, but for what the format itself
-/// writes: line feeds, tabs, and colours, whose escape sequences begin with a byte of ASCII.
+/// Escapes the non-ASCII characters that steer a terminal or reorder text. The format itself writes ASCII ones: line feeds,
+/// tabs, and escape sequences of colours.
 fn escaped(lines: &[u8]) -> Cow<'_, [u8]> {
     let is_steering = |c: char| !c.is_ascii() && text::is_steering(c);
     match std::str::from_utf8(lines) {
         Ok(lines) if !lines.is_ascii() && lines.contains(is_steering) => {
-            let mut told = String::with_capacity(lines.len());
+            let mut escaped = String::with_capacity(lines.len());
             for c in lines.chars() {
                 if is_steering(c) {
-                    let _ = write!(told, "\\u{:04x}", u32::from(c));
+                    let _ = write!(escaped, "\\u{:04x}", u32::from(c));
                 } else {
-                    told.push(c);
+                    escaped.push(c);
                 }
             }
-            Cow::Owned(told.into_bytes())
+            Cow::Owned(escaped.into_bytes())
         }
         _ => Cow::Borrowed(lines),
     }
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is written, once it may be.
+    /// A pipe that blocks writers until it is opened.
     #[derive(Clone, Default)]
     struct Pipe(Arc<State>);
 
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_find_no_room_are_counted_and_told() {
+    fn lost_lines_are_counted_and_reported() {
         let pipe = Pipe::default();
         let (lines, guards) = Lines::new(|| pipe.clone(), true);
         let mut writer = lines.make_writer();
@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_is_escaped() {
+    fn terminal_control_characters_are_escaped() {
         let line = "{\"path\":\"/é\u{9b}31m\u{202e}\"}\n\u{1b}[2m";
         assert_eq!(escaped(line.as_bytes()), "{\"path\":\"/é\\u009b31m\\u202e\"}\n\u{1b}[2m".as_bytes());
         assert!(matches!(escaped(b"plain\n"), Cow::Borrowed(_)));
     }
 
     #[test]
-    fn the_loss_is_told_in_the_format_of_the_log() {
+    fn lost_lines_are_reported_in_the_format_of_the_log() {
         let json: serde_json::Value = serde_json::from_str(&loss_line(7, true)).unwrap();
         assert_eq!((json["lost"].as_u64(), &json["level"]), (Some(7), &"WARN".into()));
         assert!(loss_line(7, false).ends_with("WARN redflag::telemetry: 7 lines of the log were lost\n"));

@@ -41,7 +41,7 @@ impl AuditKey {
     /// Logs the id of the key that signs, and a warning when others may read its file.
     pub fn log(&self) {
         let key = self.signer.public_key();
-        tracing::info!(key_id = %key.id(), public_key = %key, "signs the events that it appends");
+        tracing::info!(key_id = %key.id(), public_key = %key, "signing appended events");
         if self.is_exposed {
             tracing::warn!(
                 file = self.file,

@@ -1,4 +1,4 @@
-//! Messages as the JSON that REST writes for the same, field by field.
+//! Messages as JSON, equal to that of REST field by field.
 
 mod resources;
 mod values;

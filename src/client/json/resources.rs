@@ -1,4 +1,4 @@
-//! The resources as JSON.
+//! Resources as JSON.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,35 +8,35 @@ use super::{
     values::{disposition, entity_type, event_type, instant, object_of, severity, status_class, value_of},
 };
 
-/// An alert, as REST writes it.
+/// Views an alert as REST does.
 pub fn alert(alert: &pb::Alert) -> impl Serialize {
     AlertJson::from(alert)
 }
 
-/// The alert that a flag made or folded into, as REST writes it.
+/// Views a flagged alert as REST does.
 pub fn flagged(flagged: &pb::FlagEntityResponse) -> impl Serialize {
     let alert = flagged.alert.as_ref().map(AlertJson::from);
     FlaggedJson { alert, deduplicated: flagged.deduplicated }
 }
 
-/// A list of alerts, as REST writes a page.
+/// Views a list of alerts as a page of REST.
 pub fn alerts(list: &pb::ListAlertsResponse) -> impl Serialize {
     let data: Vec<AlertJson> = views(&list.alerts);
     ListJson { data, next_page_token: &list.next_page_token, total: list.total_size }
 }
 
-/// A list of events, as REST writes a page.
+/// Views a list of events as a page of REST.
 pub fn events(list: &pb::ListAlertEventsResponse) -> impl Serialize {
     let data: Vec<EventJson> = views(&list.events);
     ListJson { data, next_page_token: &list.next_page_token, total: None }
 }
 
-/// A status, as REST writes it.
+/// Views a status as REST does.
 pub fn status(status: &pb::AlertStatus) -> impl Serialize {
     StatusJson::from(status)
 }
 
-/// A list of statuses, as REST writes a page.
+/// Views a list of statuses as a page of REST.
 pub fn statuses(list: &pb::ListAlertStatusesResponse) -> impl Serialize {
     StatusListJson {
         data: views(&list.alert_statuses),
@@ -46,7 +46,7 @@ pub fn statuses(list: &pb::ListAlertStatusesResponse) -> impl Serialize {
     }
 }
 
-/// What REST answers when a status was deleted.
+/// Views the deletion of a status as REST does.
 pub fn deleted() -> impl Serialize {
     json!({ "message": "Status deleted" })
 }

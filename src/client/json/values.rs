@@ -11,17 +11,17 @@ use crate::{
     grpc,
 };
 
-/// A JSON object as metadata. Numbers become doubles.
+/// Turns a JSON object into metadata. Numbers become doubles.
 pub fn metadata(object: &Map<String, Value>) -> Struct {
     grpc::struct_from_json(object)
 }
 
-/// Metadata as JSON, in one line.
+/// Writes metadata as JSON in one line.
 pub fn object_text(metadata: &Struct) -> String {
     Value::Object(object_of(metadata)).to_string()
 }
 
-/// A JSON value as people write it in a line: text without quotes, all else as JSON.
+/// Writes a value in one line for people: text without quotes, anything else as JSON.
 pub fn value_text(value: Option<&prost_types::Value>) -> String {
     match value.map_or(Value::Null, value_of) {
         Value::String(text) => text,
@@ -30,34 +30,34 @@ pub fn value_text(value: Option<&prost_types::Value>) -> String {
     }
 }
 
-/// The instant that a message tells, as text: RFC 3339 in UTC with microseconds. None where it tells no time.
+/// Writes an instant in RFC 3339, UTC, with microseconds; `None` for an absent or invalid one.
 pub fn instant(at: Option<&Timestamp>) -> Option<String> {
     let at = at?;
     let nanos = u32::try_from(at.nanos).unwrap_or_default();
     DateTime::from_timestamp(at.seconds, nanos).map(rfc3339)
 }
 
-/// The word for an [`EntityType`](crate::client::pb::EntityType); empty for none that this version knows.
+/// Returns the word for an [`EntityType`](crate::client::pb::EntityType); empty for an unknown one.
 pub fn entity_type(code: i32) -> &'static str {
     small(code).and_then(EntityType::from_code).map(EntityType::as_str).unwrap_or_default()
 }
 
-/// The word for a [`StatusClass`](crate::client::pb::StatusClass); empty for none that this version knows.
+/// Returns the word for a [`StatusClass`](crate::client::pb::StatusClass); empty for an unknown one.
 pub fn status_class(code: i32) -> &'static str {
     small(code).and_then(StatusClass::from_code).map(StatusClass::as_str).unwrap_or_default()
 }
 
-/// The word for a [`Severity`](crate::client::pb::Severity), where there is one.
+/// Returns the word for a [`Severity`](crate::client::pb::Severity); `None` for an unspecified or unknown one.
 pub fn severity(code: i32) -> Option<&'static str> {
     small(code).and_then(Severity::from_code).and_then(Severity::word)
 }
 
-/// The word for a [`Disposition`](crate::client::pb::Disposition), where there is one.
+/// Returns the word for a [`Disposition`](crate::client::pb::Disposition); `None` for an unspecified or unknown one.
 pub fn disposition(code: i32) -> Option<&'static str> {
     small(code).and_then(Disposition::from_code).and_then(Disposition::word)
 }
 
-/// The word for an [`AlertEventType`](crate::client::pb::AlertEventType); empty for none that this version knows.
+/// Returns the word for an [`AlertEventType`](crate::client::pb::AlertEventType); empty for an unknown one.
 pub fn event_type(code: i32) -> &'static str {
     small(code).and_then(EventType::from_code).map(EventType::as_str).unwrap_or_default()
 }
@@ -66,12 +66,12 @@ fn small(code: i32) -> Option<i16> {
     code.try_into().ok()
 }
 
-/// Metadata as a JSON object.
+/// Turns metadata into a JSON object.
 pub fn object_of(metadata: &Struct) -> Map<String, Value> {
     metadata.fields.iter().map(|(name, value)| (name.clone(), value_of(value))).collect()
 }
 
-/// A message's value as JSON.
+/// Turns a value into JSON.
 pub fn value_of(value: &prost_types::Value) -> Value {
     use prost_types::value::Kind;
     match &value.kind {
@@ -84,7 +84,7 @@ pub fn value_of(value: &prost_types::Value) -> Value {
     }
 }
 
-/// A whole number without a fraction, as the server keeps it.
+/// Turns a double into a JSON number; whole numbers have no fraction, as on the server.
 fn number_of(number: f64) -> Value {
     let whole = Some(number).filter(|number| number.fract() == 0.0).and_then(whole_number);
     whole.map(Number::from).or_else(|| Number::from_f64(number)).map_or(Value::Null, Value::Number)

@@ -1,4 +1,4 @@
-//! Updates: what a field mask names, or what is set when it names nothing.
+//! Updates by field mask. An empty mask means the fields that are set.
 
 use prost_types::FieldMask;
 
@@ -28,10 +28,10 @@ const ALERT_FIELDS: [&str; 12] = [
 /// The fields of a status that a mask may name.
 const STATUS_FIELDS: [&str; 2] = ["name", "colour"];
 
-/// How many wrong paths of one mask an error names.
+/// The most wrong paths of a mask that an error names.
 const NAMED: usize = 3;
 
-/// What a caller wants changed about an alert; a mask that names another field is refused with the rest.
+/// Makes the input of an update of an alert. Unknown paths of the mask are violations, refused by the service with all others.
 pub fn update_input(message: pb::UpdateAlertRequest) -> UpdateInput {
     let alert = message.alert.unwrap_or_default();
     let (mask, refused) = paths(message.update_mask, &ALERT_FIELDS);
@@ -60,7 +60,7 @@ pub fn update_input(message: pb::UpdateAlertRequest) -> UpdateInput {
     }
 }
 
-/// What a caller wants changed about a status; a mask that names another field is refused with the rest.
+/// Makes the input of an update of a status. Unknown paths of the mask are violations, as for an alert.
 pub fn status_update_input(message: pb::UpdateAlertStatusRequest) -> StatusUpdateInput {
     let status = message.alert_status.unwrap_or_default();
     let (mask, refused) = paths(message.update_mask, &STATUS_FIELDS);
@@ -77,7 +77,7 @@ pub fn status_update_input(message: pb::UpdateAlertStatusRequest) -> StatusUpdat
     }
 }
 
-/// The paths of a mask, and those of them that are refused.
+/// Returns the paths of a mask, and the violations of unknown ones.
 fn paths(mask: Option<FieldMask>, known: &[&str]) -> (Vec<String>, Vec<Violation>) {
     let paths = mask.unwrap_or_default().paths;
     let unknown = paths.iter().filter(|path| !known.contains(&path.as_str()));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_named() {
+    fn unknown_paths_are_violations() {
         for path in ["version", "type", "metadata.a", "*", "alert.title", "Title", ""] {
             let refused = update(pb::Alert::default(), &["title", path]).refused;
             assert_eq!(refused.len(), 1);

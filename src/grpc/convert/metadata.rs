@@ -1,4 +1,4 @@
-//! Between `google.protobuf.Struct` and JSON.
+//! Conversions between `google.protobuf.Struct` and JSON.
 
 use prost::Message;
 use prost_types::{ListValue, Struct, Value as Proto, value::Kind};
@@ -9,12 +9,12 @@ use crate::{
     service::Parsed,
 };
 
-/// A struct as a JSON object.
+/// Turns a struct into a JSON object.
 ///
 /// # Errors
-/// When it is too large to be worth a look, or a number is no JSON number (infinite, or not a number).
+/// When it is far too large, or a number is infinite or NaN.
 pub fn to_json(metadata: Struct) -> Parsed<Map<String, Value>> {
-    /// Far above the largest encoding of what may be kept: a number takes 11 bytes there and 2 as JSON.
+    /// A bound above every allowed struct: a number takes 11 bytes in a message and at least 2 as JSON.
     const MOST_ENCODED: usize = 8 * Metadata::MAX_BYTES;
     let encoded = metadata.encoded_len();
     if encoded > MOST_ENCODED {
@@ -29,7 +29,7 @@ fn object(metadata: Struct) -> Parsed<Map<String, Value>> {
     metadata.fields.into_iter().map(|(key, value)| Ok((key, value_to_json(value)?))).collect()
 }
 
-/// A JSON object as a struct.
+/// Turns a JSON object into a struct.
 pub fn from_json(metadata: &Map<String, Value>) -> Struct {
     Struct { fields: metadata.iter().map(|(key, value)| (key.clone(), value_from_json(value))).collect() }
 }
@@ -50,12 +50,12 @@ fn number_to_json(number: f64) -> Parsed<Number> {
         .ok_or_else(|| Invalid::new(format!("must hold only finite numbers, has {number}")))
 }
 
-/// A JSON value as a message.
+/// Turns a JSON value into a message.
 pub fn value_from_json(value: &Value) -> Proto {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
         Value::Bool(bool) => Kind::BoolValue(*bool),
-        // Metadata holds only numbers that a double keeps.
+        // Metadata holds only numbers that a double represents exactly.
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text.clone()),
         Value::Array(values) => {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_too_large_is_measured_and_not_converted() {
+    fn a_far_too_large_struct_is_refused_before_conversion() {
         let large = json!({ "a": vec![f64::from(1); 12_000] });
         let refused = to_json(from_json(large.as_object().unwrap())).unwrap_err().to_string();
         assert!(refused.starts_with("must be at most 16384 bytes as JSON, is 132"), "{refused}");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_can_not_hold_are_refused() {
+    fn infinite_and_nan_numbers_are_refused() {
         for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let value = Proto { kind: Some(Kind::NumberValue(number)) };
             assert!(to_json(Struct { fields: [("n".to_owned(), value)].into() }).is_err());

@@ -1,4 +1,4 @@
-//! Between the messages of the protos and what the service speaks.
+//! Conversions between messages and the service's types.
 
 mod mask;
 pub mod metadata;
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What a caller says when flagging an entity.
+/// Makes the input of a flag.
 pub fn flag_input(message: pb::FlagEntityRequest) -> FlagInput {
     FlagInput {
         entity_id: message.entity_id,
@@ -36,7 +36,7 @@ pub fn flag_input(message: pb::FlagEntityRequest) -> FlagInput {
     }
 }
 
-/// Whom a caller wants an alert escalated to.
+/// Makes the input of an escalation.
 pub fn escalate_input(message: pb::EscalateAlertRequest) -> EscalateInput {
     EscalateInput {
         anomaly_id: message.anomaly_id,
@@ -45,13 +45,13 @@ pub fn escalate_input(message: pb::EscalateAlertRequest) -> EscalateInput {
     }
 }
 
-/// What a caller says about a change; version 0 is any.
+/// Makes the options of a change; version 0 is any.
 fn options(note: String, request_id: String, expected_version: i64) -> ChangeOptions {
     let expected_versions = (expected_version != 0).then(|| vec![expected_version]);
     ChangeOptions { note, request_id: Some(request_id), expected_versions }
 }
 
-/// Whose history a caller wants to read.
+/// Makes the input for an alert's history.
 pub fn alert_events_input(message: pb::ListAlertEventsRequest) -> AlertEventsInput {
     AlertEventsInput {
         anomaly_id: message.anomaly_id,
@@ -61,7 +61,7 @@ pub fn alert_events_input(message: pb::ListAlertEventsRequest) -> AlertEventsInp
     }
 }
 
-/// Which part of the feed a caller wants to read.
+/// Makes the input for a part of the feed.
 pub fn events_input(message: pb::ListEventsRequest) -> EventsInput {
     EventsInput {
         after: Ok(Some(message.after)),
@@ -71,7 +71,7 @@ pub fn events_input(message: pb::ListEventsRequest) -> EventsInput {
     }
 }
 
-/// Which alerts a caller wants listed.
+/// Makes the input for a list of alerts.
 pub fn list_input(message: pb::ListAlertsRequest) -> ListInput {
     ListInput {
         statuses: message.statuses,
@@ -94,7 +94,7 @@ pub fn list_input(message: pb::ListAlertsRequest) -> ListInput {
     }
 }
 
-/// A status that a caller wants added.
+/// Makes the input for a new status.
 pub fn new_status_input(message: pb::CreateAlertStatusRequest) -> NewStatusInput {
     let class = match message.class {
         0 => Ok(None),
@@ -121,7 +121,7 @@ fn severity(number: i32) -> Parsed<Severity> {
     if number == 0 { Ok(Severity::Unspecified) } else { given_severity(number) }
 }
 
-/// A severity where the unspecified one makes no sense. The enum's numbers are the stored ones.
+/// Parses a severity other than the unspecified one. The enum's numbers are the stored codes.
 fn given_severity(number: i32) -> Parsed<Severity> {
     let known = i16::try_from(number).ok().filter(|&code| code != 0).and_then(Severity::from_code);
     known.ok_or_else(|| unknown("Severity", number))
@@ -131,7 +131,7 @@ fn disposition(number: i32) -> Parsed<Disposition> {
     if number == 0 { Ok(Disposition::Unspecified) } else { given_disposition(number) }
 }
 
-/// A disposition where the unspecified one makes no sense.
+/// Parses a disposition other than the unspecified one.
 fn given_disposition(number: i32) -> Parsed<Disposition> {
     let known = i16::try_from(number).ok().filter(|&code| code != 0).and_then(Disposition::from_code);
     known.ok_or_else(|| unknown("Disposition", number))

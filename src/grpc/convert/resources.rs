@@ -1,4 +1,4 @@
-//! The resources as messages.
+//! Resources as messages.
 
 use prost_types::Timestamp as Proto;
 
