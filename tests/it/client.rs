@@ -50,7 +50,7 @@ async fn count(app: &TestApp) -> Value {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn every_call_of_alerts_is_there(#[case] kind: DatabaseKind) {
+async fn every_call_on_alerts_works(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let client = client(&app);
     let alert = client.flag_entity(flag()).await.unwrap().alert.unwrap();
@@ -84,7 +84,7 @@ async fn every_call_of_alerts_is_there(#[case] kind: DatabaseKind) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn every_call_of_statuses_is_there(#[case] kind: DatabaseKind) {
+async fn every_call_on_statuses_works(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let client = client(&app);
     let (name, colour) = ("Pending Review".to_owned(), "#3B82F6".to_owned());
@@ -101,7 +101,7 @@ async fn every_call_of_statuses_is_there(#[case] kind: DatabaseKind) {
     assert_eq!(list.alert_statuses, [changed]);
     let request = pb::DeleteAlertStatusRequest { key: made.key, ..Default::default() };
     client.delete_alert_status(request.clone()).await.unwrap();
-    // Not a repeat of the same intended change: each has a name of its own.
+    // Two changes, not a repeat: each gets a request id of its own.
     let error = client.delete_alert_status(request).await.unwrap_err();
     assert_eq!(error.reason(), Some("STATUS_NOT_FOUND"));
 }
@@ -110,7 +110,7 @@ async fn every_call_of_statuses_is_there(#[case] kind: DatabaseKind) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn errors_tell_all_that_the_server_does(#[case] kind: DatabaseKind) {
+async fn errors_hold_all_details_of_the_server(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let client = client(&app);
     let broken = pb::FlagEntityRequest { title: "x".repeat(201), description: String::new(), ..flag() };
@@ -137,7 +137,7 @@ async fn errors_tell_all_that_the_server_does(#[case] kind: DatabaseKind) {
 }
 
 #[tokio::test]
-async fn health_is_told_without_a_key() {
+async fn health_needs_no_key() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let client = Client::new(&Options { api_key: None, ..options(app.address()) }).unwrap();
     for service in ["", "redflag.v1.AlertService"] {
@@ -147,7 +147,7 @@ async fn health_is_told_without_a_key() {
 }
 
 #[tokio::test]
-async fn calls_can_be_made_from_tasks_and_show_no_key() {
+async fn clients_can_be_shared_by_tasks_and_print_no_key() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let client = client(&app);
     assert!(!format!("{client:?}").contains(KEY));
@@ -200,7 +200,7 @@ async fn pass_all(listener: TcpListener, to: SocketAddr) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_change_whose_answer_is_lost_is_made_once(#[case] kind: DatabaseKind) {
+async fn a_change_with_a_lost_answer_happens_once(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let proxy = lossy(app.address()).await;
     let client = Client::new(&options(proxy.address)).unwrap();
@@ -221,7 +221,7 @@ async fn a_change_whose_answer_is_lost_is_made_once(#[case] kind: DatabaseKind) 
 }
 
 #[tokio::test]
-async fn a_server_that_starts_late_is_waited_for() {
+async fn calls_wait_for_a_server_that_starts_late() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let client = Client::new(&Options { attempts: 20, ..options(port) }).unwrap();
@@ -233,7 +233,7 @@ async fn a_server_that_starts_late_is_waited_for() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_unavailable_and_not_tried_for_ever() {
+async fn an_unreachable_server_is_unavailable_after_some_retries() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let client = Client::new(&options(port)).unwrap();
     let error = client.flag_entity(flag()).await.unwrap_err();
@@ -242,14 +242,14 @@ async fn nobody_there_is_unavailable_and_not_tried_for_ever() {
 }
 
 #[tokio::test]
-async fn a_call_may_take_as_long_as_it_wants() {
+async fn a_timeout_may_be_very_long() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let client = Client::new(&Options { timeout: Duration::MAX, ..options(app.address()) }).unwrap();
     assert!(client.flag_entity(flag()).await.is_ok());
 }
 
 #[tokio::test]
-async fn silence_is_a_deadline_exceeded() {
+async fn a_silent_server_exceeds_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let timeout = Duration::from_millis(300);
     let client = Client::new(&Options { timeout, ..options(listener.local_addr().unwrap()) }).unwrap();
@@ -262,7 +262,7 @@ async fn silence_is_a_deadline_exceeded() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_server_that_is_held_up_is_told_the_deadline(#[case] kind: DatabaseKind) {
+async fn the_server_gets_the_deadline(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let held = outage::hold_writes(app.database().url()).await;
     let timeout = Duration::from_millis(500);
@@ -272,7 +272,7 @@ async fn a_server_that_is_held_up_is_told_the_deadline(#[case] kind: DatabaseKin
     held.release().await;
 }
 
-/// A server that has no room for any call, and how many it has refused.
+/// Starts a server that refuses every call as overloaded, and counts the refusals.
 async fn crowded() -> (SocketAddr, Arc<AtomicUsize>) {
     let refusals = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&refusals);
@@ -289,7 +289,7 @@ async fn crowded() -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_server_that_has_too_much_to_do_is_left_alone_as_long_as_it_wants() {
+async fn retries_wait_as_long_as_an_overloaded_server_advises() {
     let (address, refusals) = crowded().await;
     let client = Client::new(&Options { attempts: 2, ..options(address) }).unwrap();
     let started = Instant::now();
@@ -299,12 +299,12 @@ async fn a_server_that_has_too_much_to_do_is_left_alone_as_long_as_it_wants() {
 }
 
 #[tokio::test]
-async fn metadata_is_the_json_that_rest_writes() {
+async fn metadata_is_written_as_rest_writes_it() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let given =
         json!({ "whole": 5, "large": 9_007_199_254_740_991_i64, "part": 0.1, "list": [null, { "a": "é" }] });
     let metadata = Some(json::metadata(given.as_object().unwrap()));
     let alert = client(&app).flag_entity(pb::FlagEntityRequest { metadata, ..flag() }).await.unwrap();
-    let told = serde_json::to_value(json::flagged(&alert)).unwrap();
-    assert_eq!(told["metadata"], given);
+    let written = serde_json::to_value(json::flagged(&alert)).unwrap();
+    assert_eq!(written["metadata"], given);
 }

@@ -1,4 +1,4 @@
-//! Proving the history from outside: `redflag audit`, and the verifier that shares no code with it.
+//! Verification of the history by `redflag audit`, and by a verifier that shares no code with it.
 
 use std::{
     fs,
@@ -36,7 +36,7 @@ pub async fn call(server: &Server, method: Method, path: &str, body: Value) -> V
     answer.json().await.unwrap()
 }
 
-/// A place with a database of six events, made through a server.
+/// Makes a database of six events through a server.
 async fn filled() -> Place {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY)], &[]);
@@ -55,7 +55,7 @@ async fn filled() -> Place {
     place
 }
 
-/// The line that a command prints when all is well.
+/// Returns the line that a successful command prints.
 fn line(args: &[&str]) -> String {
     let output = run(args);
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{args:?}");
@@ -67,7 +67,7 @@ pub fn verifier(args: &[&str], feed: &str) -> Output {
     verifier_by(&[], args, feed)
 }
 
-/// The same, with options of Python's own.
+/// Runs the verifier with options of Python.
 pub fn verifier_by(options: &[&str], args: &[&str], feed: &str) -> Output {
     let script = format!("{DOCS}/verify_feed.py");
     let mut python = Command::new("python3");
@@ -80,7 +80,7 @@ pub fn verifier_by(options: &[&str], args: &[&str], feed: &str) -> Output {
         .stderr(Stdio::piped());
     let mut child = python.spawn().expect("python3 is there: `make test` installs it");
     let mut input = child.stdin.take().unwrap();
-    // It stops reading at the first thing broken.
+    // The verifier stops reading at the first error.
     let _ = input.write_all(feed.as_bytes());
     drop(input);
     child.wait_with_output().unwrap()
@@ -138,7 +138,7 @@ async fn the_feed_over_rest_is_the_export() {
 }
 
 #[tokio::test]
-async fn the_independent_verifier_says_the_same() {
+async fn the_independent_verifier_agrees() {
     let place = filled().await;
     let url = place.database_url();
     let on = |args: &[&'static str]| line(&[&["audit"], args, &["--database-url", &url]].concat());
@@ -169,7 +169,7 @@ fn broken(position: i64, how: &str) -> String {
 }
 
 #[test]
-fn the_verifier_knows_every_notation_of_numbers() {
+fn the_verifier_reads_every_notation_of_numbers() {
     let numbers = [
         1e21,
         1e20,
@@ -202,8 +202,8 @@ fn the_verifier_knows_every_notation_of_numbers() {
 fn the_documented_example_is_real() {
     let page = fs::read_to_string(format!("{DOCS}/audit.md")).unwrap();
     let feed = fs::read_to_string(format!("{DOCS}/audit-example.jsonl")).unwrap();
-    let told = accepted(&[], &feed);
-    assert!(page.contains(&format!("$ redflag audit verify\n{told}")), "{told}");
+    let message = accepted(&[], &feed);
+    assert!(page.contains(&format!("$ redflag audit verify\n{message}")), "{message}");
     let mut event: Value = serde_json::from_str(feed.lines().nth(1).unwrap()).unwrap();
     let hash = event.as_object_mut().unwrap().remove("hash").unwrap();
     for quoted in [event["previous_hash"].as_str().unwrap(), &canonical(&event), hash.as_str().unwrap()] {
@@ -212,7 +212,7 @@ fn the_documented_example_is_real() {
 }
 
 #[tokio::test]
-async fn what_is_broken_is_named() {
+async fn a_broken_history_is_named() {
     let place = filled().await;
     let url = place.database_url();
     let mut database = SqliteConnection::connect(&url).await.unwrap();
@@ -222,9 +222,9 @@ async fn what_is_broken_is_named() {
     ] {
         sqlx::query(statement).execute(&mut database).await.unwrap();
     }
-    let told = (Some(1), "broken at position 3: the event was changed".to_owned());
-    assert_eq!(failure(&["audit", "verify", "--database-url", &url]), told);
-    assert_eq!(failure(&["audit", "verify", "--from", "2", "--database-url", &url]), told);
+    let message = (Some(1), "broken at position 3: the event was changed".to_owned());
+    assert_eq!(failure(&["audit", "verify", "--database-url", &url]), message);
+    assert_eq!(failure(&["audit", "verify", "--from", "2", "--database-url", &url]), message);
     // The other alert is untouched.
     assert!(line(&["audit", "verify", "--from", "6", "--database-url", &url]).starts_with("ok: 1 events, "));
     for statement in ["DROP TRIGGER alert_events_not_deleted", "DELETE FROM alert_events WHERE position > 4"]
@@ -233,8 +233,8 @@ async fn what_is_broken_is_named() {
     }
     let output = run(&["audit", "export", "--database-url", &url]);
     assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(1), 4));
-    let told = "redflag: the events after position 4 are missing, although the feed ends at 6\n";
-    assert_eq!(text(&output.stderr), told);
+    let message = "redflag: the events after position 4 are missing, although the feed ends at 6\n";
+    assert_eq!(text(&output.stderr), message);
 }
 
 #[test]
@@ -243,11 +243,11 @@ fn a_feed_without_events_is_sound() {
     let url = place.database_url();
     place.make_database();
     json_of(&["org", "create", "--name", "one", "--database-url", &url, "--json"]);
-    let told = line(&["audit", "verify", "--database-url", &url]);
-    assert_eq!(told, format!("ok: 0 events, head 0 {ZEROS}\n"));
+    let message = line(&["audit", "verify", "--database-url", &url]);
+    assert_eq!(message, format!("ok: 0 events, head 0 {ZEROS}\n"));
     assert_eq!(line(&["audit", "head", "--database-url", &url]), format!("0 {ZEROS}\n"));
     assert_eq!(line(&["audit", "export", "--database-url", &url]), "");
-    assert_eq!(accepted(&[], ""), told);
+    assert_eq!(accepted(&[], ""), message);
 }
 
 /// Damages the head of the organization of that name.
@@ -261,7 +261,7 @@ async fn damage_head(place: &Place, name: &str) {
 }
 
 #[tokio::test]
-async fn every_organization_is_verified_after_a_broken_one_too() {
+async fn a_broken_organization_does_not_stop_the_verification_of_others() {
     let place = Place::new();
     let url = place.database_url();
     place.make_database();
@@ -273,12 +273,12 @@ async fn every_organization_is_verified_after_a_broken_one_too() {
     assert_eq!(line(&verify), format!("one: {sound}two: {sound}three: {sound}"));
     damage_head(&place, "two").await;
     let output = run(&verify);
-    let told = text(&output.stdout).lines().collect::<Vec<_>>();
+    let lines = text(&output.stdout).lines().collect::<Vec<_>>();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stderr), "redflag: 1 of 3 organizations did not verify\n");
-    assert!(told.len() == 3 && told[1].starts_with("two: broken at the head, position 0"), "{told:?}");
+    assert!(lines.len() == 3 && lines[1].starts_with("two: broken at the head, position 0"), "{lines:?}");
     assert_eq!(
-        (told[0], told[2]),
+        (lines[0], lines[2]),
         (&*format!("one: {}", sound.trim()), &*format!("three: {}", sound.trim()))
     );
     let output = run(&[&verify[..], &["--json"]].concat());
@@ -288,35 +288,35 @@ async fn every_organization_is_verified_after_a_broken_one_too() {
     assert_eq!(results[0]["head"]["hash"], ZEROS);
     assert!(results[1]["problem"].as_str().unwrap().starts_with("broken at the head"), "{results}");
     assert_eq!(line(&[&verify[..], &["--org", "three"]].concat()), sound);
-    let (code, told) = failure(&[&verify[..], &["--from", "2"]].concat());
-    assert_eq!((code, &*told), (Some(1), "there are several organizations: say which with --org"));
+    let (code, message) = failure(&[&verify[..], &["--from", "2"]].concat());
+    assert_eq!((code, &*message), (Some(1), "there are several organizations: say which with --org"));
 }
 
 #[test]
-fn a_wrong_call_or_no_such_feed_is_told() {
+fn a_wrong_call_and_an_unknown_feed_are_errors() {
     let place = Place::new();
     let url = place.database_url();
     for verb in ["verify", "head", "export"] {
-        let (code, told) = failure(&["audit", verb, "--database-url", &url]);
-        assert!(code == Some(1) && told.starts_with("there is no database at /"), "{told}");
+        let (code, message) = failure(&["audit", verb, "--database-url", &url]);
+        assert!(code == Some(1) && message.starts_with("there is no database at /"), "{message}");
         assert!(place.database_bytes().is_empty(), "{verb} makes a database");
     }
     place.make_database();
     json_of(&["org", "create", "--name", "one", "--database-url", &url, "--json"]);
     let no_such = (Some(1), "there is no organization \"two\"".to_owned());
     assert_eq!(failure(&["audit", "verify", "--org", "two", "--database-url", &url]), no_such);
-    for (args, told) in [
+    for (args, message) in [
         (["audit", "verify", "--from", "0"], "invalid value '0' for '--from <POSITION>'"),
         (["audit", "export", "--from", "-1"], "unexpected argument '-1' found"),
         (["audit", "export", "--format", "xml"], "invalid value 'xml' for '--format <FORMAT>'"),
     ] {
         let (code, line) = failure(&args);
-        assert!(code == Some(2) && line.starts_with(told), "{line}");
+        assert!(code == Some(2) && line.starts_with(message), "{line}");
     }
 }
 
 #[tokio::test]
-async fn a_reader_of_an_export_may_go_away() {
+async fn an_export_to_a_closed_pipe_is_no_error() {
     let place = filled().await;
     let mut command = crate::support::process::command(&["audit", "export"]);
     let command = command.env("REDFLAG_DATABASE_URL", place.database_url());
@@ -327,13 +327,14 @@ async fn a_reader_of_an_export_may_go_away() {
 }
 
 #[tokio::test]
-async fn what_an_organization_demands_applies_at_once() {
+async fn a_rule_of_an_organization_applies_at_once() {
     let place = filled().await;
     let url = place.database_url();
     let server = place.serve(&[], &[]);
-    let told = line(&["org", "update", "default", "--require-disposition", "true", "--database-url", &url]);
-    assert!(told.starts_with("the organization default (org_"), "{told}");
-    assert!(told.ends_with(") now demands a disposition and a reason to close an alert\n"), "{told}");
+    let message =
+        line(&["org", "update", "default", "--require-disposition", "true", "--database-url", &url]);
+    assert!(message.starts_with("the organization default (org_"), "{message}");
+    assert!(message.ends_with(") now demands a disposition and a reason to close an alert\n"), "{message}");
     let listed = json_of(&["org", "list", "--json", "--database-url", &url]);
     assert_eq!(listed[0]["require_disposition"], true);
     let id = listed[0]["organization_id"].as_str().unwrap();

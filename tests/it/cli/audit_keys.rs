@@ -1,4 +1,4 @@
-//! Keys that sign the history: making them, serving with them, and verifying by them.
+//! Keys that sign the history: generation, signing and verification.
 
 use std::{
     fs,
@@ -45,7 +45,7 @@ async fn flag(server: &Server, count: usize) {
     }
 }
 
-/// What a verification tells: its exit code, the rest of its line after the head, and its notes.
+/// The result of a verification: its exit code, the rest of its line after the head, and its notices.
 fn verified(place: &Place, args: &[&str]) -> (Option<i32>, String, String) {
     let url = place.database_url();
     let output = run(&[&["audit", "verify", "--database-url", &url], args].concat());
@@ -61,8 +61,8 @@ fn a_private_key_is_made_once_and_only_its_owner_reads_it() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let pem = fs::read_to_string(&file).unwrap();
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n") && pem.ends_with("-----END PRIVATE KEY-----\n"));
-    let (code, told) = failure(&["audit", "keygen", "--out", &file]);
-    assert!(code == Some(1) && told.starts_with(&format!("can't write a new file {file}: ")), "{told}");
+    let (code, message) = failure(&["audit", "keygen", "--out", &file]);
+    assert!(code == Some(1) && message.starts_with(&format!("can't write a new file {file}: ")), "{message}");
     assert_eq!(fs::read_to_string(&file).unwrap(), pem);
     let output = run(&["audit", "public-key", &file]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), format!("{public}\n").as_str()));
@@ -70,7 +70,7 @@ fn a_private_key_is_made_once_and_only_its_owner_reads_it() {
 }
 
 #[tokio::test]
-async fn events_that_somebody_else_appended_are_told() {
+async fn events_appended_without_the_key_are_reported() {
     let place = Place::new();
     let (file, public) = place.make_key("audit.pem");
     place.flag_with(None, 2).await;
@@ -82,15 +82,15 @@ async fn events_that_somebody_else_appended_are_told() {
     place.flag_with(Some(&file), 1).await;
     let unchecked = "default: 4 signatures were not checked, for want of --public-key\n";
     assert_eq!(verified(&place, &[]), (Some(0), String::new(), unchecked.to_owned()));
-    let told = "; signed 3-5, 7; unsigned 1-2, 6".to_owned();
-    assert_eq!(verified(&place, &by), (Some(0), told.clone(), String::new()));
+    let message = "; signed 3-5, 7; unsigned 1-2, 6".to_owned();
+    assert_eq!(verified(&place, &by), (Some(0), message.clone(), String::new()));
     // In a file, as a line or in PEM.
     for content in
         [public.clone(), format!("-----BEGIN PUBLIC KEY-----\n{public}\n-----END PUBLIC KEY-----\n")]
     {
         fs::write(place.file("audit.pub"), content).unwrap();
         let file = place.file("audit.pub").display().to_string();
-        assert_eq!(verified(&place, &["--public-key", &file]).1, told);
+        assert_eq!(verified(&place, &["--public-key", &file]).1, message);
     }
     let required = |more: &[&str]| {
         let url = place.database_url();
@@ -110,8 +110,8 @@ async fn rotated_keys_are_verified_together() {
     place.flag_with(Some(&new_file), 1).await;
     let both = verified(&place, &["--public-key", &old, "--public-key", &new, "--require-signed"]);
     assert_eq!(both, (Some(0), "; signed 1-3".to_owned(), String::new()));
-    let (code, told, _) = verified(&place, &["--public-key", &new]);
-    let foreign = told.strip_prefix("; signed 3; unsigned 1-2; 2 signatures by other keys (").unwrap();
+    let (code, message, _) = verified(&place, &["--public-key", &new]);
+    let foreign = message.strip_prefix("; signed 3; unsigned 1-2; 2 signatures by other keys (").unwrap();
     assert_eq!((code, foreign.len()), (Some(0), 17));
     assert!(place.log().contains(&foreign[..16]), "the log does not name the key");
 
@@ -128,17 +128,17 @@ async fn rotated_keys_are_verified_together() {
     assert!(result[0]["problem"].as_str().unwrap().starts_with("not signed with the keys given"), "{result}");
 }
 
-/// With the package `cryptography` where it is installed, and without all packages.
+/// Python with the package `cryptography`, if it is installed, and without packages.
 const PYTHONS: [&[&str]; 2] = [&[], &["-S"]];
 
-/// What the independent verifier tells: its exit code, and its standard output and error.
-fn told_by(python: &[&str], args: &[&str], feed: &str) -> (Option<i32>, String, String) {
+/// Runs the independent verifier: its exit code, and its standard output and error.
+fn verdict(python: &[&str], args: &[&str], feed: &str) -> (Option<i32>, String, String) {
     let output = verifier_by(python, args, feed);
     (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).trim_end().to_owned())
 }
 
 #[tokio::test]
-async fn the_independent_verifier_says_the_same_of_signatures() {
+async fn the_independent_verifier_agrees_about_signatures() {
     let place = Place::new();
     let ((file, public), (other_file, _)) = (place.make_key("audit.pem"), place.make_key("other.pem"));
     place.flag_with(Some(&file), 3).await;
@@ -163,7 +163,7 @@ async fn the_independent_verifier_says_the_same_of_signatures() {
     let pem = place.file("audit.pub").display().to_string();
     let by = ["--public-key", &public];
     for python in PYTHONS {
-        let told = |args: &[&str], feed: &str| {
+        let message = |args: &[&str], feed: &str| {
             let output = verifier_by(python, args, feed);
             (
                 output.status.code(),
@@ -177,13 +177,13 @@ async fn the_independent_verifier_says_the_same_of_signatures() {
             assert!(
                 text(&same.stdout).contains("; signed 1-3, 6-7; unsigned 4-5; 1 signatures by other keys (")
             );
-            assert_eq!(told(&by, &feed), (Some(0), text(&same.stdout).to_owned(), String::new()));
+            assert_eq!(message(&by, &feed), (Some(0), text(&same.stdout).to_owned(), String::new()));
         }
-        assert_eq!(told(&[], &plain).0, Some(0));
-        assert_eq!(told(&[], &feed).2, "6 signatures were not checked, for want of --public-key");
-        let (code, _, refused) = told(&[&by[..], &["--require-signed"]].concat(), &feed);
+        assert_eq!(message(&[], &plain).0, Some(0));
+        assert_eq!(message(&[], &feed).2, "6 signatures were not checked, for want of --public-key");
+        let (code, _, refused) = message(&[&by[..], &["--require-signed"]].concat(), &feed);
         assert!(code == Some(1) && refused.starts_with("not signed with the keys given: the events at 4-5;"));
-        let since = told(
+        let since = message(
             &[&by[..], &["--from", "6", "--require-signed"]].concat(),
             &export(&["--from", "6", "--signatures"]),
         );
@@ -192,7 +192,7 @@ async fn the_independent_verifier_says_the_same_of_signatures() {
 }
 
 #[test]
-fn the_independent_verifier_refuses_a_signature_of_something_else() {
+fn the_independent_verifier_refuses_an_invalid_signature() {
     let feed = fs::read_to_string(format!("{DOCS}/audit-example-signed.jsonl")).unwrap();
     let page = fs::read_to_string(format!("{DOCS}/audit.md")).unwrap();
     let key = page.lines().find(|line| line.starts_with("MCowBQYDK2Vw")).unwrap();
@@ -206,12 +206,12 @@ fn the_independent_verifier_refuses_a_signature_of_something_else() {
             let named = format!(
                 "broken at position {at}: the signature does not fit the events before it and its key"
             );
-            assert_eq!(told_by(python, &["--public-key", key], feed), (Some(1), String::new(), named));
+            assert_eq!(verdict(python, &["--public-key", key], feed), (Some(1), String::new(), named));
         }
     }
 }
 
-/// The signature on a line that holds one.
+/// Reads the signature on a line that holds one.
 fn signature(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     line["signature"].as_str().map(str::to_owned)
@@ -246,7 +246,7 @@ fn the_documented_signatures_are_real() {
 }
 
 #[tokio::test]
-async fn a_start_tells_which_key_signs_and_who_may_read_it() {
+async fn a_start_logs_the_signing_key_and_warns_of_its_permissions() {
     let place = Place::new();
     let (file, public) = place.make_key("audit.pem");
     place.flag_with(Some(&file), 0).await;
@@ -282,18 +282,18 @@ fn a_file_without_a_key_is_refused_and_not_shown() {
         (&broken, no_key),
         (&other, no_key),
     ] {
-        let (code, told) = failure(&["serve", "--audit-key-file", file, "--database-url", &url]);
+        let (code, message) = failure(&["serve", "--audit-key-file", file, "--database-url", &url]);
         let named = format!("invalid value '{file}' for '--audit-key-file <FILE>': {reason}");
-        assert!(code == Some(2) && told.starts_with(&named), "{told}");
+        assert!(code == Some(2) && message.starts_with(&named), "{message}");
     }
     let asked = |key: &str| failure(&["audit", "verify", "--public-key", key, "--database-url", &url]);
     for (key, reason) in [
         ("AAAA", "is neither base64 of an Ed25519 public key nor a file"),
         (&private, "the key in it must be an Ed25519 public key, in PEM or as one line of base64"),
     ] {
-        let (code, told) = asked(key);
-        assert!(code == Some(2) && told.contains(reason) && !told.contains("MC4CAQAw"), "{told}");
+        let (code, message) = asked(key);
+        assert!(code == Some(2) && message.contains(reason) && !message.contains("MC4CAQAw"), "{message}");
     }
-    let (code, told) = failure(&["audit", "verify", "--require-signed", "--database-url", &url]);
-    assert!(code == Some(2) && told.contains("--public-key <FILE_OR_BASE64>"), "{told}");
+    let (code, message) = failure(&["audit", "verify", "--require-signed", "--database-url", &url]);
+    assert!(code == Some(2) && message.contains("--public-key <FILE_OR_BASE64>"), "{message}");
 }

@@ -32,11 +32,11 @@ async fn a_backup_is_made_beside_a_running_server() {
     );
     let found = fs::metadata(&file).unwrap();
     assert_eq!((found.permissions().mode() & 0o777, json!(found.len())), (0o600, made["bytes"].clone()));
-    // A file that is there is kept, unless it is to be replaced.
+    // An existing file is kept without --force.
     flag(&server).await;
     let bytes = fs::read(&file).unwrap();
-    let (code, told) = failure(&["backup", name, "--database-url", &url]);
-    assert!(code == Some(1) && told.contains("is there already"), "{told}");
+    let (code, message) = failure(&["backup", name, "--database-url", &url]);
+    assert!(code == Some(1) && message.contains("is there already"), "{message}");
     assert!(fs::read(&file).unwrap() == bytes);
     let replaced = run(&["backup", "--force", name, "--database-url", &url]);
     assert!(
@@ -53,7 +53,7 @@ async fn a_backup_is_made_beside_a_running_server() {
 }
 
 #[tokio::test]
-async fn a_backup_goes_on_where_one_was_killed_and_not_beside_another() {
+async fn a_backup_replaces_a_killed_one_but_not_a_running_one() {
     let place = Place::new();
     place.make_database();
     let (file, partial) =
@@ -61,14 +61,14 @@ async fn a_backup_goes_on_where_one_was_killed_and_not_beside_another() {
     let backup = ["backup", file.to_str().unwrap(), "--database-url", &place.database_url(), "--json"];
     let other = File::create(&partial).unwrap();
     other.lock().unwrap();
-    let (code, told) = failure(&backup);
-    assert!(code == Some(1) && told.contains("another backup is writing"), "{told}");
+    let (code, message) = failure(&backup);
+    assert!(code == Some(1) && message.contains("another backup is writing"), "{message}");
     assert!(partial.exists() && !file.exists());
     drop(other);
     fs::write(&partial, "half a copy").unwrap();
     json_of(&backup);
     assert!(file.exists() && !partial.exists());
-    // One that was killed before it took away the first name of the finished copy.
+    // A backup that was killed before it removed the first name of the finished copy.
     fs::hard_link(&file, &partial).unwrap();
     let (finished, size) = (File::open(&file).unwrap(), fs::metadata(&file).unwrap().len());
     json_of(&[&backup[..], &["--force"]].concat());
@@ -76,7 +76,7 @@ async fn a_backup_goes_on_where_one_was_killed_and_not_beside_another() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_verified_gets_no_name() {
+async fn an_unverified_copy_is_deleted() {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY)], &[]);
     flag(&server).await;
@@ -84,13 +84,13 @@ async fn what_can_not_be_verified_gets_no_name() {
     let url = place.database_url();
     forge_head(&url).await;
     let file = place.folder.path().join("backup.db");
-    let (code, told) = failure(&["backup", file.to_str().unwrap(), "--database-url", &url]);
-    assert!(code == Some(1) && told.contains("broken at the head"), "{told}");
+    let (code, message) = failure(&["backup", file.to_str().unwrap(), "--database-url", &url]);
+    assert!(code == Some(1) && message.contains("broken at the head"), "{message}");
     let names = fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("backup")).count(), 0);
 }
 
-/// Forges the head past the store.
+/// Forges the head with SQL.
 async fn forge_head(url: &str) {
     use sqlx::Connection;
     let mut conn = sqlx::SqliteConnection::connect(url).await.unwrap();
@@ -99,11 +99,11 @@ async fn forge_head(url: &str) {
 }
 
 #[tokio::test]
-async fn a_server_has_its_own_means() {
+async fn postgres_has_its_own_tools() {
     let database = TestDatabase::create(DatabaseKind::Postgres).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup.db");
-    let (code, told) = failure(&["backup", file.to_str().unwrap(), "--database-url", database.url()]);
-    assert!(code == Some(1) && told.contains("use pg_dump or pg_basebackup"), "{told}");
+    let (code, message) = failure(&["backup", file.to_str().unwrap(), "--database-url", database.url()]);
+    assert!(code == Some(1) && message.contains("use pg_dump or pg_basebackup"), "{message}");
     assert!(!file.exists());
 }

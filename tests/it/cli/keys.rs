@@ -80,7 +80,7 @@ async fn a_key_that_expires_stops_working() {
 }
 
 #[test]
-fn the_secret_of_a_new_key_is_all_that_standard_output_holds() {
+fn only_the_secret_of_a_new_key_goes_to_standard_output() {
     let place = Place::new();
     let url = place.database_url();
     place.make_database();
@@ -95,7 +95,7 @@ fn the_secret_of_a_new_key_is_all_that_standard_output_holds() {
 }
 
 #[test]
-fn what_is_not_there_or_not_clear_is_told() {
+fn missing_and_ambiguous_names_are_errors() {
     let place = Place::new();
     let url = place.database_url();
     place.make_database();
@@ -103,7 +103,7 @@ fn what_is_not_there_or_not_clear_is_told() {
         json_of(&on(&url, &["org", "create", "--name", name]));
     }
     let create = ["key", "create", "--name", "n", "--owner", "o", "--scope"];
-    for (args, told) in [
+    for (args, message) in [
         (vec!["org", "create", "--name", "one"], "there is an organization \"one\" already"),
         ([create.as_slice(), &["*"]].concat(), "there are several organizations: say which with --org"),
         ([create.as_slice(), &["*", "--org", "three"]].concat(), "there is no organization \"three\""),
@@ -111,7 +111,7 @@ fn what_is_not_there_or_not_clear_is_told() {
         (vec!["key", "revoke", "key_00000000-0000-7000-8000-000000000000"], "there is no key \"key_0000"),
     ] {
         let (code, line) = failure(&on(&url, &args));
-        assert!(code == Some(1) && line.starts_with(told), "{args:?}: {line}");
+        assert!(code == Some(1) && line.starts_with(message), "{args:?}: {line}");
     }
 }
 
@@ -138,10 +138,10 @@ fn the_schema_is_checked_and_brought_up_to_date() {
     assert!(code == Some(1) && line.starts_with("the database's schema is version 0, "), "{line}");
     for args in [&["migrate"][..], &["migrate"], &["migrate", "--check"]] {
         let output = run(&[args, &["--database-url", &url]].concat());
-        let told = text(&output.stdout);
+        let message = text(&output.stdout);
         assert!(
-            output.status.success() && told.starts_with("the database's schema is up to date: version "),
-            "{told}"
+            output.status.success() && message.starts_with("the database's schema is up to date: version "),
+            "{message}"
         );
     }
 }

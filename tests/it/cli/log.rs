@@ -1,4 +1,4 @@
-//! The lines of the log, and that nobody waits for them.
+//! Log lines, and calls that never wait for them.
 
 use std::{process::Stdio, time::Duration};
 
@@ -15,7 +15,7 @@ fn lines(place: &Place) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_stops_nothing() {
+async fn an_unread_log_does_not_block_calls() {
     let place = Place::new();
     // Standard error is a pipe that is held open and not read.
     let mut server = tokio::process::Command::from(command(&["serve", "--listen", "127.0.0.1:0"]))
@@ -53,7 +53,7 @@ async fn a_log_that_nobody_reads_stops_nothing() {
 }
 
 #[tokio::test]
-async fn the_log_tells_starts_stops_and_why_calls_fail_but_no_probes() {
+async fn the_log_has_starts_stops_and_failures_but_no_probes() {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY), ("REDFLAG_LOG_FORMAT", "json")], &[]);
     for path in ["/healthz", "/readyz", "/alerts/ano_1"] {
@@ -85,7 +85,7 @@ async fn the_log_tells_starts_stops_and_why_calls_fail_but_no_probes() {
 }
 
 #[tokio::test]
-async fn calls_without_a_key_write_no_more_than_so_many_lines() {
+async fn log_lines_of_calls_without_a_key_are_limited() {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY), ("REDFLAG_LOG_FORMAT", "json")], &[]);
     let client = reqwest::Client::new();
@@ -107,7 +107,7 @@ async fn calls_without_a_key_write_no_more_than_so_many_lines() {
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_there_is_not_repeated() {
+async fn an_unknown_method_is_not_logged() {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY), ("REDFLAG_LOG_FORMAT", "json")], &[]);
     let request = reqwest::Client::new().post(server.url("/redflag.v1.AlertService/%C2%9B31m-Odd"));
@@ -118,7 +118,7 @@ async fn a_method_that_is_not_there_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn secrets_come_from_files_and_are_warned_of_on_the_command_line() {
+async fn secrets_come_from_files_or_with_a_warning_from_the_command_line() {
     let place = Place::new();
     let file = place.folder.path().join("key");
     std::fs::write(&file, format!("{KEY}\n")).unwrap();
@@ -137,13 +137,13 @@ async fn secrets_come_from_files_and_are_warned_of_on_the_command_line() {
 #[test]
 fn bad_keys_and_origins_are_refused() {
     let even = "a".repeat(32);
-    for (variable, value, told) in [
+    for (variable, value, message) in [
         ("REDFLAG_BOOTSTRAP_KEY", even.as_str(), "must hold at least 8 different characters, has 1"),
         ("REDFLAG_BOOTSTRAP_KEY_FILE", "/nowhere/key", "--bootstrap-key-file"),
         ("REDFLAG_ALLOW_ORIGINS", "http://*.example", "without a path or wildcard"),
     ] {
         let output = command(&["serve"]).env(variable, value).output().unwrap();
         let (code, line) = super::failure_of(&output);
-        assert!(code == Some(2) && line.contains(told) && !line.contains(&even), "{variable}: {line}");
+        assert!(code == Some(2) && line.contains(message) && !line.contains(&even), "{variable}: {line}");
     }
 }

@@ -4,10 +4,10 @@ mod audit;
 mod audit_keys;
 mod backup;
 mod client;
+mod errors;
+mod file_lock;
 mod keys;
 mod log;
-mod mistakes;
-mod one_server;
 mod read_only;
 mod restore;
 mod secrets;
@@ -35,17 +35,17 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("the binary writes UTF-8")
 }
 
-/// Runs a command that must fail: its exit code, and the one line that it tells on standard error.
+/// Runs a command that must fail: its exit code, and its one line on standard error.
 fn failure(args: &[&str]) -> (Option<i32>, String) {
     failure_of(&run(args))
 }
 
 fn failure_of(output: &Output) -> (Option<i32>, String) {
     assert_eq!(text(&output.stdout), "");
-    let told = text(&output.stderr).to_owned();
-    let line = told.strip_prefix("redflag: ").and_then(|told| told.strip_suffix('\n'));
-    let line = line.unwrap_or_else(|| panic!("{told:?} is no line of ours"));
-    assert!(!line.contains('\n') && !line.contains("panicked"), "{told:?}");
+    let message = text(&output.stderr).to_owned();
+    let line = message.strip_prefix("redflag: ").and_then(|message| message.strip_suffix('\n'));
+    let line = line.unwrap_or_else(|| panic!("{message:?} is no line of ours"));
+    assert!(!line.contains('\n') && !line.contains("panicked"), "{message:?}");
     (output.status.code(), line.to_owned())
 }
 
@@ -57,7 +57,7 @@ fn json_of(args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Asks until the answer is yes; gives up after what is long enough for any machine.
+/// Waits until a condition holds; gives up after a generous time.
 async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..600 {
         if is_so().await {
@@ -68,7 +68,7 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     panic!("not so: {what}");
 }
 
-/// A folder of one test's own, with room for a database and a log.
+/// A temporary folder for the database and the log of a test.
 struct Place {
     folder: TempDir,
 }
@@ -78,28 +78,28 @@ impl Place {
         Self { folder: tempfile::tempdir().expect("a temporary folder can be made") }
     }
 
-    /// The database that is not there yet.
+    /// Returns the URL of a database that does not exist yet.
     fn database_url(&self) -> String {
         format!("sqlite:{}", self.folder.path().join("redflag.db").display())
     }
 
-    /// A database without any schema: to SQLite, an empty file.
+    /// Makes a database without a schema: an empty file.
     fn make_empty_database(&self) {
         fs::write(self.folder.path().join("redflag.db"), "").unwrap();
     }
 
-    /// A database without any organization.
+    /// Makes a database without an organization.
     fn make_database(&self) {
         let url = self.database_url();
         assert!(run(&["migrate", "--database-url", &url]).status.success());
     }
 
-    /// What standard error holds.
+    /// Reads the server's standard error.
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// The bytes of the database's files.
+    /// Reads the bytes of the database's files.
     fn database_bytes(&self) -> Vec<u8> {
         let files = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
         let files =
@@ -138,7 +138,7 @@ impl Server {
         format!("{}{path}", url.unwrap_or_else(|| panic!("no address in {:?}", self.line)))
     }
 
-    /// The status that a call with `key` gets.
+    /// Makes a call with `key` and returns its status.
     async fn list_with(&self, key: &str) -> u16 {
         let request = reqwest::Client::new().get(self.url("/alerts")).bearer_auth(key);
         request.send().await.unwrap().status().as_u16()

@@ -1,4 +1,4 @@
-//! Commands that read change nothing: evidence stays what it was, and so does what stands beside it.
+//! Commands that only read change neither the database nor the files beside it, which may be evidence.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ const READING: [&[&str]; 6] = [
     &["migrate", "--check"],
 ];
 
-/// A place with a database of one alert, whose server was ended as told: its log is left, or moved.
+/// Makes a database of one alert. The end of its server decides whether the write-ahead log stays or is merged.
 async fn filled(signal: &str) -> Place {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY)], &[]);
@@ -52,7 +52,7 @@ fn read_all(url: &str) {
 #[case::writable(0o600, 0o700)]
 #[case::read_only(0o400, 0o500)]
 #[tokio::test]
-async fn a_database_at_rest_stays_as_it_is_with_all_beside_it(#[case] file: u32, #[case] folder: u32) {
+async fn reading_changes_no_file_of_a_database(#[case] file: u32, #[case] folder: u32) {
     let place = filled("-TERM").await;
     let (at, database) = (place.folder.path(), place.folder.path().join("redflag.db"));
     let before = files(at);
@@ -64,7 +64,7 @@ async fn a_database_at_rest_stays_as_it_is_with_all_beside_it(#[case] file: u32,
 }
 
 #[tokio::test]
-async fn what_is_only_in_the_log_is_read_and_left_there() {
+async fn changes_in_the_write_ahead_log_are_read_and_stay_there() {
     let place = filled("-KILL").await;
     let before = files(place.folder.path());
     read_all(&place.database_url());
@@ -78,14 +78,14 @@ async fn what_is_only_in_the_log_is_read_and_left_there() {
 }
 
 #[test]
-fn a_file_that_is_no_database_stays_as_it_is() {
+fn a_file_that_is_no_database_is_not_changed() {
     let place = Place::new();
     let path = place.folder.path().join("redflag.db");
     fs::write(&path, "a letter, or something else that is not ours ".repeat(100)).unwrap();
     let before = files(place.folder.path());
     for verb in READING {
-        let (code, told) = failure(&[verb, &["--database-url", &place.database_url()]].concat());
-        assert!(code == Some(1) && told.contains("the database is damaged"), "{verb:?}: {told}");
+        let (code, message) = failure(&[verb, &["--database-url", &place.database_url()]].concat());
+        assert!(code == Some(1) && message.contains("the database is damaged"), "{verb:?}: {message}");
     }
     assert!(files(place.folder.path()) == before);
 }

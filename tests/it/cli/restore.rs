@@ -1,4 +1,4 @@
-//! A database is restored from a verified copy, by nobody while a server runs, and the one before is kept.
+//! Restores from a verified copy, only while no server runs; the old database is kept.
 
 use std::{
     fs::{self, File},
@@ -33,7 +33,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A place with a running server on a database of two alerts, and a backup of the first.
+/// Makes a running server with two alerts, and a backup of the first.
 async fn place() -> (Place, Server, PathBuf) {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY)], &[]);
@@ -44,7 +44,7 @@ async fn place() -> (Place, Server, PathBuf) {
     (place, server, backup)
 }
 
-/// Runs SQL on a file past the store.
+/// Runs SQL on a file directly.
 async fn execute(file: &Path, sql: &str) {
     let url = format!("sqlite:{}?mode=rwc", file.display());
     let mut conn = SqliteConnection::connect(&url).await.unwrap();
@@ -56,33 +56,33 @@ async fn execute(file: &Path, sql: &str) {
 #[case::stopped("-TERM")]
 #[case::killed("-KILL")]
 #[tokio::test]
-async fn a_backup_is_restored_and_the_database_before_is_kept_whole(#[case] signal: &str) {
+async fn a_backup_is_restored_and_the_old_database_is_kept(#[case] signal: &str) {
     let (place, server, backup) = place().await;
     let (folder, url) = (place.folder.path(), place.database_url());
     let restore = ["restore", backup.to_str().unwrap(), "--database-url", &url, "--json"];
-    let (code, told) = failure(&restore);
-    assert!(code == Some(1) && told.contains(&format!("(process {})", server.child.id())), "{told}");
+    let (code, message) = failure(&restore);
+    assert!(code == Some(1) && message.contains(&format!("(process {})", server.child.id())), "{message}");
     flag(&server).await;
     server.stop(signal);
-    // Root restores for whoever runs the service.
+    // A restore by root keeps the owner of the old file.
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let owner = if is_root { 65_534 } else { fs::metadata(folder).unwrap().uid() };
     chown(folder.join("redflag.db"), Some(owner), None).unwrap();
-    let told = json_of(&restore);
+    let report = json_of(&restore);
     assert_eq!(
-        (&told["organizations"][0]["position"], &told["file"]),
+        (&report["organizations"][0]["position"], &report["file"]),
         (&json!(1), &json!(folder.join("redflag.db")))
     );
-    let (kept, database) = (PathBuf::from(told["kept"].as_str().unwrap()), folder.join("redflag.db"));
+    let (kept, database) = (PathBuf::from(report["kept"].as_str().unwrap()), folder.join("redflag.db"));
     let name = kept.file_name().unwrap().to_str().unwrap().to_owned();
     assert!(name.starts_with("redflag.db.before-restore-20"), "{name}");
     assert_eq!(names(folder), ["backup.db", "log", "redflag.db", &name]);
     let found = fs::metadata(&database).unwrap();
     assert_eq!(
         (found.uid(), found.permissions().mode() & 0o777, json!(found.len())),
-        (owner, 0o600, told["bytes"].clone())
+        (owner, 0o600, report["bytes"].clone())
     );
-    // All that was acknowledged, also what was only in the log.
+    // The kept database has every acknowledged change, also those in the write-ahead log.
     assert_eq!((head(&database).as_str(), head(&kept).as_str()), ("1", "3"));
     let server = place.serve(&[], &[]);
     flag(&server).await;
@@ -91,7 +91,7 @@ async fn a_backup_is_restored_and_the_database_before_is_kept_whole(#[case] sign
 }
 
 #[tokio::test]
-async fn what_is_no_sound_database_of_redflag_is_refused_and_changes_nothing() {
+async fn an_unsound_file_is_refused_and_changes_nothing() {
     let (place, server, backup) = place().await;
     assert_eq!(server.stop("-TERM"), Some(0));
     let (folder, url) = (place.folder.path(), place.database_url());
@@ -130,15 +130,15 @@ async fn what_is_no_sound_database_of_redflag_is_refused_and_changes_nothing() {
         ("redflag.db", "is the database itself"),
         ("missing", "No such file"),
     ] {
-        let (code, told) = failure(&["restore", file(name).to_str().unwrap(), "--database-url", &url]);
-        assert!(code == Some(1) && told.contains(name) && told.contains(expected), "{name}: {told}");
+        let (code, message) = failure(&["restore", file(name).to_str().unwrap(), "--database-url", &url]);
+        assert!(code == Some(1) && message.contains(name) && message.contains(expected), "{name}: {message}");
         assert_eq!(names(folder), files, "{name}");
     }
     assert!(fs::read(file("redflag.db")).unwrap() == before);
 }
 
 #[tokio::test]
-async fn a_database_that_is_gone_or_a_link_is_restored_in_its_place() {
+async fn a_missing_or_linked_database_is_restored_in_its_place() {
     let (place, server, backup) = place().await;
     assert_eq!(server.stop("-TERM"), Some(0));
     let folder = place.folder.path();
@@ -149,15 +149,15 @@ async fn a_database_that_is_gone_or_a_link_is_restored_in_its_place() {
     assert!(json_of(&restore)["kept"].is_string());
     assert!(link.is_symlink() && head(&link) == "1");
     fs::remove_file(folder.join("redflag.db")).unwrap();
-    let (code, told) = failure(&restore);
-    assert!(code == Some(1) && told.contains("link.db"), "{told}");
+    let (code, message) = failure(&restore);
+    assert!(code == Some(1) && message.contains("link.db"), "{message}");
     fs::remove_file(&link).unwrap();
     assert!(json_of(&restore)["kept"].is_null());
     assert_eq!(head(&link), "1");
 }
 
 #[tokio::test]
-async fn a_backup_of_an_older_version_is_brought_up_to_date() {
+async fn a_backup_of_an_older_version_is_migrated() {
     let place = Place::new();
     let (migrations, old) = (tempfile::tempdir().unwrap(), place.folder.path().join("old.db"));
     for file in ["0001_alerts.sql", "0002_history.sql"] {
@@ -179,27 +179,27 @@ async fn a_backup_of_an_older_version_is_brought_up_to_date() {
 }
 
 #[tokio::test]
-async fn commands_and_restorations_keep_out_of_each_others_way() {
+async fn commands_and_restores_exclude_each_other() {
     let (place, server, backup) = place().await;
     assert_eq!(server.stop("-TERM"), Some(0));
     let (url, folder) = (place.database_url(), File::open(place.folder.path()).unwrap());
     folder.lock_shared().unwrap();
-    let (_, told) = failure(&["restore", backup.to_str().unwrap(), "--database-url", &url]);
-    assert!(told.contains("redflag.db is in use by another redflag: stop that first"), "{told}");
+    let (_, message) = failure(&["restore", backup.to_str().unwrap(), "--database-url", &url]);
+    assert!(message.contains("redflag.db is in use by another redflag: stop that first"), "{message}");
     folder.unlock().unwrap();
     folder.lock().unwrap();
-    let (_, told) = failure(&["org", "create", "--name", "acme", "--database-url", &url]);
-    assert!(told.contains("somebody has locked the folder, as `redflag restore` does"), "{told}");
+    let (_, message) = failure(&["org", "create", "--name", "acme", "--database-url", &url]);
+    assert!(message.contains("somebody has locked the folder, as `redflag restore` does"), "{message}");
 }
 
 #[tokio::test]
-async fn what_can_not_be_restored_is_told_in_one_line() {
+async fn a_failed_restore_prints_one_line() {
     let place = Place::new();
     place.make_database();
     let file = place.folder.path().join("redflag.db");
-    let (code, told) = failure(&["restore", file.to_str().unwrap(), "--database-url", "sqlite::memory:"]);
-    assert!(code == Some(2) && told.contains("a database in memory can't be restored"), "{told}");
+    let (code, message) = failure(&["restore", file.to_str().unwrap(), "--database-url", "sqlite::memory:"]);
+    assert!(code == Some(2) && message.contains("a database in memory can't be restored"), "{message}");
     let database = TestDatabase::create(DatabaseKind::Postgres).await;
-    let (code, told) = failure(&["restore", file.to_str().unwrap(), "--database-url", database.url()]);
-    assert!(code == Some(1) && told.contains("pg_restore"), "{told}");
+    let (code, message) = failure(&["restore", file.to_str().unwrap(), "--database-url", database.url()]);
+    assert!(code == Some(1) && message.contains("pg_restore"), "{message}");
 }

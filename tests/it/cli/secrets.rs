@@ -1,4 +1,4 @@
-//! What must not be told: secrets nowhere, what alerts say not in the log.
+//! Secrets are printed nowhere but once, and texts of alerts are never logged.
 
 use serde_json::json;
 
@@ -7,12 +7,12 @@ use crate::support::app::KEY;
 
 const WORDS: [&str; 4] = ["a-title-to-keep", "a-description-to-keep", "a-value-to-keep", "a-filter-to-keep"];
 
-/// Whether `bytes` hold `text` somewhere.
+/// Returns true when `bytes` contain `text`.
 fn hold(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// The key that a start has printed.
+/// Reads the key that a start has printed.
 fn printed_key(log: &str) -> Option<&str> {
     log.split_whitespace().find(|word| word.starts_with("rf_"))
 }
@@ -36,7 +36,7 @@ async fn the_first_key_is_printed_once_and_works() {
     let server = place.serve(&[], &[]);
     assert_eq!(server.list_with(key).await, 200);
     assert_eq!(server.stop("-TERM"), Some(0));
-    // Once as it is and once in the command to paste, of the first start alone.
+    // The first start prints the key twice: alone and in the example command.
     assert_eq!(place.log().matches("rf_").count(), 2);
     assert!(!hold(&place.database_bytes(), key));
 }
@@ -57,7 +57,7 @@ async fn a_chosen_first_key_works_and_is_never_printed() {
 }
 
 #[tokio::test]
-async fn secrets_and_what_alerts_say_are_in_no_log() {
+async fn the_log_holds_no_secrets_and_no_text_of_alerts() {
     for level in ["debug", "trace,h2=debug,hyper=debug"] {
         let place = Place::new();
         let server =

@@ -1,4 +1,4 @@
-//! Running the service from the command line.
+//! `redflag serve`: signals, variables and the reference page.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::support::{app::KEY, outage};
 #[case::terminated("-TERM")]
 #[case::interrupted("-INT")]
 #[tokio::test]
-async fn a_signal_ends_the_server_in_order(#[case] signal: &str) {
+async fn a_signal_stops_the_server_gracefully(#[case] signal: &str) {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY)], &[]);
     assert_eq!(server.list_with(KEY).await, 200);
@@ -79,7 +79,7 @@ fn every_flag_of_serve_names_its_variable() {
 }
 
 #[test]
-fn the_reference_page_is_the_one_that_is_checked_in() {
+fn the_reference_page_is_up_to_date() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md")).unwrap();
     let made = run(&["cli-reference"]);
     assert!(text(&made.stdout) == page, "docs/cli.md is out of date: run `make cli-reference`");

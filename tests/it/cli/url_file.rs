@@ -1,4 +1,4 @@
-//! The database's URL can be given in a file, which is not repeated.
+//! The database's URL from a file, whose content is never repeated.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn every_command_takes_the_url_from_a_file() {
 }
 
 #[test]
-fn a_server_takes_it_too() {
+fn a_server_takes_the_url_from_a_file() {
     let place = Place::new();
     let file = place.folder.path().join("url");
     fs::write(&file, "sqlite::memory:\n").unwrap();
@@ -41,7 +41,7 @@ fn a_server_takes_it_too() {
 }
 
 #[test]
-fn a_file_that_holds_no_url_is_refused_and_not_repeated() {
+fn a_file_without_a_url_is_refused_and_not_repeated() {
     let place = Place::new();
     let file = place.folder.path().join("url");
     for content in [
@@ -55,16 +55,16 @@ fn a_file_that_holds_no_url_is_refused_and_not_repeated() {
         "sqlite:",
     ] {
         fs::write(&file, content).unwrap();
-        let (code, told) = failure(&["org", "list", "--database-url-file", file.to_str().unwrap()]);
-        assert!(code == Some(2) && told.contains("--database-url-file"), "{content}: {told}");
-        assert!(!told.contains("secret") && told.contains("URL"), "{content}: {told}");
+        let (code, message) = failure(&["org", "list", "--database-url-file", file.to_str().unwrap()]);
+        assert!(code == Some(2) && message.contains("--database-url-file"), "{content}: {message}");
+        assert!(!message.contains("secret") && message.contains("URL"), "{content}: {message}");
     }
-    let (code, told) = failure(&["org", "list", "--database-url-file", "/nowhere/url"]);
-    assert!(code == Some(2) && told.contains("No such file"), "{told}");
+    let (code, message) = failure(&["org", "list", "--database-url-file", "/nowhere/url"]);
+    assert!(code == Some(2) && message.contains("No such file"), "{message}");
 }
 
 #[test]
-fn a_url_and_a_file_with_one_are_not_both_taken() {
+fn a_url_and_a_url_file_exclude_each_other() {
     let place = Place::new();
     let file = place.folder.path().join("url");
     fs::write(&file, place.database_url()).unwrap();
@@ -72,7 +72,7 @@ fn a_url_and_a_file_with_one_are_not_both_taken() {
     let both = ["org", "list", "--database-url", "sqlite:a.db", "--database-url-file", file];
     let mut by_variable = command(&["org", "list", "--database-url-file", file]);
     let by_variable = by_variable.env("REDFLAG_DATABASE_URL", "sqlite:a.db").output().unwrap();
-    for (code, told) in [failure(&both), failure_of(&by_variable)] {
-        assert!(code == Some(2) && told.contains("cannot be used with"), "{told}");
+    for (code, message) in [failure(&both), failure_of(&by_variable)] {
+        assert!(code == Some(2) && message.contains("cannot be used with"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the calls do when all is well.
+//! Successful calls.
 
 use prost_types::{Struct, Timestamp, Value, value::Kind};
 use redflag::grpc::pb::{
@@ -164,7 +164,7 @@ async fn statuses_are_added_changed_listed_and_deleted(#[case] kind: DatabaseKin
 }
 
 #[tokio::test]
-async fn a_page_stays_within_what_clients_take_by_default() {
+async fn a_page_stays_within_the_default_limit_of_clients() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     // 120 descriptions of 40,000 bytes are more than the 4 MiB that a client takes at once.
     for number in 0..120 {

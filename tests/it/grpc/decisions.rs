@@ -1,4 +1,4 @@
-//! Decisions, and why a change of an alert is refused.
+//! Dispositions, and refused changes of an alert.
 
 use prost_types::FieldMask;
 use redflag::grpc::pb::{
@@ -36,7 +36,7 @@ fn detail(status: &Status, name: &str) -> String {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_mask_names_what_is_decided_and_what_is_taken_back(#[case] kind: DatabaseKind) {
+async fn a_mask_sets_and_clears_the_disposition(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let made = flagged(&app, flag("bln_1")).await;
     let (set, unset) = (Disposition::Benign, Disposition::Unspecified);
@@ -63,7 +63,7 @@ async fn a_mask_names_what_is_decided_and_what_is_taken_back(#[case] kind: Datab
 }
 
 #[tokio::test]
-async fn what_follows_from_a_change_can_not_be_asked_for() {
+async fn derived_fields_can_not_be_set() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let made = flagged(&app, FlagEntityRequest { dedup_key: "k".to_owned(), ..flag("bln_1") }).await;
     for path in
@@ -90,7 +90,7 @@ async fn what_follows_from_a_change_can_not_be_asked_for() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn closing_without_the_decision_that_is_demanded_is_refused(#[case] kind: DatabaseKind) {
+async fn closing_without_a_required_disposition_is_refused(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let service = beside(&app).await;
     let organization = service.find_organization(None).await.unwrap().id;
@@ -116,7 +116,7 @@ async fn closing_without_the_decision_that_is_demanded_is_refused(#[case] kind: 
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn an_alert_whose_successor_is_open_is_not_reopened(#[case] kind: DatabaseKind) {
+async fn an_alert_with_an_open_successor_is_not_reopened(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let request = || FlagEntityRequest { dedup_key: "k".to_owned(), ..flag("bln_1") };
     let first = flagged(&app, request()).await;

@@ -1,4 +1,4 @@
-//! What the calls refuse, and how they say so.
+//! Refusals of calls.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn an_entity_id_alone_has_a_reason_of_its_own() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn an_unknown_status_is_told_with_the_valid_ones(#[case] kind: DatabaseKind) {
+async fn an_unknown_status_is_refused_with_the_valid_ones(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     create_status(&app, "Odd").await;
     let made = flagged(&app, flag("bln_1")).await;
@@ -77,7 +77,7 @@ async fn an_unknown_status_is_told_with_the_valid_ones(#[case] kind: DatabaseKin
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_not_found() {
+async fn unknown_resources_are_not_found() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for anomaly_id in ["", "ano_1", "ano_00000000-0000-7000-8000-000000000000", "\u{0}"] {
         let request = GetAlertRequest { anomaly_id: anomaly_id.to_owned() };
@@ -95,7 +95,7 @@ async fn what_does_not_exist_is_not_found() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn statuses_are_guarded(#[case] kind: DatabaseKind) {
+async fn changes_of_used_and_builtin_statuses_are_refused(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let status = create_status(&app, "Odd").await;
     let delete = async |key: &str| {
@@ -161,7 +161,7 @@ async fn count(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn what_finds_no_room_to_wait_is_to_be_tried_again() {
+async fn a_change_beyond_the_queue_asks_for_a_retry() {
     let crowded = |config: &mut Config| config.commits = GroupCommit { size: 1, waiting: 1, in_flight: 1 };
     let app = TestApp::start_with(TestDatabase::create(DatabaseKind::Sqlite).await, crowded).await;
     let held = outage::hold_writes(app.database().url()).await;
@@ -185,7 +185,7 @@ async fn a_deadline_stops_the_work() {
     let refused = flag_within(&app, "100m").await;
     assert_eq!(code_and_reason(&refused), (Code::DeadlineExceeded, "GEN_DEADLINE_EXCEEDED".to_owned()));
     held.release().await;
-    // Whatever was left of the call would be done before this one, and leave its alert.
+    // Leftover work of the stopped call would be done before this flag, and leave its alert.
     flagged(&app, flag("bln_1")).await;
     assert_eq!(count(&app).await, 1);
 }
@@ -194,7 +194,7 @@ async fn a_deadline_stops_the_work() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn the_servers_own_limit_holds_without_a_deadline_or_under_a_longer_one(#[case] kind: DatabaseKind) {
+async fn the_servers_limit_bounds_missing_and_longer_deadlines(#[case] kind: DatabaseKind) {
     let database = TestDatabase::create(kind).await;
     let app =
         TestApp::start_with(database, |config| config.request_timeout = Duration::from_millis(100)).await;
@@ -226,7 +226,7 @@ async fn a_request_over_a_mebibyte_is_refused_with_both_sizes() {
 }
 
 #[tokio::test]
-async fn a_method_that_is_not_there_is_unimplemented() {
+async fn an_unknown_method_is_unimplemented() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for path in ["/redflag.v1.AlertService/Nothing", "/redflag.v1.Nothing/Nothing"] {
         let mut client = tonic::client::Grpc::new(app.channel());
@@ -239,7 +239,7 @@ async fn a_method_that_is_not_there_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn a_compressed_call_is_told_that_it_may_not_be() {
+async fn a_compressed_call_is_refused() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let mut request = keyed(flag("bln_1"));
     request.metadata_mut().insert("grpc-encoding", "gzip".parse().unwrap());
@@ -249,7 +249,7 @@ async fn a_compressed_call_is_told_that_it_may_not_be() {
 }
 
 #[tokio::test]
-async fn the_tracing_id_comes_back_with_answers_and_errors() {
+async fn answers_and_errors_carry_the_trace_id() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let traced = |mut request: Request<FlagEntityRequest>, id: &str| {
         request.metadata_mut().insert("x-request-id", id.parse().unwrap());

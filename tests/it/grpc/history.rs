@@ -63,7 +63,7 @@ async fn the_history_and_the_feed_are_read_page_by_page(#[case] kind: DatabaseKi
 }
 
 #[tokio::test]
-async fn an_event_tells_who_did_what_and_why() {
+async fn an_event_holds_the_actor_the_changes_and_the_note() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let made = flagged(&app, FlagEntityRequest { note: "Seen by chance.".to_owned(), ..flag("bln_1") }).await;
     let alert = Alert { status: "INVESTIGATING".to_owned(), ..Alert::default() };
@@ -91,7 +91,7 @@ async fn an_event_tells_who_did_what_and_why() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_is_refused() {
+async fn invalid_reads_are_refused() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let made = flagged(&app, flag("bln_1")).await;
     for (after, page_size) in [(-1, 0), (i64::MIN, 0), (0, -1)] {
@@ -114,7 +114,7 @@ async fn what_can_not_be_read_is_refused() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_page_of_events_stays_within_what_clients_take_by_default(#[case] kind: DatabaseKind) {
+async fn a_page_of_events_stays_within_the_default_limit_of_clients(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let made = flagged(&app, flag("bln_1")).await;
     // 60 events that tell a description of 40,000 bytes twice are more than the 4 MiB that a client takes at once.

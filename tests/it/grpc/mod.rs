@@ -1,12 +1,12 @@
 //! The gRPC face, through real connections.
 
+mod authorization;
 mod calls;
 mod decisions;
 mod errors;
 mod history;
-mod keys;
-mod retries;
-mod standard;
+mod idempotency;
+mod standard_services;
 mod web;
 
 use prost::Message;
@@ -18,7 +18,7 @@ use tonic_types::StatusExt;
 
 use crate::support::{TestApp, keyed};
 
-/// What to flag, with the least that must be said.
+/// Makes a flag with only the required fields.
 fn flag(entity_id: &str) -> FlagEntityRequest {
     FlagEntityRequest {
         entity_id: entity_id.to_owned(),
@@ -86,5 +86,5 @@ fn framed_bytes(bytes: &[u8]) -> Vec<u8> {
 /// The fields at fault.
 fn fields(status: &Status) -> Vec<String> {
     let details = status.get_error_details();
-    details.bad_request().unwrap().field_violations.iter().map(|told| told.field.clone()).collect()
+    details.bad_request().unwrap().field_violations.iter().map(|violation| violation.field.clone()).collect()
 }

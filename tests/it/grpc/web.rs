@@ -60,7 +60,7 @@ async fn pages_of_allowed_origins_may_call() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_are_the_callers_mistake() {
+async fn bytes_that_are_no_message_are_refused() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for body in [framed_bytes(&[0xff; 40]), framed_bytes(&[0x0a, 0x02, 0xc3, 0x28]), Vec::new()] {
         assert_eq!(grpc_status(post(&app, FLAG, body).await).await, "3");
@@ -68,7 +68,7 @@ async fn bytes_that_are_no_message_are_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn random_bytes_never_bring_an_internal_error() {
+async fn random_bytes_cause_no_internal_error() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let methods = ["FlagEntity", "UpdateAlert", "GetAlert", "ListAlerts"];

@@ -1,4 +1,4 @@
-//! What is answered when the service can't, and the id that traces every answer.
+//! Answers of an unavailable or overloaded service, and the trace id of every answer.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{Answer, assert_discreet, post};
 use crate::support::{DatabaseKind, TestApp, TestDatabase, outage};
 
 #[tokio::test]
-async fn a_call_while_the_database_is_away_is_to_be_tried_again() {
+async fn a_call_without_the_database_asks_for_a_retry() {
     let app = TestApp::start(DatabaseKind::Postgres).await;
     outage::take_away(app.database().url()).await;
     for (method, path, body) in [
@@ -52,7 +52,7 @@ async fn a_call_that_takes_too_long_is_stopped(#[case] kind: DatabaseKind) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn what_finds_no_room_to_wait_is_to_be_tried_again(#[case] kind: DatabaseKind) {
+async fn a_change_beyond_the_queue_asks_for_a_retry(#[case] kind: DatabaseKind) {
     let crowded = |config: &mut Config| config.commits = GroupCommit { size: 1, waiting: 1, in_flight: 1 };
     let app = TestApp::start_with(TestDatabase::create(kind).await, crowded).await;
     let held = outage::hold_writes(app.database().url()).await;
@@ -61,7 +61,7 @@ async fn what_finds_no_room_to_wait_is_to_be_tried_again(#[case] kind: DatabaseK
         let request = app.rest(Method::POST, "/alerts/flag/bln_1").json(&json!({ "description": "d" }));
         calls.spawn(Answer::to(request));
     }
-    // Refusals come while nothing can be written.
+    // The queue is full, because nothing can be written.
     let refused = calls.join_next().await.unwrap().unwrap();
     assert_eq!(refused.refusal(), (429, "GEN_RATE_LIMITED"));
     assert_eq!(refused.text(), "too many calls are waiting, try again");
@@ -78,7 +78,7 @@ async fn what_finds_no_room_to_wait_is_to_be_tried_again(#[case] kind: DatabaseK
 }
 
 #[tokio::test]
-async fn the_tracing_id_comes_back_with_every_answer() {
+async fn every_answer_carries_the_trace_id() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for (path, status) in [
         ("/alerts", 200),
@@ -104,7 +104,7 @@ async fn the_tracing_id_comes_back_with_every_answer() {
 }
 
 #[tokio::test]
-async fn a_tracing_id_that_is_junk_is_replaced() {
+async fn an_invalid_trace_id_is_replaced() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let junk: [&[u8]; 5] = [b"", b"two words", "grün".as_bytes(), b"\xff\xfe", &[b'x'; 129]];
     for id in junk {
@@ -116,7 +116,7 @@ async fn a_tracing_id_that_is_junk_is_replaced() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_call_that_is_refused_comes_back_but_what_is_at_fault() {
+async fn a_refusal_repeats_only_the_value_at_fault() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let request = app.rest(Method::POST, "/alerts/flag/bln_1").header("cookie", "session=kept");
     let body = json!({ "description": "d", "title": format!("{}'; SELECT \u{0}", "t".repeat(300)) });
@@ -127,13 +127,13 @@ async fn nothing_of_a_call_that_is_refused_comes_back_but_what_is_at_fault() {
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_keeps_locked_is_not_ready() {
+async fn a_locked_database_file_is_not_ready() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let ready = async || app.rest_without_key(Method::GET, "/readyz").send().await.unwrap().status().as_u16();
     let flag = async || post(&app, "/alerts/flag/bln_1", json!({ "description": "d" })).await.status;
     let held = outage::hold_writes(app.database().url()).await;
     assert_eq!(flag().await, 503);
-    // The answer before this one may be remembered for a second.
+    // A check is reused for a second.
     let not_ready = async || while ready().await != 503 {};
     timeout(Duration::from_secs(20), not_ready()).await.unwrap();
     held.release().await;

@@ -1,4 +1,4 @@
-//! Taking an alert to a decision, and the policy that demands one.
+//! Dispositions, and the policy that requires them.
 
 use reqwest::Method;
 use rstest::rstest;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Answer, change_path, events, flag, get, id, path, post, put, types};
 use crate::support::{DatabaseKind, TestApp, keys::beside};
 
-/// The decision that an alert holds.
+/// Picks the fields of an alert's decision.
 fn decision(alert: &Value) -> (&Value, &Value) {
     (&alert["disposition"], &alert["disposition_reason"])
 }
@@ -16,7 +16,7 @@ fn decision(alert: &Value) -> (&Value, &Value) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn closing_notes_who_and_when_and_reopening_forgets_it(#[case] kind: DatabaseKind) {
+async fn closing_sets_the_person_and_time_and_reopening_clears_them(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let alert = flag(&app, "bln_1", json!({})).await;
     let change = async |body: Value| put(&app, &change_path(&alert), body).await.body;
@@ -27,7 +27,7 @@ async fn closing_notes_who_and_when_and_reopening_forgets_it(#[case] kind: Datab
     assert_eq!((&closed["closed_at"], &closed["status_class"]), (&closed["updated_at"], &json!("closed")));
     assert_eq!(closed["closed_by"]["on_behalf_of"], "Zoë");
     assert!(closed["closed_by"]["key_id"].as_str().unwrap().starts_with("key_"));
-    // While it stays closed, it was closed then.
+    // A change of a closed alert keeps the time of closing.
     let retitled = change(json!({ "title": "Still closed" })).await;
     assert_eq!(
         (&retitled["closed_at"], &retitled["closed_by"]),
@@ -37,16 +37,16 @@ async fn closing_notes_who_and_when_and_reopening_forgets_it(#[case] kind: Datab
     assert_eq!((&reopened["closed_at"], &reopened["closed_by"]), (&Value::Null, &Value::Null));
     assert_eq!(decision(&reopened), (&Value::Null, &json!("")));
     assert_eq!(get(&app, &path(&alert)).await.body, reopened);
-    // The history keeps it.
+    // The history keeps the old decision.
     let history = events(&app, &format!("{}/events", path(&alert))).await;
     assert_eq!(types(&history), ["FLAGGED", "CLOSED", "UPDATED", "REOPENED"]);
-    let told = history[3]["changes"].as_array().unwrap();
-    let before = |field: &str| &told.iter().find(|change| change["field"] == field).unwrap()["before"];
+    let message = history[3]["changes"].as_array().unwrap();
+    let before = |field: &str| &message.iter().find(|change| change["field"] == field).unwrap()["before"];
     assert_eq!((before("disposition"), before("closed_at")), (&json!("BENIGN"), &closed["closed_at"]));
 }
 
 #[tokio::test]
-async fn an_alert_that_is_flagged_as_closed_is_closed_by_whoever_flags_it() {
+async fn an_alert_flagged_as_closed_is_closed_by_its_caller() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let alert = flag(&app, "bln_1", json!({ "status": "resolved" })).await;
     assert_eq!(alert["closed_at"], alert["created_at"]);
@@ -57,7 +57,7 @@ async fn an_alert_that_is_flagged_as_closed_is_closed_by_whoever_flags_it() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_reason_stands_only_beside_a_decision(#[case] kind: DatabaseKind) {
+async fn a_reason_needs_a_disposition(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let alert = flag(&app, "bln_1", json!({})).await;
     let change = async |body: Value| put(&app, &change_path(&alert), body).await;
@@ -68,12 +68,12 @@ async fn a_reason_stands_only_beside_a_decision(#[case] kind: DatabaseKind) {
     ] {
         let refused = change(refused).await;
         assert_eq!(refused.fields(), ["disposition_reason"]);
-        let told = "disposition_reason must stand beside a disposition, the alert has none";
-        assert_eq!((refused.refusal(), refused.text()), ((400, "GEN_VALIDATION_ERROR"), told));
+        let message = "disposition_reason must stand beside a disposition, the alert has none";
+        assert_eq!((refused.refusal(), refused.text()), ((400, "GEN_VALIDATION_ERROR"), message));
     }
     let refused = change(json!({ "disposition": "unsure" })).await;
-    let told = "disposition must be one of TRUE_POSITIVE, FALSE_POSITIVE, BENIGN, DUPLICATE, INCONCLUSIVE, is \"unsure\"";
-    assert_eq!((refused.refusal(), refused.text()), ((400, "GEN_VALIDATION_ERROR"), told));
+    let message = "disposition must be one of TRUE_POSITIVE, FALSE_POSITIVE, BENIGN, DUPLICATE, INCONCLUSIVE, is \"unsure\"";
+    assert_eq!((refused.refusal(), refused.text()), ((400, "GEN_VALIDATION_ERROR"), message));
     for (body, word, reason) in [
         (json!({ "disposition": "TRUE_positive" }), json!("TRUE_POSITIVE"), ""),
         (json!({ "disposition_reason": "Fraud." }), json!("TRUE_POSITIVE"), "Fraud."),
@@ -91,7 +91,7 @@ async fn a_reason_stands_only_beside_a_decision(#[case] kind: DatabaseKind) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn where_a_decision_is_demanded_nothing_is_closed_without(#[case] kind: DatabaseKind) {
+async fn a_required_disposition_blocks_closing(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let service = beside(&app).await;
     let organization = service.find_organization(None).await.unwrap().id;
@@ -123,7 +123,7 @@ async fn where_a_decision_is_demanded_nothing_is_closed_without(#[case] kind: Da
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn alerts_are_listed_by_decision(#[case] kind: DatabaseKind) {
+async fn alerts_are_listed_by_disposition(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let mut made = Vec::new();
     for word in ["BENIGN", "DUPLICATE", "BENIGN"] {

@@ -1,5 +1,5 @@
-//! The documented calls, line by line as the contract lists them: a client that was written for the ledger's cloud
-//! changes its base URL and its key, and nothing else.
+//! The documented calls, in the order of the contract. A client that was written for the ledger's cloud changes only its
+//! base URL and its key.
 
 use rstest::rstest;
 use serde_json::Value;
@@ -7,23 +7,23 @@ use serde_json::Value;
 use super::Answer;
 use crate::support::{DatabaseKind, TestApp, app::KEY};
 
-/// One documented call, and what is documented to come of it.
+/// A documented call with its documented answer.
 struct Call {
     /// Method and path, as documented.
     line: &'static str,
-    /// What stands for the braces in it; nothing for `{alert_id}`, which is the alert that the first call made.
+    /// The value of the path's parameter; none for `{alert_id}`, the alert of the first call.
     named: &'static str,
-    /// The body, or nothing.
+    /// The body, if any.
     body: &'static str,
     status: u16,
-    /// The parts of what it answers.
+    /// The objects in the answer.
     answer: &'static [Shape],
 }
 
 /// The fields of an object: documented ones first, then those that were added since.
 type Shape = &'static [(&'static str, Is)];
 
-/// What a field holds.
+/// The kind of a field's value.
 #[derive(Clone, Copy)]
 enum Is {
     Text,
@@ -211,7 +211,7 @@ async fn every_documented_call_gets_its_documented_answer(
 }
 
 #[test]
-fn the_guide_to_moving_lists_the_same_calls() {
+fn the_migration_guide_lists_the_same_calls() {
     let guide = include_str!("../../../docs/moving-from-blnk-cloud.md");
     let rows = guide.lines().filter_map(|line| line.strip_prefix("| `"));
     let listed: Vec<_> = rows

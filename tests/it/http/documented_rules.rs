@@ -1,4 +1,4 @@
-//! What the contract says about the documented calls beside their shapes.
+//! Rules of the documented calls beyond their shapes.
 
 use reqwest::Method;
 use rstest::rstest;
@@ -8,7 +8,7 @@ use super::{Answer, add_status, delete, flag, get, post, put};
 use crate::support::{DatabaseKind, TestApp};
 
 #[tokio::test]
-async fn the_answer_to_flagging_says_what_was_flagged() {
+async fn the_answer_to_a_flag_holds_the_flagged_entity() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for (entity, kind, list) in [
         ("bln_1", "Balance", "affected_balances"),
@@ -43,7 +43,7 @@ async fn several_alerts_on_one_entity_are_allowed() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn an_update_answers_what_was_stored(#[case] kind: DatabaseKind) {
+async fn an_update_answers_the_stored_alert(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     add_status(&app, "Pending Review").await;
     let flagged = flag(&app, "bln_1", json!({ "title": "Before" })).await;
@@ -53,7 +53,7 @@ async fn an_update_answers_what_was_stored(#[case] kind: DatabaseKind) {
     assert_eq!((&updated["status"], &updated["title"]), (&json!("PENDING_REVIEW"), &json!("Before")));
     assert_eq!((&updated["version"], &updated["created_at"]), (&json!(2), &flagged["created_at"]));
     assert_eq!(get(&app, &alert).await.body, updated);
-    // Nothing given, nothing new and nothing that may change: nothing changes.
+    // No field, an equal value or a read-only field changes nothing.
     for same in [
         json!({}),
         json!({ "title": "Before", "status": "pending_review", "version": 9, "type": "Identity" }),
@@ -108,7 +108,7 @@ async fn exactly_the_documented_colours_are_allowed() {
 }
 
 #[tokio::test]
-async fn the_list_of_statuses_holds_the_custom_ones_and_tells_the_builtin_beside() {
+async fn the_list_of_statuses_separates_custom_and_builtin_ones() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let list = get(&app, "/alerts/statuses").await.body;
     assert_eq!(list["data"], json!([]));
@@ -138,7 +138,7 @@ async fn a_status_is_changed_and_deleted_by_its_key_in_any_case(#[case] kind: Da
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_status_in_use_is_not_deleted_also_by_closed_alerts(#[case] kind: DatabaseKind) {
+async fn a_status_used_by_a_closed_alert_is_not_deleted(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let closed = json!({ "name": "Done", "colour": "#3B82F6", "class": "closed" });
     assert_eq!(post(&app, "/alerts/statuses", closed).await.status, 201);

@@ -1,4 +1,4 @@
-//! What the calls refuse, and how they say so.
+//! Refusals of calls.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::support::{
     keys::{beside, make_key},
 };
 
-/// Flags with a body as it stands.
+/// Flags with a raw body.
 async fn flag_with(app: &TestApp, content_type: &str, body: &'static str) -> Answer {
     let request = app.rest(Method::POST, "/alerts/flag/bln_1").header("content-type", content_type);
     Answer::to(request.body(body)).await
 }
 
 #[tokio::test]
-async fn metadata_that_is_far_too_large_tells_its_size() {
+async fn metadata_that_is_far_too_large_is_refused_with_its_size() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let answer = post(
         &app,
@@ -37,7 +37,7 @@ async fn metadata_that_is_far_too_large_tells_its_size() {
 }
 
 #[tokio::test]
-async fn a_body_that_can_not_be_read_tells_the_place_and_the_field() {
+async fn a_malformed_body_is_refused_with_the_position_and_the_field() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for (body, text, fields) in [
         ("", "the body is empty, it must be a JSON object", vec![]),
@@ -97,7 +97,7 @@ async fn a_body_of_another_content_type_is_refused() {
     assert_eq!(Answer::to(untold).await.refusal(), (415, "GEN_UNSUPPORTED_MEDIA_TYPE"));
 }
 
-/// Sends a request as it stands, and nothing after it; the answer.
+/// Sends a raw request and returns the answer.
 async fn exchange(app: &TestApp, head: &str, body: &[u8]) -> String {
     let mut connection = TcpStream::connect(app.address()).await.unwrap();
     let head = format!(
@@ -112,11 +112,11 @@ async fn exchange(app: &TestApp, head: &str, body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_body_over_a_mebibyte_is_refused_whether_it_says_so_or_not() {
+async fn a_body_over_a_mebibyte_is_refused_with_and_without_a_length() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
-    let told = exchange(&app, "content-length: 1048577", b"").await;
-    assert!(told.starts_with("HTTP/1.1 413 "), "{told}");
-    assert!(told.contains("the body must be at most 1048576 bytes, is 1048577 bytes"), "{told}");
+    let message = exchange(&app, "content-length: 1048577", b"").await;
+    assert!(message.starts_with("HTTP/1.1 413 "), "{message}");
+    assert!(message.contains("the body must be at most 1048576 bytes, is 1048577 bytes"), "{message}");
     let chunk = [b"100001\r\n".to_vec(), vec![b' '; 1_048_577]].concat();
     let found = exchange(&app, "transfer-encoding: chunked", &chunk).await;
     assert!(found.starts_with("HTTP/1.1 413 ") && found.contains("GEN_PAYLOAD_TOO_LARGE"), "{found}");
@@ -135,9 +135,9 @@ async fn every_field_at_fault_is_listed() {
     });
     let refused = post(&app, "/alerts/flag/bln_", body.clone()).await;
     assert_eq!(refused.refusal(), (400, "GEN_VALIDATION_ERROR"));
-    let told =
+    let message =
         ["entity_id", "additional_entity_ids", "title", "description", "status", "severity", "assigned_to"];
-    assert_eq!(refused.fields(), [told.as_slice(), &["escalated_to", "metadata"]].concat());
+    assert_eq!(refused.fields(), [message.as_slice(), &["escalated_to", "metadata"]].concat());
     let alert = flag(&app, "bln_1", json!({})).await;
     let path = format!("/alerts/flag/{}", alert["anomaly_id"].as_str().unwrap());
     let refused = put(&app, &path, body).await;
@@ -185,7 +185,7 @@ async fn a_call_without_a_valid_key_is_refused_with_a_challenge() {
         ("authorization", format!("Bearer {expired}"), "AUTH_EXPIRED_API_KEY"),
         ("x-blnk-key", expired.clone(), "AUTH_EXPIRED_API_KEY"),
     ] {
-        // Before anything else is looked at, also the body.
+        // The scope is checked before the body.
         for (method, path) in [(Method::GET, "/alerts"), (Method::POST, "/cloud/alerts/flag/junk")] {
             let refused = Answer::to(app.rest_without_key(method, path).header(header, &value)).await;
             assert_eq!(refused.refusal(), (401, reason), "{header}: {value}");
@@ -198,7 +198,7 @@ async fn a_call_without_a_valid_key_is_refused_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn the_key_may_stand_beside_what_a_proxy_wants_to_know() {
+async fn the_blnk_key_works_beside_the_credentials_of_a_proxy() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let request = app.rest_without_key(Method::GET, "/alerts").header("authorization", "Basic YTpi");
     assert_eq!(Answer::to(request.header("x-blnk-key", KEY)).await.status, 200);
@@ -239,7 +239,7 @@ async fn each_call_needs_its_scope_and_no_other() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn what_does_not_exist_is_not_found(#[case] kind: DatabaseKind) {
+async fn unknown_resources_are_not_found(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let service = beside(&app).await;
     service.create_organization("other").await.unwrap();
@@ -280,7 +280,7 @@ async fn what_does_not_exist_is_not_found(#[case] kind: DatabaseKind) {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
+async fn an_unsupported_method_is_refused_with_the_allowed_ones() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for (method, path, allowed) in [
         (Method::DELETE, "/alerts", "GET,HEAD"),
@@ -299,9 +299,9 @@ async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
     ] {
         let refused = Answer::to(app.rest(method.clone(), path)).await;
         assert_eq!(refused.refusal(), (405, "GEN_METHOD_NOT_ALLOWED"), "{method} {path}");
-        let mut told: Vec<_> = refused.header("allow").split(',').map(str::trim).collect();
-        told.sort_unstable();
-        assert_eq!(told.join(","), allowed, "{method} {path}");
+        let mut message: Vec<_> = refused.header("allow").split(',').map(str::trim).collect();
+        message.sort_unstable();
+        assert_eq!(message.join(","), allowed, "{method} {path}");
     }
 }
 
@@ -309,7 +309,7 @@ async fn a_method_that_a_path_does_not_take_is_told_with_those_that_it_takes() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn what_stands_in_the_way_of_a_change_is_a_conflict(#[case] kind: DatabaseKind) {
+async fn conflicting_changes_are_refused(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     add_status(&app, "Odd").await;
     flag(&app, "bln_1", json!({ "status": "ODD" })).await;

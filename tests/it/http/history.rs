@@ -1,4 +1,4 @@
-//! The history of an alert, the feed of an organization, and the proof that nothing in it was changed.
+//! The history of an alert, the feed of an organization, and its hashes.
 
 use reqwest::Method;
 use rstest::rstest;
@@ -12,7 +12,7 @@ use crate::support::{
     keys::{beside, make_key},
 };
 
-/// An alert with one event of nearly every type, and another one beside it whose events stand between.
+/// Makes an alert with an event of nearly every type, between events of another alert.
 async fn eventful(app: &TestApp) -> (Value, Value) {
     let alert =
         flag(app, "bln_1", json!({ "dedup_key": "k", "metadata": { "a": 1.5, "ü": [null, 1.5e-7] } })).await;
@@ -34,7 +34,7 @@ async fn eventful(app: &TestApp) -> (Value, Value) {
     (alert, other)
 }
 
-/// All events at `path`, read in pages of `size`.
+/// Reads all events at `path` in pages of `size`.
 async fn paged(app: &TestApp, path: &str, size: usize) -> Vec<Value> {
     let (mut all, mut token) = (Vec::new(), String::new());
     loop {
@@ -63,9 +63,9 @@ async fn an_alerts_history_is_read_page_by_page_oldest_first(#[case] kind: Datab
     let app = TestApp::start(kind).await;
     let (alert, other) = eventful(&app).await;
     let history = events(&app, &format!("{}/events", path(&alert))).await;
-    let told =
+    let message =
         ["FLAGGED", "RECURRED", "UPDATED", "ASSIGNED", "NOTED", "STATUS_CHANGED", "ESCALATED", "CLOSED"];
-    assert_eq!(types(&history), [told.as_slice(), &["REOPENED"]].concat());
+    assert_eq!(types(&history), [message.as_slice(), &["REOPENED"]].concat());
     assert_eq!(numbers(&history, "sequence"), (1..=9).collect::<Vec<_>>());
     assert!(history.iter().all(|event| event["anomaly_id"] == alert["anomaly_id"]));
     for size in [1, 2, 9, 10] {
@@ -96,9 +96,9 @@ async fn the_feed_has_every_event_in_order_and_ends_at_the_head(#[case] kind: Da
     for base in ["", "/cloud"] {
         let head = get(&app, &format!("{base}/audit/head")).await;
         let last = &feed[13];
-        let told =
+        let message =
             json!({ "organization_id": last["organization_id"], "position": 14, "hash": last["hash"] });
-        assert_eq!((head.status, head.body), (200, told));
+        assert_eq!((head.status, head.body), (200, message));
     }
 }
 
@@ -136,7 +136,7 @@ async fn each_organization_has_a_feed_of_its_own(#[case] kind: DatabaseKind) {
 }
 
 #[tokio::test]
-async fn an_event_tells_who_did_what_and_why() {
+async fn an_event_holds_the_actor_the_changes_and_the_note() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let flagged = post(&app, "/alerts/flag/bln_1", json!({ "description": "d" })).await;
     assert_eq!(events(&app, "/events").await[0]["request_id"], flagged.header("x-request-id"));
@@ -252,7 +252,7 @@ async fn page_tokens_are_bound_to_their_list() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn whoever_reads_on_from_the_last_position_misses_nothing(#[case] kind: DatabaseKind) {
+async fn reading_on_from_the_last_position_misses_no_event(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let urls = [app.url(""), another_instance(&app).await];
     let writers: Vec<_> = (0..8)

@@ -1,4 +1,4 @@
-//! Reading many alerts: every parameter, alone and together.
+//! Lists of alerts: every parameter, alone and combined.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Answer, add_status, flag, get, id, put};
 use crate::support::{DatabaseKind, TestApp};
 
-/// Alerts to choose from, oldest first: of every kind, class and severity.
+/// Makes alerts of every kind, class and severity, oldest first.
 async fn seed(app: &TestApp) -> Vec<Value> {
     add_status(app, "Pending Review").await;
     let first = json!({ "severity": "low", "assigned_to": "ana", "additional_entity_ids": ["txn_9"] });
@@ -24,14 +24,14 @@ async fn seed(app: &TestApp) -> Vec<Value> {
     made.into_iter().map(|alert| if id(&alert) == id(&changed) { changed.clone() } else { alert }).collect()
 }
 
-/// Which of the alerts `made` a list holds, counted from 1, in its order.
+/// Numbers the alerts of a list by their place in `made`, from 1.
 fn numbers(list: &Answer, made: &[Value]) -> Vec<usize> {
     assert_eq!(list.status, 200, "{list:?}");
     let data = list.body["data"].as_array().unwrap();
     data.iter().map(|alert| 1 + made.iter().position(|other| other == alert).unwrap()).collect()
 }
 
-/// The instant of an alert's field with a shift of its last digit, escaped for a query.
+/// Writes the instant of a field with the offset `+00:00`, escaped for a query.
 fn instant(alert: &Value, field: &str) -> String {
     alert[field].as_str().unwrap().replace('Z', "%2B00:00")
 }
@@ -40,7 +40,7 @@ fn instant(alert: &Value, field: &str) -> String {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn every_filter_selects_what_it_says(#[case] kind: DatabaseKind) {
+async fn every_filter_selects_its_alerts(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let made = seed(&app).await;
     for (query, expected) in [
@@ -113,7 +113,7 @@ async fn times_exclude_their_ends_and_are_read_with_any_offset(#[case] kind: Dat
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn pages_continue_where_they_ended_also_while_alerts_are_made(
+async fn pages_continue_while_alerts_are_made(
     #[case] kind: DatabaseKind,
     #[values("desc", "asc")] order: &str,
 ) {
@@ -155,13 +155,13 @@ async fn a_page_token_is_bound_to_its_list() {
         "page_token=%F0%9F%9A%A9".to_owned(),
     ] {
         let refused = get(&app, &format!("/alerts?{query}")).await;
-        let told = (refused.refusal(), refused.fields());
-        assert_eq!(told, ((400, "GEN_INVALID_PAGE_TOKEN"), vec!["page_token"]), "{query}");
+        let message = (refused.refusal(), refused.fields());
+        assert_eq!(message, ((400, "GEN_INVALID_PAGE_TOKEN"), vec!["page_token"]), "{query}");
     }
 }
 
 #[tokio::test]
-async fn the_total_is_told_only_when_asked_for() {
+async fn the_total_is_counted_only_on_request() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     seed(&app).await;
     assert_eq!(get(&app, "/alerts?page_size=1&include_total=true").await.body["total"], 4);
@@ -192,7 +192,7 @@ async fn statuses_are_listed_page_by_page_in_the_order_of_their_keys() {
 }
 
 #[tokio::test]
-async fn an_unknown_parameter_is_told_with_the_known_ones() {
+async fn an_unknown_parameter_is_refused_with_the_known_ones() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for name in ["stauts", "Status", "statuses", "limit", "status[]"] {
         let refused = get(&app, &format!("/alerts?{name}=1&order=asc")).await;
@@ -254,7 +254,7 @@ async fn a_bad_value_names_its_parameter() {
 }
 
 #[tokio::test]
-async fn repeated_and_empty_values_of_a_list_count_for_nothing() {
+async fn repeated_and_empty_values_of_a_list_are_ignored() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let made = [flag(&app, "bln_1", json!({})).await];
     for (name, value) in

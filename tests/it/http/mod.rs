@@ -1,6 +1,6 @@
 //! The REST face, through real connections.
 
-/// Checks an answer against its picture, in which whatever differs from run to run is named and not told.
+/// Checks an answer against a snapshot, in which fields that differ from run to run are replaced by their names.
 macro_rules! assert_answer {
     ($answer:expr, @$picture:literal) => {{
         let mut settings = insta::Settings::clone_current();
@@ -14,19 +14,20 @@ macro_rules! assert_answer {
     }};
 }
 
-mod answers;
-mod answers_more;
+mod alerts;
 mod availability;
-mod conditions;
+mod conditional_changes;
 mod decisions;
+mod deduplication;
 mod documented;
 mod documented_rules;
-mod documents;
 mod errors;
+mod failures;
+mod health_and_docs;
 mod history;
+mod idempotency;
 mod lists;
-mod repeats;
-mod retries;
+mod statuses;
 
 use redflag::app::App;
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
@@ -54,7 +55,7 @@ const DIFFERING: [&str; 12] = [
     "hash",
 ];
 
-/// What a call answered.
+/// The answer of a call.
 #[derive(Debug, Serialize)]
 struct Answer {
     status: u16,
@@ -64,7 +65,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Sends a request and reads its answer, which is JSON; a failure tells nothing of the inside.
+    /// Sends a request and reads its JSON answer; a failure must not reveal internals.
     async fn to(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -81,7 +82,7 @@ impl Answer {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
     }
 
-    /// The status and the stable reason of a failure, whose text stands in both places.
+    /// Returns the status and the reason of a failure, whose message must be in both fields.
     fn refusal(&self) -> (u16, &str) {
         let detail = &self.body["error_detail"];
         assert!(self.body["error"].is_string() && detail["details"].is_object(), "{self:?}");
@@ -89,7 +90,7 @@ impl Answer {
         (self.status, detail["code"].as_str().unwrap())
     }
 
-    /// What went wrong, for people.
+    /// Returns the message of a failure.
     fn text(&self) -> &str {
         self.body["error"].as_str().unwrap()
     }
@@ -97,14 +98,14 @@ impl Answer {
     /// The fields at fault.
     fn fields(&self) -> Vec<&str> {
         let fields = self.body["error_detail"]["details"]["fields"].as_array();
-        fields.into_iter().flatten().map(|told| told["field"].as_str().unwrap()).collect()
+        fields.into_iter().flatten().map(|violation| violation["field"].as_str().unwrap()).collect()
     }
 }
 
-/// No SQL, no path, no driver and no key in what callers read.
-fn assert_discreet(told: &str) {
+/// Checks that a failure holds no SQL, path, driver or key.
+fn assert_discreet(message: &str) {
     for inside in ["SELECT ", "INSERT ", "UPDATE ", "sqlx", "sqlite", "postgres", "/tmp", ".rs", ".db", KEY] {
-        assert!(!told.contains(inside), "{inside:?} in {told}");
+        assert!(!message.contains(inside), "{inside:?} in {message}");
     }
 }
 
@@ -124,7 +125,7 @@ async fn delete(app: &TestApp, path: &str) -> Answer {
     Answer::to(app.rest(Method::DELETE, path)).await
 }
 
-/// Flags an entity, with what `more` says; the alert.
+/// Flags an entity with the fields of `more`, and returns the alert.
 async fn flag(app: &TestApp, entity_id: &str, more: Value) -> Value {
     let mut body = json!({ "description": "Something is off." });
     body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
@@ -135,7 +136,7 @@ async fn flag(app: &TestApp, entity_id: &str, more: Value) -> Value {
     alert
 }
 
-/// Starts another instance on the same database; where it listens. An SQLite file has one server: that one.
+/// Starts another instance on the same PostgreSQL database, and returns its address. An SQLite file has only one server.
 async fn another_instance(app: &TestApp) -> String {
     if app.database().kind() == crate::support::DatabaseKind::Sqlite {
         return app.url("");
@@ -167,12 +168,12 @@ async fn events(app: &TestApp, path: &str) -> Vec<Value> {
     page.body["data"].as_array().unwrap().clone()
 }
 
-/// What events tell.
+/// Lists the types of events.
 fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap()).collect()
 }
 
-/// Adds a status of that name; the status.
+/// Adds a status with that name, and returns it.
 async fn add_status(app: &TestApp, name: &str) -> Value {
     let answer = post(app, "/alerts/statuses", json!({ "name": name, "colour": "#3B82F6" })).await;
     assert_eq!(answer.status, 201, "{answer:?}");

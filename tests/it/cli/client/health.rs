@@ -12,8 +12,8 @@ async fn health_is_an_exit_code() {
     let url = server.url("");
     for args in [vec![], vec!["--service", "redflag.v1.AlertService"], vec!["--timeout", "5s"]] {
         let output = run(&[&["health", "--server", &url], args.as_slice()].concat());
-        let told = (output.status.code(), text(&output.stdout), text(&output.stderr));
-        assert_eq!(told, (Some(0), "SERVING\n", ""), "{args:?}");
+        let printed = (output.status.code(), text(&output.stdout), text(&output.stderr));
+        assert_eq!(printed, (Some(0), "SERVING\n", ""), "{args:?}");
     }
     let (code, line) = failure(&["health", "--server", &url, "--service", "other"]);
     assert!(code == Some(1) && line.starts_with("service not registered"), "{line}");
@@ -22,14 +22,14 @@ async fn health_is_an_exit_code() {
     assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     eventually("it no longer serves", async || {
         let output = run(&["health", "--server", &url]);
-        let told = (output.status.code(), text(&output.stdout), text(&output.stderr));
-        told == (Some(1), "", "redflag: the server is NOT_SERVING\n")
+        let printed = (output.status.code(), text(&output.stdout), text(&output.stderr));
+        printed == (Some(1), "", "redflag: the server is NOT_SERVING\n")
     })
     .await;
 }
 
 #[test]
-fn nobody_there_is_not_healthy() {
+fn an_unreachable_server_is_unhealthy() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let silent = failure(&["health", "--server", &url, "--timeout", "300ms"]);

@@ -1,8 +1,8 @@
-//! The verbs that call a server, against a real one.
+//! Client verbs against a real server.
 
-mod answers;
-mod failures;
+mod exit_codes;
 mod health;
+mod output;
 mod screen;
 mod tls;
 
@@ -21,7 +21,7 @@ use crate::support::{
     process::{Process, command},
 };
 
-/// A server, and what calls it.
+/// A server and its database.
 struct Place {
     server: Process,
     _database: TestDatabase,
@@ -33,7 +33,7 @@ impl Place {
         Self { server: Process::serve(database.url()), _database: database }
     }
 
-    /// The binary with the server and the key in its environment.
+    /// Makes a command with the server and the key in its environment.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = command(args);
         command.env("REDFLAG_SERVER", self.server.url()).env("REDFLAG_API_KEY", KEY);
@@ -44,40 +44,40 @@ impl Place {
         self.command(args).output().unwrap()
     }
 
-    /// What a command that must succeed prints.
-    fn told(&self, args: &[&str]) -> String {
+    /// Runs a command that must succeed, and returns its output.
+    fn printed(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{args:?}");
         text(&output.stdout).to_owned()
     }
 
-    /// The same as JSON.
+    /// Runs a command that must succeed, and parses its output.
     fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.told(&[args, &["--json"]].concat())).unwrap()
+        serde_json::from_str(&self.printed(&[args, &["--json"]].concat())).unwrap()
     }
 
-    /// The exit code and the line of a command that must fail.
+    /// Runs a command that must fail: its exit code and its error.
     fn failure(&self, args: &[&str]) -> (Option<i32>, String) {
         super::failure_of(&self.run(args))
     }
 
-    /// Runs a command that reads `input`.
+    /// Runs a command with `input` on standard input.
     fn run_with(&self, args: &[&str], input: &[u8]) -> Output {
         let mut command = self.command(args);
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // It may have gone already, where it does not want all.
+        // The command may exit before it has read everything.
         let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
 
-    /// Flags an entity and tells the alert's id.
+    /// Flags an entity and returns the alert's id.
     fn flagged(&self, entity: &str) -> String {
         let alert = self.json(&["flag", entity, "--description", "d"]);
         alert["anomaly_id"].as_str().unwrap().to_owned()
     }
 
-    /// What REST answers.
+    /// Calls REST and returns the body.
     async fn rest(&self, method: Method, path: &str, body: &Value) -> Value {
         let url = format!("{}{path}", self.server.url());
         let request = reqwest::Client::new().request(method, url).bearer_auth(KEY).json(body);

@@ -16,7 +16,7 @@ use tokio_rustls::{
 use super::{Place, text};
 use crate::support::DatabaseKind;
 
-/// What ends TLS for redflag, on an address of its own; its certificate, as a file holds it.
+/// Starts a TLS proxy in front of redflag, and returns its address and its certificate in PEM.
 async fn before(server: &str) -> (SocketAddr, String) {
     let server = server.strip_prefix("http://").unwrap().to_owned();
     let CertifiedKey { cert, signing_key } =
@@ -31,7 +31,7 @@ async fn before(server: &str) -> (SocketAddr, String) {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((near, _)) = listener.accept().await {
-            // Who does not trust it goes away.
+            // A client that does not trust the certificate disconnects.
             let Ok(mut near) = acceptor.accept(near).await else { continue };
             let mut far = TcpStream::connect(&server).await.unwrap();
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
@@ -55,6 +55,6 @@ async fn a_server_is_called_over_tls_where_its_certificate_is_trusted() {
     let mut list = place.command(&["list", "--timeout", "1s", "--server", &other]);
     let output = list.env("SSL_CERT_FILE", file.path()).output().unwrap();
     let (code, line) = super::super::failure_of(&output);
-    let told = "can't reach the server: invalid peer certificate: certificate not valid for name";
-    assert!(code == Some(6) && line.starts_with(told), "{line}");
+    let message = "can't reach the server: invalid peer certificate: certificate not valid for name";
+    assert!(code == Some(6) && line.starts_with(message), "{line}");
 }

@@ -1,4 +1,4 @@
-//! Changes that happen only while nobody else was faster: `ETag` and `If-Match`.
+//! Conditional changes: `ETag` and `If-Match`.
 
 use reqwest::Method;
 use rstest::rstest;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Answer, change_path, events, flag, get, path, post, put};
 use crate::support::{DatabaseKind, TestApp};
 
-/// Sends `body` if the alert still has the tags of `if_match`.
+/// Sends a change with `If-Match`.
 async fn send_if(app: &TestApp, method: Method, path: &str, if_match: &str, body: Value) -> Answer {
     Answer::to(app.rest(method, path).header("if-match", if_match).json(&body)).await
 }
@@ -62,7 +62,7 @@ async fn a_stale_change_is_refused_with_the_current_version(#[case] kind: Databa
 }
 
 #[tokio::test]
-async fn a_tag_is_any_of_a_list_or_all_or_none_of_ours() {
+async fn if_match_takes_a_list_a_wildcard_and_foreign_tags() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let change = change_path(&flag(&app, "bln_1", json!({})).await);
     for matching in ["\"1\"", " \"1\" ", "*", "\"7\", \"1\"", "\"abc\",\"1\"", "W/\"9\", *"] {
@@ -82,7 +82,7 @@ async fn a_tag_is_any_of_a_list_or_all_or_none_of_ours() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_in_itself_is_told_before_what_is_stale() {
+async fn violations_come_before_version_conflicts() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let change = change_path(&flag(&app, "bln_1", json!({})).await);
     let refused = send_if(&app, Method::PUT, &change, "\"9\"", json!({ "description": "" })).await;
@@ -95,7 +95,7 @@ async fn what_is_wrong_in_itself_is_told_before_what_is_stale() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn of_many_changes_from_one_version_one_happens(#[case] kind: DatabaseKind) {
+async fn one_of_many_concurrent_changes_of_a_version_succeeds(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let alert = flag(&app, "bln_1", json!({})).await;
     let sent: Vec<_> = (0..20)

@@ -1,4 +1,4 @@
-//! Changes that are safe to send again: `request_id`.
+//! Idempotent changes: `request_id`.
 
 use redflag::grpc::pb::{
     Alert, AlertStatus, CreateAlertStatusRequest, DeleteAlertStatusRequest, EscalateAlertRequest,
@@ -16,7 +16,7 @@ fn is_replayed<T>(answer: &Response<T>) -> bool {
     answer.metadata().get("idempotency-replayed").is_some_and(|value| value == "true")
 }
 
-/// Sends a change twice: the answer, and then the same answer, which says so.
+/// Sends a change twice, and checks that the second answer is the first, marked as replayed.
 async fn send_twice<M: Clone, T: PartialEq + std::fmt::Debug>(
     message: M,
     send: impl AsyncFn(Request<M>) -> Result<Response<T>, Status>,
@@ -34,7 +34,7 @@ async fn send_twice<M: Clone, T: PartialEq + std::fmt::Debug>(
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_repeat_of_any_change_says_so_in_its_metadata(#[case] kind: DatabaseKind) {
+async fn every_repeat_is_marked_in_its_metadata(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let request_id = |name: &str| name.to_owned();
     let flagging = FlagEntityRequest { request_id: request_id("flag"), ..flag("bln_1") };
@@ -67,7 +67,7 @@ async fn a_repeat_of_any_change_says_so_in_its_metadata(#[case] kind: DatabaseKi
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_change_has_one_name_over_both_faces(#[case] kind: DatabaseKind) {
+async fn a_key_is_shared_by_both_faces(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let rest = async |key: &str, description: &str| {
         let request = app.rest(Method::POST, "/alerts/flag/bln_1").header("idempotency-key", key);
@@ -89,11 +89,11 @@ async fn a_change_has_one_name_over_both_faces(#[case] kind: DatabaseKind) {
 }
 
 #[tokio::test]
-async fn another_change_under_the_same_name_is_refused() {
+async fn another_change_under_the_same_key_is_refused() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
-    let named = |entity: &str| FlagEntityRequest { request_id: "one".to_owned(), ..flag(entity) };
-    app.alerts().flag_entity(keyed(named("bln_1"))).await.unwrap();
-    let refused = app.alerts().flag_entity(keyed(named("bln_2"))).await.unwrap_err();
+    let with_key = |entity: &str| FlagEntityRequest { request_id: "one".to_owned(), ..flag(entity) };
+    app.alerts().flag_entity(keyed(with_key("bln_1"))).await.unwrap();
+    let refused = app.alerts().flag_entity(keyed(with_key("bln_2"))).await.unwrap_err();
     assert_eq!(code_and_reason(&refused), (Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED".to_owned()));
     assert!(refused.metadata().get("idempotency-replayed").is_none());
     let delete = DeleteAlertStatusRequest { key: "odd".to_owned(), request_id: "one".to_owned() };
@@ -102,9 +102,9 @@ async fn another_change_under_the_same_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_that_can_not_be_one_is_told() {
+async fn an_invalid_key_is_refused() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
-    for (request_id, told) in [
+    for (request_id, message) in [
         ("k".repeat(201), "request_id must be at most 200 characters, is 201"),
         (
             "two words".to_owned(),
@@ -116,6 +116,6 @@ async fn a_name_that_can_not_be_one_is_told() {
         let refused = app.alerts().flag_entity(keyed(request)).await.unwrap_err();
         assert_eq!(code_and_reason(&refused), (Code::InvalidArgument, "GEN_VALIDATION_ERROR".to_owned()));
         assert_eq!(fields(&refused), ["request_id", "description"]);
-        assert!(refused.message().starts_with(told), "{refused}");
+        assert!(refused.message().starts_with(message), "{refused}");
     }
 }

@@ -1,87 +1,10 @@
-//! What failed calls answer, and the calls on statuses, to be read as documentation.
+//! Answers of failed calls, as documentation.
 
 use reqwest::Method;
 use serde_json::json;
 
 use super::{Answer, add_status, delete, flag, get, post};
 use crate::support::{DatabaseKind, TestApp};
-
-#[tokio::test]
-async fn adding_a_status() {
-    let app = TestApp::start(DatabaseKind::Sqlite).await;
-    let answer =
-        post(&app, "/alerts/statuses", json!({ "name": "Pending Review", "colour": "#3B82F6" })).await;
-    assert_answer!(answer, @r##"
-    {
-      "status": 201,
-      "body": {
-        "class": "in_progress",
-        "colour": "#3B82F6",
-        "created_at": "[created_at]",
-        "key": "PENDING_REVIEW",
-        "name": "Pending Review",
-        "organization_id": "[organization_id]",
-        "updated_at": "[updated_at]"
-      }
-    }
-    "##);
-}
-
-#[tokio::test]
-async fn listing_statuses() {
-    let app = TestApp::start(DatabaseKind::Sqlite).await;
-    add_status(&app, "Pending Review").await;
-    let answer = get(&app, "/alerts/statuses").await;
-    assert_answer!(answer, @r##"
-    {
-      "status": 200,
-      "body": {
-        "allowed_colours": "[the documented colours]",
-        "builtin": [
-          {
-            "class": "open",
-            "colour": "#EF4444",
-            "created_at": "[created_at]",
-            "key": "FLAGGED",
-            "name": "Flagged",
-            "organization_id": "[organization_id]",
-            "updated_at": "[updated_at]"
-          },
-          {
-            "class": "in_progress",
-            "colour": "#F59E0B",
-            "created_at": "[created_at]",
-            "key": "INVESTIGATING",
-            "name": "Investigating",
-            "organization_id": "[organization_id]",
-            "updated_at": "[updated_at]"
-          },
-          {
-            "class": "closed",
-            "colour": "#10B981",
-            "created_at": "[created_at]",
-            "key": "RESOLVED",
-            "name": "Resolved",
-            "organization_id": "[organization_id]",
-            "updated_at": "[updated_at]"
-          }
-        ],
-        "data": [
-          {
-            "class": "in_progress",
-            "colour": "#3B82F6",
-            "created_at": "[created_at]",
-            "key": "PENDING_REVIEW",
-            "name": "Pending Review",
-            "organization_id": "[organization_id]",
-            "updated_at": "[updated_at]"
-          }
-        ],
-        "next_page_token": ""
-      }
-    }
-    "##);
-}
 
 #[tokio::test]
 async fn a_refusal_lists_every_field_at_fault() {
@@ -127,7 +50,7 @@ async fn a_refusal_lists_every_field_at_fault() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_wrong_type_tells_the_place() {
+async fn a_refusal_of_a_wrong_type_names_the_position() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let body = "{\n  \"description\": \"d\",\n  \"escalated_to\": [\"ana\", 7]\n}";
     let request = app.rest(Method::POST, "/alerts/flag/bln_1").header("content-type", "application/json");
@@ -157,7 +80,7 @@ async fn a_refusal_of_the_wrong_type_tells_the_place() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_an_unknown_status_tells_the_valid_ones() {
+async fn a_refusal_of_an_unknown_status_lists_the_valid_ones() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     add_status(&app, "Pending Review").await;
     let answer = post(&app, "/alerts/flag/bln_1", json!({ "description": "d", "status": "DONE" })).await;
@@ -210,7 +133,7 @@ async fn a_refusal_of_a_call_without_a_key() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_what_does_not_exist() {
+async fn a_refusal_of_an_unknown_alert() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let answer = get(&app, "/alerts/ano_8a380fd1-0289-46d1-bc76-aa17a510a64e").await;
     assert_answer!(answer, @r#"
@@ -229,7 +152,7 @@ async fn a_refusal_of_what_does_not_exist() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_what_is_in_use() {
+async fn a_refusal_to_delete_a_status_in_use() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     add_status(&app, "Pending Review").await;
     flag(&app, "bln_1", json!({ "status": "PENDING_REVIEW" })).await;

@@ -1,4 +1,4 @@
-//! What is served beside the calls, without a key: health, the OpenAPI document, and the page that shows it.
+//! Pages without a key: health, the OpenAPI document, and the page that shows it.
 
 use std::collections::HashSet;
 
@@ -41,7 +41,7 @@ async fn head_answers_as_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn the_openapi_document_is_the_one_that_is_checked_in() {
+async fn the_openapi_document_is_up_to_date() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let served = open(&app, "/openapi.json").await;
     assert_eq!(served.headers()["content-type"], "application/json");
@@ -54,7 +54,7 @@ async fn the_openapi_document_is_the_one_that_is_checked_in() {
 }
 
 #[tokio::test]
-async fn the_openapi_document_hangs_together() {
+async fn the_openapi_document_is_consistent() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let document: Value = open(&app, "/openapi.json").await.json().await.unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
@@ -84,7 +84,7 @@ fn operations(document: &Value) -> impl Iterator<Item = &Value> {
 }
 
 #[tokio::test]
-async fn what_a_call_makes_is_linked_to_the_calls_that_take_it() {
+async fn created_resources_are_linked_to_the_calls_that_take_them() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let document: Value = open(&app, "/openapi.json").await.json().await.unwrap();
     let takes = |call: &str, parameter: &str| {
@@ -144,7 +144,7 @@ fn check_operation(path: &str, operation: &Value) {
     }
 }
 
-/// What a page refers to: the values of its attributes `src` and `href`.
+/// Collects the links of a page: its attributes `src` and `href`.
 fn references(html: &str) -> Vec<String> {
     let after = |attribute: &str| {
         let opening = format!("{attribute}=\"");
@@ -155,7 +155,7 @@ fn references(html: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_page_shows_the_document_with_nothing_from_elsewhere() {
+async fn the_page_shows_the_document_without_foreign_files() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let page = open(&app, "/docs").await;
     assert_eq!((page.status().as_u16(), page.url().path()), (200, "/docs/"));
@@ -188,7 +188,7 @@ async fn the_page_asks_only_this_server() {
 }
 
 #[tokio::test]
-async fn no_answer_is_cached_and_none_is_taken_for_another_type() {
+async fn answers_forbid_caching_and_sniffing() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for (path, status) in [("/alerts", 200), ("/alerts/ano_1", 404), ("/nowhere", 404), ("/readyz", 200)] {
         let with_bearer = app.rest(Method::GET, path);
@@ -207,7 +207,7 @@ async fn no_answer_is_cached_and_none_is_taken_for_another_type() {
 }
 
 #[tokio::test]
-async fn the_page_loads_its_own_files_only_and_is_shown_in_no_other() {
+async fn the_page_loads_only_its_own_files_and_forbids_framing() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for path in ["/docs/", "/docs/swagger-initializer.js"] {
         let answer = open(&app, path).await;

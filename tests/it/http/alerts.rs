@@ -1,11 +1,11 @@
-//! What the calls on alerts answer, to be read as documentation.
+//! Answers of the calls on alerts, as documentation.
 
 use serde_json::json;
 
 use super::{Answer, change_path, flag, get, post, put};
 use crate::support::{DatabaseKind, TestApp};
 
-/// Flags a balance with everything that can be said; the answer.
+/// Flags a balance with every field.
 async fn flag_with_everything(app: &TestApp) -> Answer {
     let body = json!({
         "title": "Balance threshold exceeded",

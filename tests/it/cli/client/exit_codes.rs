@@ -1,4 +1,4 @@
-//! What goes wrong: each kind has an exit code of its own.
+//! Exit codes of failures of client verbs.
 
 use std::{
     net::TcpListener,
@@ -19,7 +19,7 @@ use crate::support::{DatabaseKind, app::KEY, process::command};
 async fn each_kind_of_failure_has_its_exit_code(#[case] kind: DatabaseKind) {
     let place = Place::on(kind).await;
     let id = place.flagged("bln_1");
-    for (code, args, told) in [
+    for (code, args, message) in [
         (3, vec!["get", "ano_1"], "there is no such alert (ALERT_NOT_FOUND, request id "),
         (3, vec!["events", "ano_1"], "there is no such alert (ALERT_NOT_FOUND, request id "),
         (3, vec!["status", "delete", "NONE"], "there is no such status (STATUS_NOT_FOUND, request id "),
@@ -53,26 +53,26 @@ async fn each_kind_of_failure_has_its_exit_code(#[case] kind: DatabaseKind) {
     ] {
         let (exit, line) = place.failure(&args);
         assert_eq!(exit, Some(code), "{args:?}: {line}");
-        assert!(line.starts_with(told), "{args:?}: {line}");
+        assert!(line.starts_with(message), "{args:?}: {line}");
     }
 }
 
 #[tokio::test]
-async fn who_may_not_call_is_told_so() {
+async fn a_missing_or_invalid_key_is_an_error() {
     let place = Place::on(DatabaseKind::Sqlite).await;
-    for (key, told) in [
+    for (key, message) in [
         ("", "there is no API key: set REDFLAG_API_KEY or give --api-key-file FILE"),
         ("rf_wrong", "the API key is not valid (AUTH_INVALID_API_KEY, request id "),
         ("rf_not\none", "the API key must hold only visible ASCII characters"),
     ] {
         let output = place.command(&["list"]).env("REDFLAG_API_KEY", key).output().unwrap();
         let (code, line) = super::super::failure_of(&output);
-        assert!(code == Some(5) && line.starts_with(told), "{line}");
+        assert!(code == Some(5) && line.starts_with(message), "{line}");
         assert!(!line.contains("rf_"), "{line}");
     }
 }
 
-/// A command without any server in its environment.
+/// Makes a command that lists alerts at `server`.
 fn list_at(server: &str) -> Command {
     let mut command = command(&["list", "--server", server, "--timeout", "700ms"]);
     command.env("REDFLAG_API_KEY", KEY);
@@ -80,7 +80,7 @@ fn list_at(server: &str) -> Command {
 }
 
 #[test]
-fn a_server_that_is_away_or_silent_is_unavailable() {
+fn an_unreachable_or_silent_server_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", listener.local_addr().unwrap());
     let (code, line) = super::super::failure_of(&list_at(&silent).output().unwrap());
@@ -88,34 +88,34 @@ fn a_server_that_is_away_or_silent_is_unavailable() {
     drop(listener);
     let (code, line) = super::super::failure_of(&list_at(&silent).output().unwrap());
     assert!(code == Some(6) && line.starts_with("can't reach the server: Connection refused"), "{line}");
-    // Nobody there speaks TLS.
+    // The server does not speak TLS.
     let secure = silent.replace("http:", "https:");
     let (code, line) = super::super::failure_of(&list_at(&secure).output().unwrap());
     assert!(code == Some(6) && line.starts_with("can't reach the server: "), "{line}");
 }
 
 #[test]
-fn an_interrupt_ends_it_without_a_word() {
+fn an_interrupt_ends_a_command_silently() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", listener.local_addr().unwrap());
     let list = command(&["list", "--server", &silent]);
-    // Whoever runs the tests in the background has them ignore interrupts, and so does what they start.
+    // Background jobs ignore interrupts, and so do their children.
     let mut heedful = Command::new("/usr/bin/env");
     heedful.arg("--default-signal=INT").arg(list.get_program()).args(list.get_args());
     heedful.env_clear().env("REDFLAG_API_KEY", KEY).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = heedful.spawn().unwrap();
-    // It has come as far as to call.
+    // The command has connected.
     let connection = listener.accept().unwrap();
     std::thread::sleep(Duration::from_millis(50));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     drop(connection);
-    // Shells tell that as 130.
+    // Shells report this as 130.
     assert_eq!((output.status.signal(), text(&output.stdout), text(&output.stderr)), (Some(2), "", ""));
 }
 
 #[tokio::test]
-async fn a_reader_may_go_away_and_nothing_is_logged() {
+async fn a_closed_pipe_is_no_error_and_nothing_is_logged() {
     let place = Place::on(DatabaseKind::Sqlite).await;
     let id = place.flagged("bln_1");
     for args in [vec!["list"], vec!["list", "--json"], vec!["get", &id], vec!["completions", "bash"]] {

@@ -1,4 +1,4 @@
-//! What is flagged again and again: folding by `dedup_key`.
+//! Repeated flags: deduplication by `dedup_key`.
 
 use reqwest::Method;
 use rstest::rstest;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Answer, another_instance, change_path, events, flag, get, id, path, post, put, types};
 use crate::support::{DatabaseKind, TestApp, app::KEY};
 
-/// Flags with the key of them all.
+/// Flags with the same deduplication key.
 async fn repeat(app: &TestApp, entity: &str, more: Value) -> Answer {
     let mut body = json!({ "description": "Over the limit.", "dedup_key": "limit:bln_1" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -53,7 +53,7 @@ async fn a_repeat_folds_into_the_open_alert(#[case] kind: DatabaseKind) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn history_tells_ever_fewer_repeats(#[case] kind: DatabaseKind) {
+async fn history_records_ever_fewer_repeats(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let alert = repeat(&app, "bln_1", json!({})).await.body;
     for count in 2..=30 {
@@ -64,7 +64,7 @@ async fn history_tells_ever_fewer_repeats(#[case] kind: DatabaseKind) {
     let counts: Vec<_> = history[1..].iter().map(occurrences).collect();
     assert_eq!(counts, (2..=10).chain([20, 30]).collect::<Vec<_>>());
     assert!(types(&history)[1..].iter().all(|kind| *kind == "RECURRED"));
-    // What says more than that it happened again is told whenever it happens.
+    // A repeat that changes more than the count is always recorded.
     for more in [
         json!({ "severity": "low" }),
         json!({ "note": "Again." }),
@@ -78,7 +78,7 @@ async fn history_tells_ever_fewer_repeats(#[case] kind: DatabaseKind) {
     assert_eq!(get(&app, &path(&alert)).await.body["occurrence_count"], 34);
 }
 
-/// Which occurrence an event tells of.
+/// Reads the occurrence that an event records.
 fn occurrences(event: &Value) -> i64 {
     let changes = event["changes"].as_array().unwrap();
     let count = changes.iter().find(|change| change["field"] == "occurrence_count");
@@ -89,7 +89,7 @@ fn occurrences(event: &Value) -> i64 {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn once_closed_a_further_flag_makes_an_alert_that_names_the_one_before(#[case] kind: DatabaseKind) {
+async fn a_flag_after_closing_makes_an_alert_that_names_the_previous_one(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let first = repeat(&app, "bln_1", json!({})).await.body;
     put(&app, &change_path(&first), json!({ "status": "RESOLVED" })).await;
@@ -106,7 +106,7 @@ async fn once_closed_a_further_flag_makes_an_alert_that_names_the_one_before(#[c
 }
 
 #[tokio::test]
-async fn alerts_without_a_key_and_of_other_keys_stand_alone() {
+async fn alerts_without_a_key_or_with_other_keys_do_not_fold() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for key in [json!("a"), json!("A"), json!(" a"), json!(""), json!(""), Value::Null, Value::Null] {
         flag(&app, "bln_1", json!({ "dedup_key": key })).await;
@@ -121,7 +121,7 @@ async fn alerts_without_a_key_and_of_other_keys_stand_alone() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn beyond_a_hundred_entities_the_rest_is_left_out_and_counted(#[case] kind: DatabaseKind) {
+async fn entities_beyond_the_limit_are_left_out_and_counted(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let entities =
         |from: usize, to: usize| (from..to).map(|number| format!("txn_{number}")).collect::<Vec<_>>();
@@ -134,7 +134,7 @@ async fn beyond_a_hundred_entities_the_rest_is_left_out_and_counted(#[case] kind
     assert!(history[1]["changes"].as_array().unwrap().contains(&left_out), "{}", history[1]);
 }
 
-/// Flags at once through several instances; how many alerts were made.
+/// Flags concurrently through several instances, and counts the new alerts.
 async fn storm(urls: &[String], count: usize) -> usize {
     let sent: Vec<_> = (0..count)
         .map(|number| {
@@ -156,7 +156,7 @@ async fn storm(urls: &[String], count: usize) -> usize {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn of_a_storm_over_two_instances_one_alert_is_made_and_every_repeat_counts(#[case] kind: DatabaseKind) {
+async fn concurrent_repeats_over_two_instances_make_one_alert(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let urls = [app.url(""), another_instance(&app).await];
     assert_eq!(storm(&urls, 100).await, 1);

@@ -1,4 +1,4 @@
-//! Who may call what.
+//! Keys and scopes.
 
 use std::{
     sync::Arc,
@@ -86,7 +86,7 @@ async fn a_revoked_key_stops_working_within_five_seconds(#[case] kind: DatabaseK
 }
 
 #[tokio::test]
-async fn an_expired_key_stops_working_also_while_it_is_remembered() {
+async fn an_expired_key_stops_working_while_it_is_cached() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let service = beside(&app).await;
     let (_, secret) = make_key(&service, "default", &["*"], Some(Duration::from_secs(2))).await;
@@ -95,7 +95,7 @@ async fn an_expired_key_stops_working_also_while_it_is_remembered() {
 }
 
 #[tokio::test]
-async fn the_last_use_of_a_key_is_noted() {
+async fn the_last_use_of_a_key_is_recorded() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let service = beside(&app).await;
     list_with(&app, crate::support::app::KEY).await.unwrap();
@@ -186,7 +186,7 @@ async fn another_organization_sees_nothing(#[case] kind: DatabaseKind) {
 }
 
 #[tokio::test]
-async fn a_malformed_actor_is_named() {
+async fn a_malformed_actor_is_refused() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let mut request = with_key(flag("bln_1"), crate::support::app::KEY);
     request.metadata_mut().insert("x-redflag-actor", "a".repeat(201).parse().unwrap());
@@ -205,7 +205,7 @@ async fn a_key_is_looked_up_once_for_many_calls() {
     let header = format!("Bearer {}", crate::support::app::KEY);
     let presented = || Credentials { authorization: Some(header.as_bytes()), ..Default::default() };
     authenticator.authenticate(presented()).await.unwrap();
-    // With the store gone, only what is remembered can answer.
+    // With the store gone, only the cache can verify the key.
     store.close().await;
     authenticator.authenticate(presented()).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Changes that are safe to send again: `Idempotency-Key`.
+//! Idempotent changes: `Idempotency-Key`.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::support::{
     outage,
 };
 
-/// A change under the name `key`.
-fn named(app: &TestApp, method: Method, path: &str, key: &str, body: &Value) -> RequestBuilder {
+/// Makes a change with the idempotency key `key`.
+fn with_key(app: &TestApp, method: Method, path: &str, key: &str, body: &Value) -> RequestBuilder {
     app.rest(method, path).header("idempotency-key", key).json(body)
 }
 
@@ -24,11 +24,11 @@ fn is_replayed(answer: &Answer) -> bool {
     answer.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
 }
 
-/// Sends a change twice: the answer, and then the same answer, which says so.
+/// Sends a change twice, and checks that the second answer is the first, marked as replayed.
 async fn send_twice(app: &TestApp, method: Method, path: &str, key: &str, body: &Value) -> Answer {
-    let first = Answer::to(named(app, method.clone(), path, key, body)).await;
+    let first = Answer::to(with_key(app, method.clone(), path, key, body)).await;
     assert!(!first.headers.contains_key("idempotency-replayed"), "{first:?}");
-    let again = Answer::to(named(app, method, path, key, body)).await;
+    let again = Answer::to(with_key(app, method, path, key, body)).await;
     assert!(is_replayed(&again), "{again:?}");
     assert_eq!((again.status, &again.body), (first.status, &first.body));
     for header in ["etag", "location"] {
@@ -57,8 +57,8 @@ async fn a_repeat_gets_the_first_answer_and_changes_nothing(#[case] kind: Databa
     let keys: Vec<_> = history.iter().map(|event| event["idempotency_key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["flag", "change", "escalate", "close", "note"]);
     assert_eq!(get(&app, "/alerts").await.body["data"].as_array().unwrap().len(), 1);
-    // The first answer, not how things stand.
-    let first = Answer::to(named(&app, Method::POST, flag_path, "flag", &body)).await;
+    // The first answer, not the current state.
+    let first = Answer::to(with_key(&app, Method::POST, flag_path, "flag", &body)).await;
     assert_eq!((first.status, &first.body), (201, &flagged.body));
 }
 
@@ -66,7 +66,7 @@ async fn a_repeat_gets_the_first_answer_and_changes_nothing(#[case] kind: Databa
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn changes_of_statuses_can_be_repeated_too(#[case] kind: DatabaseKind) {
+async fn a_repeated_change_of_a_status_gets_the_first_answer(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let body = json!({ "name": "Odd", "colour": "#3B82F6" });
     assert_eq!(send_twice(&app, Method::POST, "/alerts/statuses", "make", &body).await.status, 201);
@@ -78,14 +78,14 @@ async fn changes_of_statuses_can_be_repeated_too(#[case] kind: DatabaseKind) {
         (Method::PUT, "/alerts/statuses/odd", "rename", &body),
         (Method::DELETE, "/alerts/statuses/odd", "make", &json!({})),
     ] {
-        let reused = Answer::to(named(&app, method, path, key, other)).await;
+        let reused = Answer::to(with_key(&app, method, path, key, other)).await;
         assert_eq!(reused.refusal(), (409, "IDEMPOTENCY_KEY_REUSED"));
     }
     let deleted = send_twice(&app, Method::DELETE, "/alerts/statuses/odd", "delete", &json!({})).await;
     assert_eq!((deleted.status, deleted.body), (200, json!({ "message": "Status deleted" })));
     assert_eq!(delete(&app, "/alerts/statuses/odd").await.refusal(), (404, "STATUS_NOT_FOUND"));
-    // It is gone, and the answer to making it still stands.
-    let made = Answer::to(named(&app, Method::POST, "/alerts/statuses", "make", &body)).await;
+    // The status is deleted, and its creation still has its first answer.
+    let made = Answer::to(with_key(&app, Method::POST, "/alerts/statuses", "make", &body)).await;
     assert_eq!((made.status, is_replayed(&made)), (201, true));
     assert_eq!(get(&app, "/alerts/statuses").await.body["data"], json!([]));
 }
@@ -97,7 +97,7 @@ async fn changes_of_statuses_can_be_repeated_too(#[case] kind: DatabaseKind) {
 async fn another_change_under_the_same_key_is_refused(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let body = json!({ "description": "d", "escalated_to": ["ana"] });
-    let made = Answer::to(named(&app, Method::POST, "/alerts/flag/bln_1", "k", &body)).await;
+    let made = Answer::to(with_key(&app, Method::POST, "/alerts/flag/bln_1", "k", &body)).await;
     for (method, path, body) in [
         (Method::POST, "/alerts/flag/bln_2", body.clone()),
         (Method::POST, "/alerts/flag/bln_1", json!({ "description": "e", "escalated_to": ["ana"] })),
@@ -111,7 +111,7 @@ async fn another_change_under_the_same_key_is_refused(#[case] kind: DatabaseKind
         (Method::POST, &format!("{}/escalate", super::path(&made.body)), json!({ "to": ["ana"] })),
         (Method::POST, "/alerts/statuses", json!({ "name": "n", "colour": "#3B82F6" })),
     ] {
-        let reused = Answer::to(named(&app, method, path, "k", &body)).await;
+        let reused = Answer::to(with_key(&app, method, path, "k", &body)).await;
         assert_eq!(reused.refusal(), (409, "IDEMPOTENCY_KEY_REUSED"), "{path}");
         assert!(!is_replayed(&reused));
     }
@@ -119,31 +119,31 @@ async fn another_change_under_the_same_key_is_refused(#[case] kind: DatabaseKind
     // The same change in other words: the key's owner, in another case, and with what is ignored.
     let same = json!({ "unknown": 1, "title": "", "status": "flagged", "assigned_to": "admin", "description": "d",
         "escalated_to": ["ana", "ana"], "metadata": {}, "severity": null });
-    let again = Answer::to(named(&app, Method::POST, "/cloud/alerts/flag/bln_1", "k", &same)).await;
+    let again = Answer::to(with_key(&app, Method::POST, "/cloud/alerts/flag/bln_1", "k", &same)).await;
     assert_eq!((again.status, &again.body, is_replayed(&again)), (201, &made.body, true));
     assert_eq!(again.header("location"), format!("/cloud{}", super::path(&made.body)));
 }
 
 #[tokio::test]
-async fn what_was_refused_may_be_mended_under_the_same_key() {
+async fn a_refused_change_may_be_corrected_under_the_same_key() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     for (body, status) in [
         (json!({ "description": "" }), 400),
         (json!({ "description": "d", "status": "NOWHERE" }), 400),
         (json!({ "description": "d" }), 201),
     ] {
-        let answer = Answer::to(named(&app, Method::POST, "/alerts/flag/bln_1", "k", &body)).await;
+        let answer = Answer::to(with_key(&app, Method::POST, "/alerts/flag/bln_1", "k", &body)).await;
         assert_eq!((answer.status, is_replayed(&answer)), (status, false));
     }
 }
 
 #[tokio::test]
-async fn a_repeat_of_a_conditional_change_is_answered_although_the_alert_has_moved_on() {
+async fn a_repeat_of_a_conditional_change_is_answered_after_later_changes() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let alert = flag(&app, "bln_1", json!({})).await;
     let change = |tag: &str| {
         let body = json!({ "title": "New" });
-        named(&app, Method::PUT, &change_path(&alert), "k", &body).header("if-match", tag.to_owned())
+        with_key(&app, Method::PUT, &change_path(&alert), "k", &body).header("if-match", tag.to_owned())
     };
     let first = Answer::to(change("\"1\"")).await;
     put(&app, &change_path(&alert), json!({ "title": "Newer" })).await;
@@ -162,7 +162,7 @@ async fn another_organization_may_use_the_same_key(#[case] kind: DatabaseKind) {
     service.create_organization("other").await.unwrap();
     let (_, key) = make_key(&service, "other", &["*"], None).await;
     let body = json!({ "description": "d" });
-    let ours = Answer::to(named(&app, Method::POST, "/alerts/flag/bln_1", "k", &body)).await;
+    let ours = Answer::to(with_key(&app, Method::POST, "/alerts/flag/bln_1", "k", &body)).await;
     let theirs = || {
         let request = app.rest_without_key(Method::POST, "/alerts/flag/bln_1").bearer_auth(&key);
         Answer::to(request.header("idempotency-key", "k").json(&body))
@@ -174,10 +174,10 @@ async fn another_organization_may_use_the_same_key(#[case] kind: DatabaseKind) {
 }
 
 #[tokio::test]
-async fn a_key_that_can_not_be_one_is_named_as_the_header_that_it_is() {
+async fn an_invalid_key_is_refused_with_the_name_of_its_header() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let change = change_path(&flag(&app, "bln_1", json!({})).await);
-    for (key, told) in [
+    for (key, message) in [
         (b"two words".as_slice(), "must hold only visible ASCII characters, has ' ' as character 4"),
         (&[b'k'; 201], "must be at most 200 characters, is 201"),
         ("ключ".as_bytes(), "must hold only visible ASCII characters, has 'к' as character 1"),
@@ -197,12 +197,12 @@ async fn a_key_that_can_not_be_one_is_named_as_the_header_that_it_is() {
                 (refused.refusal(), refused.fields()),
                 ((400, "GEN_VALIDATION_ERROR"), vec!["Idempotency-Key"])
             );
-            assert!(refused.text().starts_with(&format!("Idempotency-Key {told}")), "{}", refused.text());
+            assert!(refused.text().starts_with(&format!("Idempotency-Key {message}")), "{}", refused.text());
         }
     }
-    // No name at all; and the longest.
+    // An empty key is none; the longest key is valid.
     for key in [String::new(), "~".repeat(200)] {
-        let answer = Answer::to(named(&app, Method::PUT, &change, &key, &json!({ "title": "t" }))).await;
+        let answer = Answer::to(with_key(&app, Method::PUT, &change, &key, &json!({ "title": "t" }))).await;
         assert_eq!((answer.status, is_replayed(&answer)), (200, false));
     }
     assert_eq!(post(&app, "/alerts/flag/bln_1", json!({ "description": "d" })).await.status, 201);
@@ -212,11 +212,12 @@ async fn a_key_that_can_not_be_one_is_named_as_the_header_that_it_is() {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_change_whose_answer_was_lost_happens_once_when_it_is_sent_again(#[case] kind: DatabaseKind) {
+async fn a_change_with_a_lost_answer_happens_once(#[case] kind: DatabaseKind) {
     let limit = |config: &mut Config| config.request_timeout = Duration::from_millis(300);
     let app = TestApp::start_with(TestDatabase::create(kind).await, limit).await;
-    let send =
-        || Answer::to(named(&app, Method::POST, "/alerts/flag/bln_1", "k", &json!({ "description": "d" })));
+    let send = || {
+        Answer::to(with_key(&app, Method::POST, "/alerts/flag/bln_1", "k", &json!({ "description": "d" })))
+    };
     let held = outage::hold_writes(app.database().url()).await;
     for _ in 0..3 {
         assert_eq!(send().await.refusal(), (504, "GEN_DEADLINE_EXCEEDED"));
@@ -228,7 +229,7 @@ async fn a_change_whose_answer_was_lost_happens_once_when_it_is_sent_again(#[cas
     assert_eq!(events(&app, "/events").await.len(), 1);
 }
 
-/// Sends a change twenty times at once, to each of the instances in turn: one makes it, and all tell of it.
+/// Sends a change twenty times at once, to the instances in turn: all get the answer of the one that made it.
 async fn all_get_one_answer(urls: &[String], path: &str, key: &str, body: &Value) {
     let sent: Vec<_> = (0..20)
         .map(|number| {
@@ -251,7 +252,7 @@ async fn all_get_one_answer(urls: &[String], path: &str, key: &str, body: &Value
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn of_many_repeats_at_once_one_happens_and_all_get_its_answer(#[case] kind: DatabaseKind) {
+async fn concurrent_repeats_happen_once_and_get_one_answer(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let urls = [app.url(""), another_instance(&app).await];
     let flagging = json!({ "description": "Something is off." });

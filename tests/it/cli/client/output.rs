@@ -1,4 +1,4 @@
-//! What the verbs do and print.
+//! Effects and output of client verbs.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Place, text};
 use crate::support::{DatabaseKind, app::KEY};
 
-/// An answer without what differs from alert to alert.
+/// Removes the fields that differ from alert to alert.
 fn common(mut answer: Value) -> Value {
     let object = answer.as_object_mut().unwrap();
     for field in ["anomaly_id", "created_at", "updated_at", "last_occurred_at"] {
@@ -23,7 +23,7 @@ fn common(mut answer: Value) -> Value {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn a_flag_says_all_that_rest_can_say(#[case] kind: DatabaseKind) {
+async fn a_flag_can_set_every_field(#[case] kind: DatabaseKind) {
     let place = Place::on(kind).await;
     let body = json!({
         "title": "t", "description": "d", "additional_entity_ids": ["txn_1"], "status": "INVESTIGATING",
@@ -42,12 +42,12 @@ async fn a_flag_says_all_that_rest_can_say(#[case] kind: DatabaseKind) {
         ["--metadata", r#"{"a": 1, "b": [1.5]}"#],
     ];
     assert_eq!(common(place.json(args.as_flattened())), common(by_rest));
-    let told = place.told(&["flag", "bln_1", "--description", "d", "--dedup-key", "k"]);
-    assert!(told.starts_with("made ano_") && told.ends_with(" (FLAGGED)\n"), "{told}");
-    let told = place.told(&["flag", "bln_1", "--description", "d", "--dedup-key", "k"]);
+    let printed = place.printed(&["flag", "bln_1", "--description", "d", "--dedup-key", "k"]);
+    assert!(printed.starts_with("made ano_") && printed.ends_with(" (FLAGGED)\n"), "{printed}");
+    let printed = place.printed(&["flag", "bln_1", "--description", "d", "--dedup-key", "k"]);
     assert!(
-        told.starts_with("folded into ano_") && told.ends_with(" (FLAGGED), flagged 2 times\n"),
-        "{told}"
+        printed.starts_with("folded into ano_") && printed.ends_with(" (FLAGGED), flagged 2 times\n"),
+        "{printed}"
     );
 }
 
@@ -80,7 +80,7 @@ async fn json_is_what_rest_answers(#[case] kind: DatabaseKind) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn every_filter_tells_one_alert_from_another(#[case] kind: DatabaseKind) {
+async fn every_filter_selects_alerts(#[case] kind: DatabaseKind) {
     let place = Place::on(kind).await;
     let (one, two) = (place.flagged("bln_1"), place.flagged("txn_1"));
     place.json(&["escalate", &one, "--to", "eve"]);
@@ -111,7 +111,7 @@ async fn every_filter_tells_one_alert_from_another(#[case] kind: DatabaseKind) {
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn lists_go_on_over_pages(#[case] kind: DatabaseKind) {
+async fn lists_read_several_pages(#[case] kind: DatabaseKind) {
     let place = Place::on(kind).await;
     for count in 0..1_003 {
         place.rest(Method::POST, &format!("/alerts/flag/bln_{count}"), &json!({ "description": "d" })).await;
@@ -126,15 +126,15 @@ async fn lists_go_on_over_pages(#[case] kind: DatabaseKind) {
 
     let output = place.run(&["list", "--limit", "2", "--include-total"]);
     assert_eq!(text(&output.stdout).lines().count(), 3);
-    let told = text(&output.stderr);
-    assert!(told.starts_with("1003 in all\nthere are more: --all, or --page-token "), "{told}");
+    let printed = text(&output.stderr);
+    assert!(printed.starts_with("1003 in all\nthere are more: --all, or --page-token "), "{printed}");
 }
 
 #[rstest]
 #[case::sqlite(DatabaseKind::Sqlite)]
 #[case::postgres(DatabaseKind::Postgres)]
 #[tokio::test]
-async fn an_update_changes_what_is_given(#[case] kind: DatabaseKind) {
+async fn an_update_changes_the_given_fields(#[case] kind: DatabaseKind) {
     let place = Place::on(kind).await;
     let id = place.flagged("bln_1");
     let fields = [
@@ -179,8 +179,8 @@ async fn an_update_changes_what_is_given(#[case] kind: DatabaseKind) {
         json!([[], [], ""])
     );
     assert_eq!(json!([alert["escalated_to"], alert["disposition"]]), json!([[], "BENIGN"]));
-    assert_eq!(place.told(&["update", &id, "--note", "only"]), format!("{id} is FLAGGED, version 3\n"));
-    // A name makes a repeat the same change.
+    assert_eq!(place.printed(&["update", &id, "--note", "only"]), format!("{id} is FLAGGED, version 3\n"));
+    // The same request id makes a repeat.
     let named = ["update", &id, "--status", "RESOLVED", "--request-id", "mine"];
     assert_eq!(place.json(&named), place.json(&named));
     let events = place.json(&["events", &id]);
@@ -195,14 +195,14 @@ async fn an_update_changes_what_is_given(#[case] kind: DatabaseKind) {
 async fn statuses_are_made_changed_listed_and_deleted(#[case] kind: DatabaseKind) {
     let place = Place::on(kind).await;
     let create = ["status", "create", "--name", "Pending Review", "--colour", "#3b82f6", "--class", "open"];
-    assert_eq!(place.told(&create), "made the status PENDING_REVIEW (open)\n");
+    assert_eq!(place.printed(&create), "made the status PENDING_REVIEW (open)\n");
     let update = ["status", "update", "pending_review", "--name", "Pending"];
     let updated = place.json(&update);
     let listed = place.rest_get("/alerts/statuses").await;
     assert_eq!((&updated, &updated["name"]), (&listed["data"][0], &json!("Pending")));
     assert_eq!(place.json(&["status", "list"]), listed);
-    let told = place.told(&["status", "list"]);
-    let (first, last) = (told.lines().next().unwrap(), told.lines().last().unwrap());
+    let printed = place.printed(&["status", "list"]);
+    let (first, last) = (printed.lines().next().unwrap(), printed.lines().last().unwrap());
     assert_eq!(first.split_whitespace().collect::<Vec<_>>(), ["KEY", "CLASS", "COLOUR", "NAME"]);
     assert_eq!(last.split_whitespace().collect::<Vec<_>>(), ["PENDING_REVIEW", "open", "#3B82F6", "Pending"]);
     let deleted = place.json(&["status", "delete", "PENDING_REVIEW"]);
@@ -226,8 +226,8 @@ async fn a_description_can_come_from_standard_input() {
         failed(b"\xff\xfe"),
         (Some(1), "can't read standard input: stream did not contain valid UTF-8".to_owned())
     );
-    let (code, told) = failed(&vec![b'a'; 2 << 20]);
-    assert_eq!((code, told.as_str()), (Some(1), "standard input holds more than 1048576 bytes"));
+    let (code, printed) = failed(&vec![b'a'; 2 << 20]);
+    assert_eq!((code, printed.as_str()), (Some(1), "standard input holds more than 1048576 bytes"));
 }
 
 #[tokio::test]
@@ -237,9 +237,9 @@ async fn the_key_can_come_from_a_file_only() {
     fs::write(file.path(), format!("{KEY}\n")).unwrap();
     let mut list = place.command(&["list", "--api-key-file", file.path().to_str().unwrap()]);
     assert!(list.env_remove("REDFLAG_API_KEY").output().unwrap().status.success());
-    let (code, told) = place.failure(&["list", "--api-key-file", "/nowhere/at/all"]);
+    let (code, printed) = place.failure(&["list", "--api-key-file", "/nowhere/at/all"]);
     assert_eq!(
-        (code, told.as_str()),
+        (code, printed.as_str()),
         (Some(1), "can't read the key file /nowhere/at/all: No such file or directory (os error 2)")
     );
     assert_eq!(place.failure(&["list", "--api-key", KEY]).0, Some(2));

@@ -1,4 +1,4 @@
-//! The services that every gRPC tool expects.
+//! The standard services of gRPC: health and reflection.
 
 use redflag::grpc::pb::ListAlertsRequest;
 use tonic::Request;
@@ -22,7 +22,7 @@ async fn health_answers_without_a_key_for_the_server_and_each_service() {
 }
 
 #[tokio::test]
-async fn whoever_watches_health_is_told_and_does_not_hold_up_the_shutdown() {
+async fn a_health_watch_is_notified_and_does_not_delay_the_shutdown() {
     let app = TestApp::start(DatabaseKind::Sqlite).await;
     let mut health = HealthClient::new(app.channel());
     let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();

@@ -1,4 +1,4 @@
-//! What goes wrong is told in one line, with exit code 2 for a wrong call and 1 for a failure.
+//! Errors of commands: one line, exit code 2 for a wrong call and 1 for a failure.
 
 use std::net::TcpListener;
 
@@ -6,8 +6,8 @@ use super::{Place, failure, failure_of, run, text};
 use crate::support::{DatabaseKind, TestDatabase, process::command};
 
 #[test]
-fn a_wrong_call_is_told_in_a_line_and_exits_two() {
-    for (args, told) in [
+fn a_wrong_call_prints_one_line_and_exits_with_2() {
+    for (args, message) in [
         (vec![], "a command is missing (see --help)"),
         (vec!["srve"], "unrecognized subcommand 'srve'"),
         (vec!["serve", "--prot", "1"], "unexpected argument '--prot' found"),
@@ -42,14 +42,14 @@ fn a_wrong_call_is_told_in_a_line_and_exits_two() {
         (vec!["key", "revoke"], "the following required arguments were not provided: <KEY_ID>"),
     ] {
         let (code, line) = failure(&args);
-        assert!(line.starts_with(told), "{args:?}: {line}");
+        assert!(line.starts_with(message), "{args:?}: {line}");
         assert_eq!(code, Some(2), "{line}");
         assert!(!line.contains("secret"), "{line}");
     }
 }
 
 #[test]
-fn a_secret_that_is_refused_is_not_repeated() {
+fn a_refused_secret_is_not_repeated() {
     let (code, line) = failure_of(
         &command(&["serve"]).env("REDFLAG_BOOTSTRAP_KEY", "too-short-to-be-one").output().unwrap(),
     );
@@ -60,12 +60,12 @@ fn a_secret_that_is_refused_is_not_repeated() {
 }
 
 #[test]
-fn a_failure_is_told_in_a_line_and_exits_one() {
+fn a_failure_prints_one_line_and_exits_with_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let place = Place::new();
     let (fresh, nowhere) = (place.database_url(), "postgres://user:secret@127.0.0.1:1/x");
-    for (args, told) in [
+    for (args, message) in [
         (vec!["serve", "--listen", &taken, "--database-url", &fresh], format!("can't listen on {taken}: ")),
         (
             vec!["serve", "--listen", "127.0.0.1:0", "--database-url", nowhere],
@@ -87,7 +87,7 @@ fn a_failure_is_told_in_a_line_and_exits_one() {
         (vec!["key", "revoke", "key_1", "--database-url", &fresh], "there is no database at /".to_owned()),
     ] {
         let (code, line) = failure(&args);
-        assert!(line.starts_with(&told), "{args:?}: {line}");
+        assert!(line.starts_with(&message), "{args:?}: {line}");
         assert_eq!(code, Some(1), "{line}");
         assert!(!line.contains("secret"), "{line}");
     }
@@ -113,7 +113,7 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let place = Place::new();
     let url = place.database_url();
     place.make_database();
@@ -150,28 +150,28 @@ fn an_empty_variable_counts_as_not_set() {
     ];
     let mut command = command(&["migrate", "--database-url", &place.database_url()]);
     assert!(command.envs(empty.map(|name| (name, ""))).status().unwrap().success());
-    // The verb that reads all of them gets as far as what really is wrong.
+    // `serve`, which reads all variables, fails only for its address.
     let mut command = command_of_serve(&place);
     let (code, line) = failure_of(&command.envs(empty.map(|name| (name, ""))).output().unwrap());
     assert!(code == Some(1) && line.starts_with("can't listen on "), "{line}");
 }
 
-/// `serve` on an address that can't be had.
+/// Runs `serve` on an address that can't be bound.
 fn command_of_serve(place: &Place) -> std::process::Command {
     command(&["serve", "--listen", "203.0.113.1:1", "--database-url", &place.database_url()])
 }
 
 #[test]
-fn the_first_key_is_told_even_where_standard_output_is_not_read() {
+fn the_first_key_is_shown_even_when_standard_output_is_closed() {
     let place = Place::new();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--database-url", &place.database_url()]);
     let mut child = command.stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let mut told = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut message = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("rf_") {
         line.clear();
-        assert_ne!(std::io::BufRead::read_line(&mut told, &mut line).unwrap(), 0, "no key was told");
+        assert_ne!(std::io::BufRead::read_line(&mut message, &mut line).unwrap(), 0, "no key was message");
     }
     child.kill().unwrap();
     child.wait().unwrap();
