@@ -167,11 +167,11 @@ fn the_first_key_is_shown_even_when_standard_output_is_closed() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--database-url", &place.database_url()]);
     let mut child = command.stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let mut message = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("rf_") {
         line.clear();
-        assert_ne!(std::io::BufRead::read_line(&mut message, &mut line).unwrap(), 0, "no key was message");
+        assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut line).unwrap(), 0, "no key was shown");
     }
     child.kill().unwrap();
     child.wait().unwrap();
