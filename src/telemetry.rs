@@ -118,7 +118,7 @@ impl Line {
         if let Verdict::WriteAfter(count) = verdict {
             tracing::info!(count, "… and {count} more calls without a valid key");
         }
-        verdict != Verdict::LeaveOut
+        verdict != Verdict::Omit
     }
 
     fn latency_us(&self) -> u64 {

@@ -82,8 +82,8 @@ impl Error {
     pub(super) fn from_status(status: &Status) -> Self {
         // Only a local failure of the transport has a source, so the server could not be reached.
         if let Some(source) = error::Error::source(status) {
-            let message = format!("can't reach the server: {}", innermost(source));
-            return Self::own(Code::Unavailable, message);
+            let message = format!("can't reach the server: {}", root_cause(source));
+            return Self::local(Code::Unavailable, message);
         }
         let details = status.get_error_details();
         let info = details.error_info();
@@ -106,14 +106,14 @@ impl Error {
 
     /// Makes the error of a call without an answer in time.
     pub(super) fn deadline_exceeded(timeout: Duration) -> Self {
-        Self::own(
+        Self::local(
             Code::DeadlineExceeded,
             format!("no answer came within {}", humantime::format_duration(timeout)),
         )
     }
 
     /// Makes an error of the client itself.
-    fn own(code: Code, message: String) -> Self {
+    fn local(code: Code, message: String) -> Self {
         Self(Box::new(Inner {
             code,
             reason: None,
@@ -127,7 +127,9 @@ impl Error {
 }
 
 /// Returns the error at the end of the chain of sources, which is the most specific.
-pub(super) fn innermost<'a>(mut error: &'a (dyn error::Error + 'static)) -> &'a (dyn error::Error + 'static) {
+pub(super) fn root_cause<'a>(
+    mut error: &'a (dyn error::Error + 'static),
+) -> &'a (dyn error::Error + 'static) {
     while let Some(source) = error.source() {
         error = source;
     }

@@ -10,7 +10,7 @@ use tonic::{
     transport::{ClientTlsConfig, Endpoint},
 };
 
-use super::{error::innermost, retry::Retry};
+use super::{error::root_cause, retry::Retry};
 use crate::call;
 
 /// The options of a client.
@@ -125,7 +125,7 @@ impl Options {
             return Ok(endpoint);
         }
         let tls = ClientTlsConfig::new().with_enabled_roots();
-        endpoint.tls_config(tls).map_err(|error| InvalidOption::Tls(innermost(&error).to_string()))
+        endpoint.tls_config(tls).map_err(|error| InvalidOption::Tls(root_cause(&error).to_string()))
     }
 
     /// Makes the metadata of every call: the key, marked as sensitive, and the actor.

@@ -3,11 +3,12 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    answer, convert, open,
+    convert,
     pb::{
         GetAuditHeadRequest, GetAuditHeadResponse, ListEventsRequest, ListEventsResponse,
         audit_service_server::AuditService,
     },
+    respond, unpack,
 };
 use crate::service::Service;
 
@@ -29,9 +30,9 @@ impl AuditService for Audit {
         &self,
         request: Request<ListEventsRequest>,
     ) -> Result<Response<ListEventsResponse>, Status> {
-        let (caller, message) = open(request)?;
+        let (caller, message) = unpack(request)?;
         let listed = self.service.events(&caller, convert::events_input(message)).await;
-        answer(listed.map(|page| ListEventsResponse {
+        respond(listed.map(|page| ListEventsResponse {
             events: page.events.into_iter().map(Into::into).collect(),
             next_page_token: page.next_page_token,
         }))
@@ -41,9 +42,9 @@ impl AuditService for Audit {
         &self,
         request: Request<GetAuditHeadRequest>,
     ) -> Result<Response<GetAuditHeadResponse>, Status> {
-        let (caller, GetAuditHeadRequest {}) = open(request)?;
+        let (caller, GetAuditHeadRequest {}) = unpack(request)?;
         let head = self.service.head(&caller).await;
-        answer(head.map(|head| GetAuditHeadResponse {
+        respond(head.map(|head| GetAuditHeadResponse {
             organization_id: caller.organization_id().to_string(),
             position: head.position,
             hash: head.hash.to_string(),

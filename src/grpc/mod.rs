@@ -5,8 +5,8 @@ mod alerts;
 mod audit;
 mod convert;
 mod health;
+mod keyless;
 pub mod methods;
-mod open;
 pub mod pb;
 pub mod reference;
 mod status;
@@ -30,11 +30,11 @@ use crate::{
 
 pub use convert::metadata::from_json as struct_from_json;
 pub use health::Health;
-pub use open::WithoutEnd;
+pub use keyless::WithoutEnd;
 pub use status::status;
 
 use admission::Admission;
-use open::Open;
+use keyless::KeylessLimits;
 use pb::{
     alert_service_server::AlertServiceServer, alert_status_service_server::AlertStatusServiceServer,
     audit_service_server::AuditServiceServer,
@@ -73,13 +73,13 @@ pub fn router(
         .add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
         .reset_fallback();
-    let open = Open::new(request_timeout, health.end());
-    let bounds = middleware::from_fn_with_state(open, open::bound);
-    let health = Routes::new(health.service().max_decoding_message_size(open::MAX_REQUEST_BYTES));
-    let mut keyless = health.into_axum_router().reset_fallback().layer(bounds.clone());
+    let limits = KeylessLimits::new(request_timeout, health.end());
+    let limits = middleware::from_fn_with_state(limits, keyless::limit);
+    let health = Routes::new(health.service().max_decoding_message_size(keyless::MAX_REQUEST_BYTES));
+    let mut keyless = health.into_axum_router().reset_fallback().layer(limits.clone());
     match reflection {
-        Reflection::Open => keyless = keyless.merge(reflection_routes()?.layer(bounds)),
-        Reflection::Keyed => keyed = keyed.merge(reflection_routes()?.layer(bounds)),
+        Reflection::Open => keyless = keyless.merge(reflection_routes()?.layer(limits)),
+        Reflection::Keyed => keyed = keyed.merge(reflection_routes()?.layer(limits)),
         Reflection::Off => {}
     }
     let keyed = keyed.layer(middleware::from_fn_with_state(admission, admission::admit));
@@ -110,19 +110,19 @@ pub fn unimplemented() -> http::Response<Body> {
 }
 
 /// Takes the caller, whom admission has put among the extensions, and the message.
-fn open<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
+fn unpack<T>(mut request: Request<T>) -> Result<(Caller, T), Status> {
     let caller = request.extensions_mut().remove::<Caller>();
     let caller = caller.ok_or_else(|| status(&Error::internal("a call was not admitted")))?;
     Ok((caller, request.into_inner()))
 }
 
 /// Makes the response of a method.
-fn answer<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
+fn respond<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(|error| status(&error))
 }
 
 /// Makes the response of a method that changes something; metadata marks a repeat.
-fn answer_change<T, M>(
+fn respond_changed<T, M>(
     result: Result<Idempotent<T>, Error>,
     message: impl FnOnce(T) -> M,
 ) -> Result<Response<M>, Status> {
@@ -136,8 +136,8 @@ fn answer_change<T, M>(
 }
 
 fn reflection_routes() -> anyhow::Result<Router> {
-    let v1 = reflection().build_v1()?.max_decoding_message_size(open::MAX_REQUEST_BYTES);
-    let v1alpha = reflection().build_v1alpha()?.max_decoding_message_size(open::MAX_REQUEST_BYTES);
+    let v1 = reflection().build_v1()?.max_decoding_message_size(keyless::MAX_REQUEST_BYTES);
+    let v1alpha = reflection().build_v1alpha()?.max_decoding_message_size(keyless::MAX_REQUEST_BYTES);
     Ok(Routes::new(v1).add_service(v1alpha).into_axum_router().reset_fallback())
 }
 

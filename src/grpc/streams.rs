@@ -7,9 +7,9 @@ use std::{
 };
 
 /// The most streams in all.
-const MOST: usize = 1_024;
+const MAX_TOTAL: usize = 1_024;
 /// The most streams of one network, so that others can still watch the server's health.
-const MOST_OF_NETWORK: usize = 256;
+const MAX_PER_NETWORK: usize = 256;
 
 /// The open streams.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Streams {
     pub fn take(self: &Arc<Self>, network: Option<IpAddr>) -> Option<StreamPlace> {
         let mut open = self.lock();
         let share = network.map_or(0, |network| open.by_network.get(&network).copied().unwrap_or_default());
-        if open.all >= MOST || share >= MOST_OF_NETWORK {
+        if open.all >= MAX_TOTAL || share >= MAX_PER_NETWORK {
             return None;
         }
         open.all += 1;
@@ -68,11 +68,11 @@ mod tests {
     fn a_network_has_its_share_and_gives_places_back() {
         let streams = Arc::new(Streams::default());
         let network = |last| Some(IpAddr::from([192, 0, 2, last]));
-        let mut held: Vec<_> = (0..MOST_OF_NETWORK).map(|_| streams.take(network(1)).unwrap()).collect();
+        let mut held: Vec<_> = (0..MAX_PER_NETWORK).map(|_| streams.take(network(1)).unwrap()).collect();
         assert!(streams.take(network(1)).is_none());
         held.extend(
             (0..3)
-                .flat_map(|last| (0..MOST_OF_NETWORK).map(move |_| last))
+                .flat_map(|last| (0..MAX_PER_NETWORK).map(move |_| last))
                 .map(|last| streams.take(network(2 + last)).unwrap()),
         );
         assert!(streams.take(network(9)).is_none(), "more than there are in all");
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn without_shares_there_is_the_number_in_all() {
         let streams = Arc::new(Streams::default());
-        let held: Vec<_> = (0..MOST).map(|_| streams.take(None).unwrap()).collect();
+        let held: Vec<_> = (0..MAX_TOTAL).map(|_| streams.take(None).unwrap()).collect();
         assert!(streams.take(None).is_none());
         drop(held);
         assert!(streams.take(None).is_some());

@@ -103,10 +103,10 @@ pub fn input(query: &str) -> ListInput {
     let mut parameters = Parameters::parse(query, &PARAMETERS);
     ListInput {
         statuses: parameters.list("status"),
-        status_classes: parameters.words("status_class", StatusClass::parse),
-        types: parameters.words("type", EntityType::parse),
-        severities: parameters.words("severity", Severity::parse),
-        dispositions: parameters.words("disposition", Disposition::parse),
+        status_classes: parameters.parsed_list("status_class", StatusClass::parse),
+        types: parameters.parsed_list("type", EntityType::parse),
+        severities: parameters.parsed_list("severity", Severity::parse),
+        dispositions: parameters.parsed_list("disposition", Disposition::parse),
         assigned_to: parameters.text("assigned_to"),
         escalated_to: parameters.text("escalated_to"),
         entity_ids: parameters.list("entity_id"),

@@ -141,25 +141,27 @@ fn field_at_fault(path: &str, error: &serde_json::Error, message: &str) -> Optio
 /// Shortens a path, whose names the caller has chosen.
 fn shortened(path: &str) -> String {
     /// The characters of a path that are repeated.
-    const SHOWN: usize = 200;
-    path.char_indices().nth(SHOWN).map_or_else(|| path.to_owned(), |(end, _)| format!("{}…", &path[..end]))
+    const MAX_SHOWN: usize = 200;
+    path.char_indices()
+        .nth(MAX_SHOWN)
+        .map_or_else(|| path.to_owned(), |(end, _)| format!("{}…", &path[..end]))
 }
 
 /// Rewrites a type error of the parser in the form of all rules: `must be a string, is integer 5`.
 fn type_rule(message: &str) -> String {
     /// The characters of a refused value that are repeated.
-    const SHOWN: usize = 80;
+    const MAX_SHOWN: usize = 80;
     let Some((given, expected)) =
         message.strip_prefix("invalid type: ").and_then(|types| types.rsplit_once(", expected "))
     else {
-        return format!("is refused: {}", message.chars().take(SHOWN).collect::<String>());
+        return format!("is refused: {}", message.chars().take(MAX_SHOWN).collect::<String>());
     };
     let expected = match expected {
         "a map" => "an object",
         "a sequence" => "an array",
         other => other,
     };
-    let mut shown: String = given.chars().filter(|c| *c != '`').take(SHOWN).collect();
+    let mut shown: String = given.chars().filter(|c| *c != '`').take(MAX_SHOWN).collect();
     if shown.len() + 2 < given.len() {
         shown.push('…');
     }

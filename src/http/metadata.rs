@@ -18,7 +18,7 @@ pub const REPEATED_NAME: &str = "repeated name ";
 
 /// The size from which values are measured but not kept. The canonical form is at most three times shorter than compact JSON
 /// (`5.0` becomes `5`), so nothing acceptable is lost.
-const MOST_KEPT: usize = 4 * Metadata::MAX_BYTES;
+const MAX_KEPT: usize = 4 * Metadata::MAX_BYTES;
 
 /// A metadata object, or the rule that it breaks.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for MetadataBody {
         let mut size = 0;
         let object = deserializer.deserialize_map(Object(&mut size))?;
         let too_large = || Invalid::too_many(Metadata::MAX_BYTES, "bytes as JSON", size);
-        Ok(Self(if size > MOST_KEPT { Err(too_large()) } else { Ok(object) }))
+        Ok(Self(if size > MAX_KEPT { Err(too_large()) } else { Ok(object) }))
     }
 }
 
@@ -58,7 +58,7 @@ impl<'de> Visitor<'de> for Object<'_> {
             *self.0 += comma + text_size(&name) + ":".len();
             comma = 1;
             let value = entries.next_value_seed(Any(self.0))?;
-            if *self.0 > MOST_KEPT {
+            if *self.0 > MAX_KEPT {
                 continue;
             }
             match object.entry(name) {
@@ -115,7 +115,7 @@ impl<'de> Visitor<'de> for Any<'_> {
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         *self.0 += text_size(value);
-        Ok(if *self.0 > MOST_KEPT { Value::Null } else { Value::String(value.to_owned()) })
+        Ok(if *self.0 > MAX_KEPT { Value::Null } else { Value::String(value.to_owned()) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
@@ -125,7 +125,7 @@ impl<'de> Visitor<'de> for Any<'_> {
         while let Some(value) = entries.next_element_seed(Any(self.0))? {
             *self.0 += comma;
             comma = 1;
-            if *self.0 <= MOST_KEPT {
+            if *self.0 <= MAX_KEPT {
                 values.push(value);
             }
         }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The most unknown parameters that an error names.
-const MOST_UNKNOWN: usize = 10;
+const MAX_UNKNOWN: usize = 10;
 
 /// The decoded parameters of a query string, and their violations.
 pub struct Parameters {
@@ -31,7 +31,7 @@ impl Parameters {
             let name = decode(name).unwrap_or_else(|_| name.to_owned());
             if known.contains(&name.as_str()) {
                 given.push((name, decode(value)));
-            } else if unknown.len() < MOST_UNKNOWN && !unknown.contains(&name) {
+            } else if unknown.len() < MAX_UNKNOWN && !unknown.contains(&name) {
                 unknown.push(name);
             }
         }
@@ -52,7 +52,7 @@ impl Parameters {
     }
 
     /// Takes and parses the values of a list.
-    pub fn words<T: Clone + Eq + Hash>(
+    pub fn parsed_list<T: Clone + Eq + Hash>(
         &mut self,
         name: &str,
         parse: impl Fn(&str) -> Parsed<T>,
@@ -260,7 +260,7 @@ mod tests {
             let mut parameters = parse(&query);
             parameters.list("status");
             let _ = parameters.value("order", time);
-            prop_assert!(parameters.into_refused().len() <= query.len() + MOST_UNKNOWN);
+            prop_assert!(parameters.into_refused().len() <= query.len() + MAX_UNKNOWN);
         }
 
         #[test]

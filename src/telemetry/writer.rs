@@ -18,11 +18,11 @@ use tracing_subscriber::fmt::{
 use crate::domain::text;
 
 /// The most lines of calls that wait to be written.
-const LINES_WAITING: usize = 8_192;
+const MAX_WAITING_LINES: usize = 8_192;
 /// The most warnings and errors that wait, in a queue of their own that a flood of calls can't fill.
-const WARNINGS_WAITING: usize = 1_024;
+const MAX_WAITING_WARNINGS: usize = 1_024;
 /// The most bytes of one write.
-const WRITTEN_AT_ONCE: usize = 64 * 1024;
+const MAX_WRITE_BYTES: usize = 64 * 1024;
 
 /// Guards that write the waiting lines on drop, and give up after a moment when standard error is blocked.
 pub type Guards = [WorkerGuard; 2];
@@ -37,8 +37,8 @@ pub struct Lines {
 impl Lines {
     /// Starts a thread for each queue, which writes to its own `out` in batches.
     pub fn new<W: Write + Send + 'static>(out: impl Fn() -> W, is_json: bool) -> (Self, Guards) {
-        let (calls, calls_guard) = queue(LINES_WAITING, out(), is_json);
-        let (warnings, warnings_guard) = queue(WARNINGS_WAITING, out(), is_json);
+        let (calls, calls_guard) = queue(MAX_WAITING_LINES, out(), is_json);
+        let (warnings, warnings_guard) = queue(MAX_WAITING_WARNINGS, out(), is_json);
         (Self { calls, warnings }, [calls_guard, warnings_guard])
     }
 }
@@ -62,7 +62,7 @@ fn queue<W: Write + Send + 'static>(lines: usize, out: W, is_json: bool) -> (Non
         .lossy(true)
         .buffered_lines_limit(lines)
         .thread_name("redflag-log")
-        .finish(BufWriter::with_capacity(WRITTEN_AT_ONCE, out));
+        .finish(BufWriter::with_capacity(MAX_WRITE_BYTES, out));
     // The counter exists only after the writer; it is set once.
     let _ = lost.set(writer.error_counter());
     (writer, guard)
@@ -193,7 +193,7 @@ mod tests {
         let (lines, guards) = Lines::new(|| pipe.clone(), true);
         let mut writer = lines.make_writer();
         let line = [b'x'; 1023].into_iter().chain([b'\n']).collect::<Vec<_>>();
-        let sent = LINES_WAITING * 2;
+        let sent = MAX_WAITING_LINES * 2;
         for _ in 0..sent {
             writer.write_all(&line).unwrap();
         }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The most ranges of positions that a line names.
-const NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -218,7 +218,7 @@ fn foreign(Signatures { by_other_keys, other_keys, .. }: &Signatures) -> String 
     if *by_other_keys == 0 {
         return String::new();
     }
-    let ids: Vec<_> = other_keys.iter().take(NAMED).map(ToString::to_string).collect();
+    let ids: Vec<_> = other_keys.iter().take(MAX_NAMED).map(ToString::to_string).collect();
     format!("; {by_other_keys} signatures by other keys ({})", ids.join(", "))
 }
 
@@ -227,8 +227,8 @@ fn list(Stretches { ranges, more, .. }: &Stretches) -> String {
     let range = |&(first, last): &(i64, i64)| {
         if first == last { first.to_string() } else { format!("{first}-{last}") }
     };
-    let named: Vec<_> = ranges.iter().take(NAMED).map(range).collect();
-    let more = *more + i64::try_from(ranges.len().saturating_sub(NAMED)).unwrap_or_default();
+    let named: Vec<_> = ranges.iter().take(MAX_NAMED).map(range).collect();
+    let more = *more + i64::try_from(ranges.len().saturating_sub(MAX_NAMED)).unwrap_or_default();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
 }

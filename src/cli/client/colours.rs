@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::screen::{Colour, Piece, Screen};
+use super::screen::{Colour, Screen, StyledText};
 use crate::client::{Client, json, pb};
 
 /// The organization's colours by the keys of its statuses.
@@ -27,9 +27,9 @@ impl StatusColours {
     }
 
     /// Makes a cell with a status in its colour.
-    pub fn piece(&self, status: &str, class: i32) -> Piece {
+    pub fn styled(&self, status: &str, class: i32) -> StyledText {
         let colour = self.0.get(status).copied().or_else(|| of_class(class));
-        Piece::from(status).coloured(colour)
+        StyledText::from(status).coloured(colour)
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::SecretString;
 
-use super::exit::NoKey;
+use super::exit::MissingKey;
 use crate::{
     cli::serve::parse_span,
     client::{Client, Options},
@@ -73,7 +73,7 @@ impl Connection {
             None => env::var(Options::API_KEY_VARIABLE).unwrap_or_default(),
         };
         let key = key.trim_ascii_end();
-        if key.is_empty() { Err(NoKey.into()) } else { Ok(key.into()) }
+        if key.is_empty() { Err(MissingKey.into()) } else { Ok(key.into()) }
     }
 }
 

@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::{
-    Connection, LARGEST_PAGE, Output,
-    get::who,
-    screen::{Fit, Piece, Screen},
+    Connection, MAX_PAGE_SIZE, Output,
+    get::actor_name,
+    screen::{Fit, Screen, StyledText},
 };
 use crate::{
     cli::output,
@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// The most characters that are shown of a value before or after a change, and of a note.
-const SHOWN_OF_VALUE: usize = 60;
-const SHOWN_OF_NOTE: usize = 200;
+const MAX_VALUE_SHOWN: usize = 60;
+const MAX_NOTE_SHOWN: usize = 200;
 
 /// Show the whole history of an alert, oldest first; long values are shortened, but not with --json.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ impl Events {
 async fn read(client: &Client, anomaly_id: String) -> anyhow::Result<pb::ListAlertEventsResponse> {
     let mut list = pb::ListAlertEventsResponse::default();
     let mut request =
-        pb::ListAlertEventsRequest { anomaly_id, page_size: LARGEST_PAGE, ..Default::default() };
+        pb::ListAlertEventsRequest { anomaly_id, page_size: MAX_PAGE_SIZE, ..Default::default() };
     loop {
         let page = client.list_alert_events(request.clone()).await?;
         list.events.extend(page.events);
@@ -55,14 +55,14 @@ async fn read(client: &Client, anomaly_id: String) -> anyhow::Result<pb::ListAle
     }
 }
 
-fn row(event: &pb::AlertEvent, screen: Screen) -> [Piece; 6] {
+fn row(event: &pb::AlertEvent, screen: Screen) -> [StyledText; 6] {
     [
         event.sequence.to_string().into(),
         json::event_type(event.r#type).into(),
         screen.time(event.created_at.as_ref()).into(),
-        event.actor.as_ref().map(who).unwrap_or_default().into(),
+        event.actor.as_ref().map(actor_name).unwrap_or_default().into(),
         changes(event).into(),
-        output::printable(&shortened(&event.note, SHOWN_OF_NOTE)).into(),
+        output::printable(&shortened(&event.note, MAX_NOTE_SHOWN)).into(),
     ]
 }
 
@@ -81,7 +81,7 @@ fn changes(event: &pb::AlertEvent) -> String {
     }
     let change = |change: &pb::FieldChange| {
         let [before, after] = [&change.before, &change.after]
-            .map(|value| shortened(&json::value_text(value.as_ref()), SHOWN_OF_VALUE));
+            .map(|value| shortened(&json::value_text(value.as_ref()), MAX_VALUE_SHOWN));
         output::printable(&format!("{}: {before} → {after}", change.field))
     };
     event.changes.iter().map(change).collect::<Vec<_>>().join("; ")

@@ -7,12 +7,12 @@ use crate::client::{self, Code, InvalidOption};
 /// No key was given.
 #[derive(Debug, Error)]
 #[error("there is no API key: set REDFLAG_API_KEY or give --api-key-file FILE")]
-pub struct NoKey;
+pub struct MissingKey;
 
 /// A wrong call that the parser of arguments can't detect.
 #[derive(Debug, Error)]
 #[error("{0} (see --help)")]
-pub struct CalledWrongly(pub &'static str);
+pub struct UsageError(pub &'static str);
 
 /// The alert or status does not exist.
 const NOT_FOUND: u8 = 3;
@@ -28,11 +28,11 @@ pub fn code(error: &anyhow::Error) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<client::Error>() {
         return Some(code_of(error.code()));
     }
-    if error.is::<CalledWrongly>() {
+    if error.is::<UsageError>() {
         return Some(crate::cli::USAGE);
     }
     let is_key = matches!(error.downcast_ref(), Some(InvalidOption::ApiKey));
-    (is_key || error.is::<NoKey>()).then_some(NOT_ALLOWED)
+    (is_key || error.is::<MissingKey>()).then_some(NOT_ALLOWED)
 }
 
 fn code_of(code: Code) -> u8 {

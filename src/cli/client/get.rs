@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     Connection, Output,
     colours::StatusColours,
-    screen::{Fit, Piece, Screen},
+    screen::{Fit, Screen, StyledText},
 };
 use crate::{
     cli::output,
@@ -33,13 +33,13 @@ impl Get {
             return output::print_json(&json::alert(&alert));
         }
         let screen = Screen::of_output();
-        let status = StatusColours::of(&client, screen).await.piece(&alert.status, alert.status_class);
+        let status = StatusColours::of(&client, screen).await.styled(&alert.status, alert.status_class);
         screen.table(["FIELD", "VALUE"], rows(&alert, status, screen), Fit::default())
     }
 }
 
 /// Lists the fields that are not empty.
-fn rows(alert: &pb::Alert, status: Piece, screen: Screen) -> Vec<[Piece; 2]> {
+fn rows(alert: &pb::Alert, status: StyledText, screen: Screen) -> Vec<[StyledText; 2]> {
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let list = |list: &[String]| text(&list.join(", "));
     let before = [("anomaly_id", text(&alert.anomaly_id))];
@@ -60,20 +60,21 @@ fn rows(alert: &pb::Alert, status: Piece, screen: Screen) -> Vec<[Piece; 2]> {
         ("created_at", text(&screen.time(alert.created_at.as_ref()))),
         ("updated_at", text(&screen.time(alert.updated_at.as_ref()))),
         ("closed_at", text(&screen.time(alert.closed_at.as_ref()))),
-        ("closed_by", alert.closed_by.as_ref().map(who)),
+        ("closed_by", alert.closed_by.as_ref().map(actor_name)),
         ("dedup_key", text(&alert.dedup_key)),
         ("occurrence_count", text(&alert.occurrence_count.to_string())),
         ("last_occurred_at", text(&screen.time(alert.last_occurred_at.as_ref()))),
         ("previous_anomaly_id", text(&alert.previous_anomaly_id)),
         ("version", text(&alert.version.to_string())),
     ];
-    let row = |(name, value): (&str, Option<String>)| Some([Piece::from(name), Piece::from(value?)]);
-    let status = [Piece::from("status"), status];
+    let row =
+        |(name, value): (&str, Option<String>)| Some([StyledText::from(name), StyledText::from(value?)]);
+    let status = [StyledText::from("status"), status];
     before.into_iter().filter_map(row).chain([status]).chain(after.into_iter().filter_map(row)).collect()
 }
 
 /// Names an actor: the person, where the caller named one, and the key.
-pub fn who(actor: &pb::Actor) -> String {
+pub fn actor_name(actor: &pb::Actor) -> String {
     match &actor.on_behalf_of {
         Some(person) => format!("{person} (key {})", actor.key_name),
         None => format!("key {}", actor.key_name),

@@ -3,10 +3,10 @@
 use clap::{ArgGroup, Args};
 
 use super::{
-    Connection, LARGEST_PAGE, Output,
+    Connection, MAX_PAGE_SIZE, Output,
     colours::StatusColours,
     parse,
-    screen::{Fit, Piece, Screen},
+    screen::{Fit, Screen, StyledText},
 };
 use crate::{
     cli::output,
@@ -130,7 +130,7 @@ async fn read(
     let mut list = pb::ListAlertsResponse::default();
     let mut left = limit;
     loop {
-        request.page_size = left.map_or(LARGEST_PAGE, |left| left.min(LARGEST_PAGE));
+        request.page_size = left.map_or(MAX_PAGE_SIZE, |left| left.min(MAX_PAGE_SIZE));
         let page = client.list_alerts(request.clone()).await?;
         let count = i32::try_from(page.alerts.len()).unwrap_or(i32::MAX);
         left = left.map(|left| left.saturating_sub(count));
@@ -154,8 +154,8 @@ const FIT: Fit = Fit { optional: &[3, 4, 5, 2], lines: Some(2) };
 fn print(list: &pb::ListAlertsResponse, screen: Screen, colours: &StatusColours) -> anyhow::Result<()> {
     let row = |alert: &pb::Alert| {
         [
-            Piece::from(&alert.anomaly_id),
-            colours.piece(&alert.status, alert.status_class),
+            StyledText::from(&alert.anomaly_id),
+            colours.styled(&alert.status, alert.status_class),
             json::severity(alert.severity).unwrap_or("-").into(),
             json::entity_type(alert.r#type).into(),
             one_line(&alert.assigned_to).into(),

@@ -108,7 +108,7 @@ struct PreconditionFlags {
 }
 
 /// The most entries that one page holds.
-const LARGEST_PAGE: i32 = 1_000;
+const MAX_PAGE_SIZE: i32 = 1_000;
 
 /// The format of the output.
 #[derive(Debug, Args)]

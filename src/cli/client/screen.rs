@@ -24,7 +24,7 @@ pub struct Screen {
 
 /// A cell's text with its colour.
 #[derive(Debug, Clone)]
-pub struct Piece {
+pub struct StyledText {
     text: String,
     colour: Option<Colour>,
 }
@@ -39,20 +39,20 @@ pub struct Fit {
 }
 
 /// The width of a terminal that doesn't report its own.
-const USUAL_WIDTH: u16 = 80;
+const DEFAULT_WIDTH: u16 = 80;
 /// The least useful width of a text column.
-const LEAST_WIDTH: u16 = 13;
+const MIN_TEXT_WIDTH: u16 = 13;
 
 /// Red, green and blue.
 pub type Colour = (u8, u8, u8);
 
-impl<T: Into<String>> From<T> for Piece {
+impl<T: Into<String>> From<T> for StyledText {
     fn from(text: T) -> Self {
         Self { text: text.into(), colour: None }
     }
 }
 
-impl Piece {
+impl StyledText {
     /// Sets the colour, which shows only on a coloured screen.
     pub const fn coloured(mut self, colour: Option<Colour>) -> Self {
         self.colour = colour;
@@ -90,22 +90,22 @@ impl Screen {
     pub fn table<const N: usize>(
         self,
         headings: [&str; N],
-        rows: Vec<[Piece; N]>,
+        rows: Vec<[StyledText; N]>,
         fit: Fit,
     ) -> anyhow::Result<()> {
         if self.is_terminal {
             return output::print(&self.drawn(headings, rows, fit));
         }
-        let texts: Vec<_> = rows.into_iter().map(|row| row.map(|piece| piece.text)).collect();
+        let texts: Vec<_> = rows.into_iter().map(|row| row.map(|styled| styled.text)).collect();
         output::print_table(headings, &texts)
     }
 
-    fn drawn<const N: usize>(self, headings: [&str; N], rows: Vec<[Piece; N]>, fit: Fit) -> String {
+    fn drawn<const N: usize>(self, headings: [&str; N], rows: Vec<[StyledText; N]>, fit: Fit) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_truncation_indicator("…").set_header(headings);
         for row in rows {
-            let mut row = Row::from(row.map(|piece| self.cell(&piece)));
+            let mut row = Row::from(row.map(|styled| self.cell(&styled)));
             if let Some(lines) = fit.lines {
                 row.max_height(lines);
             }
@@ -114,15 +114,15 @@ impl Screen {
         if let Some(first) = table.column_mut(0) {
             first.set_padding((0, 1));
         }
-        let width = table.width().filter(|width| *width > 0).unwrap_or(USUAL_WIDTH);
+        let width = table.width().filter(|width| *width > 0).unwrap_or(DEFAULT_WIDTH);
         table.set_width(width);
-        leave_out(&mut table, width, fit.optional);
+        hide_optional(&mut table, width, fit.optional);
         table.trim_fmt()
     }
 
-    fn cell(self, piece: &Piece) -> Cell {
-        let cell = Cell::new(output::printable_text(&piece.text));
-        match piece.colour.filter(|_| self.is_coloured) {
+    fn cell(self, styled: &StyledText) -> Cell {
+        let cell = Cell::new(output::printable_text(&styled.text));
+        match styled.colour.filter(|_| self.is_coloured) {
             Some((r, g, b)) => cell.fg(Color::Rgb { r, g, b }),
             None => cell,
         }
@@ -130,11 +130,11 @@ impl Screen {
 }
 
 /// Leaves out optional columns until the others have room. The first column is never wrapped.
-fn leave_out(table: &mut Table, width: u16, optional: &[usize]) {
+fn hide_optional(table: &mut Table, width: u16, optional: &[usize]) {
     let contents = table.column_max_content_widths();
     let least = |column: usize, content: u16| {
         let padding = table.column(column).map_or(0, Column::padding_width);
-        padding + if column == 0 { content } else { content.min(LEAST_WIDTH) }
+        padding + if column == 0 { content } else { content.min(MIN_TEXT_WIDTH) }
     };
     let least: Vec<_> =
         contents.iter().enumerate().map(|(column, content)| least(column, *content)).collect();

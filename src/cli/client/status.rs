@@ -6,7 +6,7 @@ use super::{
     Connection, IdempotencyFlags, Output,
     colours::StatusColours,
     parse,
-    screen::{Fit, Piece, Screen},
+    screen::{Fit, Screen, StyledText},
 };
 use crate::{
     cli::output,
@@ -108,8 +108,8 @@ impl List {
         let colours = StatusColours::listed(&list);
         let row = |status: &pb::AlertStatus| {
             let class = json::status_class(status.class);
-            let key = colours.piece(&status.key, status.class);
-            [key, class.into(), Piece::from(&status.colour), output::printable(&status.name).into()]
+            let key = colours.styled(&status.key, status.class);
+            [key, class.into(), StyledText::from(&status.colour), output::printable(&status.name).into()]
         };
         let rows = list.builtin.iter().chain(&list.alert_statuses).map(row).collect();
         Screen::of_output().table(["KEY", "CLASS", "COLOUR", "NAME"], rows, Fit::default())

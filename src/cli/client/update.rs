@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::{ChangeFlags, Connection, Output, PreconditionFlags, exit::CalledWrongly, parse};
+use super::{ChangeFlags, Connection, Output, PreconditionFlags, exit::UsageError, parse};
 use crate::{
     cli::output,
     client::{FieldMask, json, pb},
@@ -102,10 +102,10 @@ impl Update {
     fn request(self) -> anyhow::Result<pb::UpdateAlertRequest> {
         let paths = self.fields.paths();
         if paths.is_empty() && self.change.note.is_empty() {
-            return Err(CalledWrongly("nothing to change was given").into());
+            return Err(UsageError("nothing to change was given").into());
         }
         if paths.iter().collect::<HashSet<_>>().len() < paths.len() {
-            return Err(CalledWrongly("a field is given and cleared, or cleared twice").into());
+            return Err(UsageError("a field is given and cleared, or cleared twice").into());
         }
         Ok(pb::UpdateAlertRequest {
             alert: Some(self.fields.alert(self.anomaly_id)?),

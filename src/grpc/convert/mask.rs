@@ -29,7 +29,7 @@ const ALERT_FIELDS: [&str; 12] = [
 const STATUS_FIELDS: [&str; 2] = ["name", "colour"];
 
 /// The most wrong paths of a mask that an error names.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// Makes the input of an update of an alert. Unknown paths of the mask are violations, refused by the service with all others.
 pub fn update_input(message: pb::UpdateAlertRequest) -> UpdateInput {
@@ -82,7 +82,7 @@ fn paths(mask: Option<FieldMask>, known: &[&str]) -> (Vec<String>, Vec<Violation
     let paths = mask.unwrap_or_default().paths;
     let unknown = paths.iter().filter(|path| !known.contains(&path.as_str()));
     let violations: Vec<_> = unknown
-        .take(NAMED)
+        .take(MAX_NAMED)
         .map(|path| {
             let rule = format!("must name only {}, names {}", known.join(", "), quoted(path));
             Violation { field: "update_mask".to_owned(), rule: Invalid::new(rule) }

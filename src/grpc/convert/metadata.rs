@@ -15,9 +15,9 @@ use crate::{
 /// When it is far too large, or a number is infinite or NaN.
 pub fn to_json(metadata: Struct) -> Parsed<Map<String, Value>> {
     /// A bound above every allowed struct: a number takes 11 bytes in a message and at least 2 as JSON.
-    const MOST_ENCODED: usize = 8 * Metadata::MAX_BYTES;
+    const MAX_ENCODED: usize = 8 * Metadata::MAX_BYTES;
     let encoded = metadata.encoded_len();
-    if encoded > MOST_ENCODED {
+    if encoded > MAX_ENCODED {
         let rule =
             format!("must be at most {} bytes as JSON, is {encoded} bytes as a message", Metadata::MAX_BYTES);
         return Err(Invalid::new(rule));

@@ -29,7 +29,7 @@ use crate::{
 /// The most bytes of a message, which holds only names.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024;
 /// The most open calls of a connection.
-const MOST_OF_CONNECTION: usize = 8;
+const MAX_PER_CONNECTION: usize = 8;
 /// The longest time that reflection waits for the next question.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -39,13 +39,13 @@ pub struct WithoutEnd;
 
 /// The limits of calls without a key.
 #[derive(Clone)]
-pub struct Open {
+pub struct KeylessLimits {
     request_timeout: Duration,
     end: watch::Receiver<bool>,
     streams: Arc<Streams>,
 }
 
-impl Open {
+impl KeylessLimits {
     /// Bounds the time until the head of a response by `request_timeout`, and ends calls when `end` turns true.
     pub fn new(request_timeout: Duration, end: watch::Receiver<bool>) -> Self {
         Self { request_timeout, end, streams: Arc::default() }
@@ -54,7 +54,7 @@ impl Open {
     async fn call(mut self, request: Request, next: Next) -> Result<Response, Error> {
         let connection = request.extensions().get::<Connection>();
         let counted = match connection {
-            Some(connection) => Some(connection.open(MOST_OF_CONNECTION).ok_or_else(too_many)?),
+            Some(connection) => Some(connection.open(MAX_PER_CONNECTION).ok_or_else(too_many)?),
             None => None,
         };
         let kind = Kind::of(request.uri().path());
@@ -80,8 +80,8 @@ impl Open {
 }
 
 /// Serves a call within the limits.
-pub async fn bound(State(open): State<Open>, request: Request, next: Next) -> Response {
-    open.call(request, next).await.unwrap_or_else(|error| status::status(&error).into_http())
+pub async fn limit(State(limits): State<KeylessLimits>, request: Request, next: Next) -> Response {
+    limits.call(request, next).await.unwrap_or_else(|error| status::status(&error).into_http())
 }
 
 fn too_many() -> Error {
