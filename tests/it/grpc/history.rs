@@ -117,7 +117,7 @@ async fn invalid_reads_are_refused() {
 async fn a_page_of_events_stays_within_the_default_limit_of_clients(#[case] kind: DatabaseKind) {
     let app = TestApp::start(kind).await;
     let made = flagged(&app, flag("bln_1")).await;
-    // 60 events that tell a description of 40,000 bytes twice are more than the 4 MiB that a client takes at once.
+    // 60 events with a description of 40,000 bytes before and after are more than the 4 MiB that a client takes at once.
     for number in 0..60_u32 {
         let letter = if number % 2 == 0 { "🚩" } else { "🏁" };
         let alert = Alert { description: letter.repeat(10_000), ..made.clone() };
