@@ -1,4 +1,4 @@
-//! What both faces do with every call: its tracing id, its credentials, its deadline.
+//! Work that both faces do for every call: its tracing id, its credentials, its deadline.
 
 use std::{
     future::Future,
@@ -39,15 +39,15 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// The most characters that a caller's tracing id may have; a longer one is replaced.
 const MAX_REQUEST_ID: usize = 128;
 
-/// What the log tells of a call.
+/// The facts of a call that are logged.
 #[derive(Debug)]
-pub struct Traced {
+pub struct CallContext {
     request_id: Arc<str>,
     key_id: OnceLock<String>,
     failure: OnceLock<Reason>,
 }
 
-impl Traced {
+impl CallContext {
     /// A call with that tracing id, whose key is not known yet.
     pub const fn new(request_id: Arc<str>) -> Self {
         Self { request_id, key_id: OnceLock::new(), failure: OnceLock::new() }
@@ -76,11 +76,11 @@ pub fn note_failure(reason: Reason) {
 }
 
 tokio::task_local! {
-    static CURRENT: Arc<Traced>;
+    static CURRENT: Arc<CallContext>;
 }
 
 /// Serves a call so that it can be traced.
-pub async fn traced<T>(traced: Arc<Traced>, call: impl Future<Output = T>) -> T {
+pub async fn traced<T>(traced: Arc<CallContext>, call: impl Future<Output = T>) -> T {
     CURRENT.scope(traced, call).await
 }
 
@@ -104,7 +104,7 @@ pub struct Connection(Arc<Shown>);
 
 #[derive(Debug)]
 struct Shown {
-    /// Where it comes from, where addresses tell callers apart.
+    /// The network that it comes from, where addresses tell callers apart.
     network: Option<IpAddr>,
     /// The room for its large answers, which it shares with all others.
     answers: Answers,

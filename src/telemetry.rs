@@ -66,7 +66,7 @@ pub async fn trace<F: Future<Output = Response>>(
     serve: impl FnOnce(Request) -> F,
 ) -> Response {
     let started = Instant::now();
-    let call = Arc::new(call::Traced::new(call::choose_request_id(request.headers())));
+    let call = Arc::new(call::CallContext::new(call::choose_request_id(request.headers())));
     let span = tracing::info_span!("call", request_id = call.request_id());
     let method = request.method().clone();
     // The line is written outside of the span: it has the same fields.
@@ -84,7 +84,7 @@ struct Line {
     method: Method,
     path: Cow<'static, str>,
     started: Instant,
-    call: Arc<call::Traced>,
+    call: Arc<call::CallContext>,
     is_answered: bool,
 }
 

@@ -1,9 +1,9 @@
 //! The composition root: opens the store, builds the router, binds, serves until told to stop, and drains.
 
-mod activity;
 mod adopting;
-mod cleaning;
-mod gathering;
+mod coalescing;
+mod connection_state;
+mod expiry;
 mod limits;
 mod listen;
 mod places;
@@ -39,16 +39,16 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long the background tasks and the store may take to end after the calls.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a server is started with.
+/// The configuration of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen, `HOST:PORT`; port 0 takes a free one.
+    /// The address to listen on, `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
     /// Which database.
     pub database_url: String,
     /// How many connections to it at most.
     pub database_connections: u32,
-    /// What to do about an older schema.
+    /// The treatment of an older schema.
     pub on_older: OnOlderSchema,
     /// The secret of the first key; a fresh one is made when absent.
     pub bootstrap_key: Option<Secret>,
@@ -179,7 +179,7 @@ impl App {
         })
     }
 
-    /// Where the server listens.
+    /// The address that the server listens on.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -195,7 +195,7 @@ impl App {
             listener, router, service, store, clock, authenticator, health, stopping, answers, ..
         } = self;
         let (shutdown_delay, drain_timeout) = (self.shutdown_delay, self.drain_timeout);
-        let cleaning = tokio::spawn(cleaning::run(Arc::clone(&store), clock, stopping.subscribe()));
+        let cleaning = tokio::spawn(expiry::run(Arc::clone(&store), clock, stopping.subscribe()));
         let adopting = tokio::spawn(adopting::run(service, stopping.subscribe()));
         // Calls in flight may use keys until the last one is answered.
         let (drained, is_drained) = watch::channel(false);

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::AbortHandle};
 
-use super::{activity::Activity, limits::ConnectionLimits};
+use super::{connection_state::ConnectionState, limits::ConnectionLimits};
 use crate::domain::OrganizationId;
 
 /// How many connections are closed at once when all places are taken, so that they are seldom looked through.
@@ -42,7 +42,7 @@ struct Taken {
 /// A connection that is open.
 struct Open {
     network: IpAddr,
-    activity: Arc<Activity>,
+    state: Arc<ConnectionState>,
     task: AbortHandle,
     is_leaving: bool,
 }
@@ -73,7 +73,7 @@ impl Places {
     pub fn take<S>(
         self: &Arc<Self>,
         (stream, peer): (S, IpAddr),
-        activity: Arc<Activity>,
+        state: Arc<ConnectionState>,
         ended: mpsc::Sender<()>,
         start: impl FnOnce(Place, S) -> AbortHandle,
     ) -> Option<S> {
@@ -96,7 +96,7 @@ impl Places {
         let place = Place { places: Arc::clone(self), id, network, _ended: ended };
         // It can't leave before it is entered: leaving waits for the lock.
         let task = start(place, stream);
-        taken.connections.insert(id, Open { network, activity, task, is_leaving: false });
+        taken.connections.insert(id, Open { network, state, task, is_leaving: false });
         None
     }
 
@@ -120,8 +120,8 @@ impl Taken {
     /// Closes the `count` connections that have been silent longest, of those that never showed a valid key. Whether there
     /// was one.
     fn close_strangers(&mut self, count: usize) -> bool {
-        let strangers = self.connections.iter().filter(|(_, open)| !open.activity.is_known());
-        let mut strangers: Vec<_> = strangers.map(|(id, open)| (open.activity.since(), *id)).collect();
+        let strangers = self.connections.iter().filter(|(_, open)| !open.state.is_known());
+        let mut strangers: Vec<_> = strangers.map(|(id, open)| (open.state.since(), *id)).collect();
         keep_smallest(&mut strangers, count);
         for (_, id) in &strangers {
             if let Some(open) = self.connections.get(id) {
@@ -138,13 +138,13 @@ impl Taken {
     fn displace(&mut self, count: usize) -> bool {
         let organization = self.largest();
         let staying = self.connections.iter().filter(|(_, open)| !open.is_leaving);
-        let theirs = staying.filter(|(_, open)| open.activity.organization() == organization);
-        let idle = theirs.filter_map(|(id, open)| Some((open.activity.idle_since()?, *id)));
+        let theirs = staying.filter(|(_, open)| open.state.organization() == organization);
+        let idle = theirs.filter_map(|(id, open)| Some((open.state.idle_since()?, *id)));
         let mut idle: Vec<_> = idle.collect();
         keep_smallest(&mut idle, count.min(MOST_LEAVING.saturating_sub(self.leaving)));
         for (_, id) in &idle {
             if let Some(open) = self.connections.get_mut(id) {
-                open.activity.displace();
+                open.state.displace();
                 open.is_leaving = true;
                 self.leaving += 1;
             }
@@ -156,7 +156,7 @@ impl Taken {
     fn largest(&self) -> Option<OrganizationId> {
         let mut counts: HashMap<_, usize> = HashMap::new();
         for open in self.connections.values().filter(|open| !open.is_leaving) {
-            if let Some(organization) = open.activity.organization() {
+            if let Some(organization) = open.state.organization() {
                 *counts.entry(organization).or_default() += 1;
             }
         }

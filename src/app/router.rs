@@ -25,13 +25,13 @@ use crate::{
     telemetry,
 };
 
-/// What the faces are made of.
+/// The parts that the faces are built from.
 pub struct Faces<'a> {
     /// The use cases that both call.
     pub service: Service,
-    /// Who knows the keys.
+    /// The verifier of keys.
     pub authenticator: Authenticator,
-    /// What gRPC's health tells.
+    /// The state that gRPC's health service reports.
     pub health: &'a Health,
     /// Turns true when the shutdown begins.
     pub is_stopping: watch::Receiver<bool>,
@@ -59,13 +59,13 @@ pub fn build(
     Ok(if allow_origins.is_empty() { both } else { both.layer(cors(allow_origins)) })
 }
 
-/// What every call passes first. One layer for all of it: each is copied for every call.
+/// The first layer that every call passes. One layer for all of it: each is copied for every call.
 async fn enter(request: Request, next: Next) -> Response {
     let path = logged_path(&request);
     telemetry::trace(request, path, |request| only_grpc(request, next)).await
 }
 
-/// What the log calls a path: the route that was taken; of gRPC, whose routes are whole services, the method. What matches no
+/// The name of a path in the log: the route that was taken; of gRPC, whose routes are whole services, the method. What matches no
 /// route and no method is not repeated: anything may stand in it.
 fn logged_path(request: &Request) -> Cow<'static, str> {
     match request.extensions().get::<MatchedPath>() {

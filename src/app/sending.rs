@@ -19,7 +19,7 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use super::activity::{Call, Held};
+use super::connection_state::{Call, Held};
 use crate::{
     answers::{self, Reserved},
     grpc,
@@ -43,7 +43,7 @@ pub fn send(call: Call, mut answer: Response) -> Response {
 
 /// The body of an answer, handed over piece by piece.
 struct Sending {
-    /// What is still to be handed over of the last data of the body.
+    /// The rest of the body's last data, still to be handed over.
     rest: Bytes,
     /// Is done when the last piece of that data is written.
     written: Option<oneshot::Receiver<()>>,
@@ -142,16 +142,16 @@ mod tests {
     use super::*;
     use crate::{
         answers::{AnswerLimits, Answers},
-        app::activity::Activity,
+        app::connection_state::ConnectionState,
         call::Connection,
     };
 
     #[test]
     fn a_large_answer_ends_after_its_last_piece_is_written() {
         let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
-        let activity = Arc::new(Activity::new(connection, Duration::MAX, None));
+        let state = Arc::new(ConnectionState::new(connection, Duration::MAX, None));
         let answer = Response::new(Body::from("x".repeat(PIECE + LARGE)));
-        let mut answer = send(Activity::begin(&activity, Version::HTTP_2), answer);
+        let mut answer = send(ConnectionState::begin(&state, Version::HTTP_2), answer);
         let mut context = Context::from_waker(Waker::noop());
         let mut next = || Pin::new(answer.body_mut()).poll_frame(&mut context);
         let Poll::Ready(Some(Ok(first))) = next() else { panic!("the first piece") };

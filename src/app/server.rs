@@ -24,8 +24,8 @@ use tokio::{
 use tower::Service;
 
 use super::{
-    activity::{Activity, Ended},
-    gathering::Gathering,
+    coalescing::Coalescing,
+    connection_state::{ConnectionState, Ended},
     limits::ConnectionLimits,
     places::{self, Place, Places},
     sending,
@@ -94,7 +94,7 @@ impl Connections {
     /// Serves a connection in a task of its own, or refuses it. Waits for nothing.
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         let network = (self.limits.per_address > 0).then(|| places::network(peer.ip()));
-        let activity = Arc::new(Activity::new(
+        let state = Arc::new(ConnectionState::new(
             call::Connection::new(self.answers.clone(), network),
             self.limits.idle,
             self.max_age(peer),
@@ -102,13 +102,13 @@ impl Connections {
         let connection = Connection {
             builder: Arc::clone(&self.builder),
             router: self.router.clone(),
-            activity: Arc::clone(&activity),
+            state: Arc::clone(&state),
             grace: self.limits.age_grace,
             leave: self.leave.subscribe(),
         };
         // Not from within an `async` block: one that awaits what it has captured keeps room for it twice, as long as it lasts.
         let start = |place, stream| tokio::spawn(serve(place, connection, stream)).abort_handle();
-        let refused = self.places.take((stream, peer.ip()), activity, self.ended.0.clone(), start);
+        let refused = self.places.take((stream, peer.ip()), state, self.ended.0.clone(), start);
         if let Some(stream) = refused {
             refuse(&stream);
         }
@@ -183,7 +183,7 @@ fn refuse(stream: &TcpStream) {
 struct Connection {
     builder: Arc<Builder<Tasks>>,
     router: Router,
-    activity: Arc<Activity>,
+    state: Arc<ConnectionState>,
     /// How long its calls may take to finish when it is old.
     grace: Duration,
     leave: watch::Receiver<bool>,
@@ -192,29 +192,29 @@ struct Connection {
 /// Serves one connection until it ends, or is told to leave, by `leave`, for its silence or for its age. Its place is free
 /// when all else of it is gone.
 async fn serve(_place: Place, connection: Connection, stream: TcpStream) {
-    let Connection { builder, router, activity, grace, mut leave } = connection;
+    let Connection { builder, router, state, grace, mut leave } = connection;
     // Answers are small and must not wait for more to send.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone at once");
         return;
     }
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        let call = Activity::begin(&activity, request.version());
-        request.extensions_mut().insert(activity.connection().clone());
+        let call = ConnectionState::begin(&state, request.version());
+        request.extensions_mut().insert(state.connection().clone());
         let answer = router.clone().call(request);
         async move { answer.await.map(|answer| sending::send(call, answer)) }
     });
-    let io = TokioIo::new(Gathering::new(stream, Arc::clone(&activity)));
+    let io = TokioIo::new(Coalescing::new(stream, Arc::clone(&state)));
     let mut connection = pin!(builder.serve_connection(io, service));
     let served = tokio::select! {
         served = &mut connection => Some(served),
-        has_grace = left(&mut leave, &activity) => {
+        has_grace = left(&mut leave, &state) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 served = &mut connection => Some(served),
-                // What is left then are streams without an end, and answers that nobody reads.
-                () = answered(&activity, has_grace.then_some(grace)) => {
-                    let patience = if activity.is_known() { LEAVE_TIMEOUT } else { STRANGER_LEAVE_TIMEOUT };
+                // Streams without an end and answers that nobody reads are left then.
+                () = answered(&state, has_grace.then_some(grace)) => {
+                    let patience = if state.is_known() { LEAVE_TIMEOUT } else { STRANGER_LEAVE_TIMEOUT };
                     timeout(patience, connection).await.ok()
                 }
             }
@@ -227,19 +227,19 @@ async fn serve(_place: Place, connection: Connection, stream: TcpStream) {
 
 /// Is done when the connections are told to leave, or nobody is left who could tell them, or this one is silent, old
 /// or displaced. Returns true for one whose calls have a time to finish of their own.
-async fn left(leave: &mut watch::Receiver<bool>, activity: &Activity) -> bool {
+async fn left(leave: &mut watch::Receiver<bool>, state: &ConnectionState) -> bool {
     tokio::select! {
         _ = leave.wait_for(|leave| *leave) => false,
-        ended = activity.ended() => ended != Ended::Silent,
+        ended = state.ended() => ended != Ended::Silent,
     }
 }
 
 /// Is done when the calls are answered, and, where there is a `grace`, then at the latest.
-async fn answered(activity: &Activity, grace: Option<Duration>) {
+async fn answered(state: &ConnectionState, grace: Option<Duration>) {
     match grace {
         // Calls that are not answered by then are cut off.
-        Some(grace) => drop(timeout(grace, activity.answered()).await),
-        None => activity.answered().await,
+        Some(grace) => drop(timeout(grace, state.answered()).await),
+        None => state.answered().await,
     }
 }
 

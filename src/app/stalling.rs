@@ -2,7 +2,7 @@
 //! connection.
 //!
 //! A caller that takes nothing closes its window, and then nobody asks the body for more: only the task of the call can
-//! look at the time. Over HTTP/1.1 the connection looks ([`super::activity::Activity::ended`]): it has one answer at a time.
+//! look at the time. Over HTTP/1.1 the connection looks ([`super::connection_state::ConnectionState::ended`]): it has one answer at a time.
 
 use std::{
     cell::Cell,

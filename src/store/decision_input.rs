@@ -46,7 +46,7 @@ macro_rules! select_decision_input {
 }
 pub(in crate::store) use select_decision_input;
 
-/// Where the columns of the alert begin.
+/// The index of the alert's first column.
 pub const ALERT_AT: usize = 12;
 
 /// The row of a head as it was read, on PostgreSQL.
@@ -54,7 +54,7 @@ pub const ALERT_AT: usize = 12;
 pub struct HeadRow {
     /// The revision, which every change moves.
     pub revision: i64,
-    /// Where this version of the row stands (`ctid`), so that it is found at once. By the key it is found behind all versions
+    /// The place of this version of the row (`ctid`), by which it is found at once. By the key it is found behind all versions
     /// that somebody's snapshot keeps; a dump that runs for long keeps tens of thousands.
     pub tuple: Option<String>,
 }
@@ -78,7 +78,7 @@ pub struct DecisionInputRow {
 
 /// The input of a decision, as it was read.
 pub struct Reading {
-    /// What is known.
+    /// The input of the decision.
     pub known: DecisionInput,
     /// The record of the idempotency key.
     pub memory: Option<IdempotencyRecord>,
@@ -87,7 +87,7 @@ pub struct Reading {
 }
 
 impl DecisionInputRow {
-    /// What the row tells.
+    /// Reads the row.
     pub fn read(self, organization: OrganizationId) -> Result<Reading, StoreError> {
         let known = DecisionInput {
             head: read_head(organization, self.position, self.hash)?,
@@ -121,7 +121,7 @@ impl Reading {
     }
 }
 
-/// Whether a change is a plain flag: it makes an alert in a built-in status that is not closed, which neither repeats anything
+/// Returns true for a plain flag: it makes an alert in a built-in status that is not closed, which neither repeats anything
 /// nor depends on what the organization demands.
 pub fn is_plain_flag(change: &AlertChange) -> bool {
     plain_class(change).is_some()

@@ -8,11 +8,11 @@ use super::{
     sqlite::codes::{self, Damaged, Meaning},
 };
 
-/// What a statement failed with: a constraint, which means something where it was run, or anything else.
+/// The failure of a statement: a constraint, which means something where it was run, or anything else.
 pub enum Failure {
     /// Something with that key is there already.
     Unique,
-    /// What it refers to is not there, or it is still referred to.
+    /// A foreign key: the row referred to is missing, or this row is still referred to.
     ForeignKey,
     /// Anything else.
     Other(StoreError),
@@ -89,7 +89,7 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// Whether the same statement may well succeed a moment later.
+/// Returns true where the same statement may well succeed a moment later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Passing {
     /// Others are at work on the same rows: it may be run again at once.
@@ -104,7 +104,7 @@ enum Passing {
 
 fn meaning(error: &sqlx::Error) -> Passing {
     match error {
-        // What arrived made no sense, so what was asked may or may not have happened.
+        // The reply made no sense, so the statement may or may not have happened.
         sqlx::Error::Protocol(_)
         | sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -116,7 +116,7 @@ fn meaning(error: &sqlx::Error) -> Passing {
     }
 }
 
-/// What an SQLSTATE of PostgreSQL means. Locked: a serialization failure, a deadlock, and a lock that was not to be had in time.
+/// The meaning of an SQLSTATE of PostgreSQL. Locked: a serialization failure, a deadlock, and a lock that was not to be had in time.
 /// Away: read-only (25006), as after a failover; silent for too long in a transaction (25P03); and the classes connection (08),
 /// login (28, 3D), rolled back (40), resources (53), not in the right state, such as closed to connections (55), and
 /// operator intervention (57).

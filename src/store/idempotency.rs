@@ -71,7 +71,7 @@ pub fn text_of_change(decision: &Decision) -> Result<String, StoreError> {
 pub struct IdempotencyRecord {
     /// The digest of what was asked for.
     pub fingerprint: Vec<u8>,
-    /// What was answered.
+    /// The answer.
     pub answer: String,
 }
 

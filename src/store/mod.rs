@@ -1,4 +1,4 @@
-//! What the service asks of a database, and the promises every backend keeps.
+//! The interface to a database, and the promises that every backend keeps.
 
 pub mod connect;
 mod decision_input;
@@ -247,17 +247,17 @@ pub trait Store: Send + Sync + 'static {
         key: &ApiKey,
     ) -> Result<Option<ApiKey>, StoreError>;
 
-    /// Whether the database answers and has the schema that this version knows.
+    /// Passes where the database answers and has the schema that this version knows.
     async fn check(&self) -> Result<(), StoreError>;
 
     /// Waits for what is being written, then closes all connections.
     async fn close(&self);
 }
 
-/// What a store method failed with.
+/// The failure of a method of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What the call is about does not exist in that organization.
+    /// The object of the call does not exist in that organization.
     #[error("not found")]
     NotFound,
     /// The organization has no status with that key.
@@ -269,7 +269,7 @@ pub enum StoreError {
     /// So many alerts use the status.
     #[error("{0} alert(s) use the status")]
     InUse(i64),
-    /// What is stored does not allow the change.
+    /// The change is refused for the stored state.
     #[error("refused: {0:?}")]
     Refused(Refusal),
     /// The idempotency key names another change.
@@ -341,6 +341,6 @@ pub struct Inconsistent {
     pub column: &'static str,
     /// The row, by its id.
     pub row: String,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: String,
 }

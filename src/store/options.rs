@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{queue::GroupCommit, schema::OnOlderSchema};
 use crate::domain::HeadSigner;
 
-/// Who else may be at work on an SQLite file meanwhile; servers share a database of PostgreSQL.
+/// The processes that may use an SQLite file at the same time; servers share a database of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
     /// Commands that write a little, and no other server.
@@ -19,13 +19,13 @@ pub enum Sharing {
 pub struct Options {
     /// How many connections at most: reading ones on SQLite, which has one more to write; all on PostgreSQL.
     pub connections: u32,
-    /// What to do about an older schema.
+    /// The treatment of an older schema.
     pub on_older: OnOlderSchema,
     /// How long PostgreSQL works on one statement, also where its caller has gone away.
     pub statement_timeout: Duration,
     /// How changes share commits.
     pub commits: GroupCommit,
-    /// Who else may be at work on it.
+    /// The processes that may use it at the same time.
     pub sharing: Sharing,
     /// Signs each head that a transaction leaves, where there is one.
     pub signer: Option<Arc<HeadSigner>>,

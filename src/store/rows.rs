@@ -76,7 +76,7 @@ impl<T: EstimatedSize> PageReader<T> {
         Self { page: PageBuilder::new(size) }
     }
 
-    /// Whether the page takes another row.
+    /// Returns true where the page takes another row.
     pub const fn wants_more(&self) -> bool {
         !self.page.is_full()
     }
@@ -298,7 +298,7 @@ impl TryFrom<KeyRow> for ApiKey {
     }
 }
 
-/// Where a value stands, for the error that says it makes no sense.
+/// The place of a value, for the error that says it makes no sense.
 pub struct Cell<'a> {
     /// The table.
     pub table: &'static str,

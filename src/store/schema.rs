@@ -7,7 +7,7 @@ use super::{
     sqlite::codes::{self, Damaged, Meaning},
 };
 
-/// What to do about a schema that is older than this version knows.
+/// The treatment of a schema that is older than this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnOlderSchema {
     /// Bring it up to date.
@@ -41,9 +41,9 @@ pub enum OpenError {
     /// The schema is older, and migrating was not wanted.
     #[error("the database's schema is version {found}, this redflag needs {known}: run `redflag migrate`")]
     Older {
-        /// What the database has.
+        /// The version of the database.
         found: i64,
-        /// What this version needs.
+        /// The version that this redflag needs.
         known: i64,
     },
     /// A newer redflag has been here.
@@ -51,9 +51,9 @@ pub enum OpenError {
         "the database's schema is version {found}, newer than the {known} this redflag knows: use a newer redflag"
     )]
     Newer {
-        /// What the database has.
+        /// The version of the database.
         found: i64,
-        /// What this version knows.
+        /// The version that this redflag knows.
         known: i64,
     },
     /// The database keeps text in an encoding that lacks characters.
@@ -119,7 +119,7 @@ impl SchemaVersion {
         Self { found: 0, known }
     }
 
-    /// Whether the database has exactly the schema that this version knows.
+    /// Returns true where the database has exactly the schema that this version knows.
     pub const fn is_current(self) -> bool {
         self.found == self.known
     }
@@ -133,7 +133,7 @@ impl SchemaVersion {
         if self.is_current() { Ok(()) } else { Err(StoreError::Unavailable(refused().into())) }
     }
 
-    /// Whether the schema must be migrated before use.
+    /// Returns true where the schema must be migrated before use.
     ///
     /// # Errors
     /// [`OpenError::Newer`]; [`OpenError::Older`] when migrating is not wanted.
@@ -149,7 +149,7 @@ impl SchemaVersion {
     }
 }
 
-/// Whether the table of migrations is missing, as on an empty database: `SQLITE_ERROR`, or PostgreSQL's
+/// Returns true where the table of migrations is missing, as on an empty database: `SQLITE_ERROR`, or PostgreSQL's
 /// `undefined_table`.
 fn is_missing_table(error: &MigrateError) -> bool {
     let MigrateError::Execute(sqlx::Error::Database(error)) = error else {

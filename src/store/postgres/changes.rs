@@ -44,7 +44,7 @@ use crate::{
 /// How many changes a batch holds at most while several organizations write: some milliseconds, for others wait for them.
 const SHARED: usize = 48;
 
-/// What comes of a change.
+/// The outcome of a change.
 pub type Outcome = Result<Idempotent<ChangedAlert>, StoreError>;
 /// A change that may be attempted several times.
 pub type Change = Arc<AlertChange>;

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// What a transaction lends its connection for, and how long it waits for each lock.
+/// The purpose that a transaction borrows its connection for, and how long it waits for each lock.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
     what: Use,

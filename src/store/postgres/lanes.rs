@@ -7,9 +7,9 @@ use crate::store::{
 
 /// One call that waits in a queue.
 pub struct Waiting<Q, A> {
-    /// What it asks.
+    /// The question.
     pub asked: Q,
-    /// Where its answer goes.
+    /// The receiver of the answer.
     pub answering: Answering<A>,
 }
 

@@ -33,9 +33,9 @@ pub struct Lent {
     connection: Option<PoolConnection<Postgres>>,
     permit: Option<Permit>,
     watch: Watch,
-    /// Whether BEGIN was sent, and no end of the transaction has been answered.
+    /// True where BEGIN was sent, and no end of the transaction has been answered.
     is_in_transaction: bool,
-    /// Whether the connection leads nowhere.
+    /// True where the connection is lost.
     is_lost: bool,
 }
 

@@ -49,7 +49,7 @@ pub struct PostgresStore {
     servers: Servers,
     /// The queue of changes.
     changes: Changes,
-    /// Where look-ups by key wait.
+    /// The queue of look-ups by key.
     lookups: LookUps,
     /// Asks whether the database serves calls: a connection of its own, so that whatever else is asked leaves it free.
     readiness: Mutex<Option<PgConnection>>,

@@ -1,4 +1,4 @@
-//! What a batch of changes does: each is decided from what stands in the database and what those before it have decided,
+//! The plan of a batch: each change is decided from the database and from the decisions before it,
 //! and all of it is saved together.
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What is to be saved, and what changes that follow in the batch must know of it.
+/// The rows to save, and an index of them for the changes that follow in the batch.
 #[derive(Default)]
 pub struct Plan {
     /// The heads to move.
@@ -37,11 +37,11 @@ pub struct Plan {
 /// How a head moves.
 #[derive(Debug, Clone)]
 pub struct Move {
-    /// Where it was.
+    /// The head before.
     pub from: Head,
     /// Its row as it was.
     pub row: HeadRow,
-    /// Where it will be.
+    /// The head after.
     pub to: Head,
 }
 
@@ -55,7 +55,7 @@ pub struct Version {
 
 /// An idempotency record to store.
 pub struct NewIdempotencyRecord {
-    /// Whose.
+    /// The organization.
     pub organization_id: OrganizationId,
     /// Under which key, and of which change.
     pub idempotency: Idempotency,
@@ -103,7 +103,7 @@ impl Plan {
         heads.filter_map(|(organization, moved)| signer.sign(*organization, moved.from, moved.to)).collect()
     }
 
-    /// What was read, as the changes before this one have left it.
+    /// The input as read, overlaid with the changes before this one.
     fn ahead(&self, change: &AlertChange, mut reading: Reading) -> Reading {
         let organization = change.organization_id;
         let known = &mut reading.known;

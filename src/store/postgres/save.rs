@@ -161,10 +161,10 @@ fn array_text(list: &[String]) -> String {
     format!("{{{}}}", column(list, quoted).join(","))
 }
 
-/// What finds an alert: whose it is, by what, since when, and its id.
+/// A row that indexes an alert: its organization, the value, the time it was made, and its id.
 type Entry = (Uuid, String, Timestamp, Uuid);
 
-/// What finds alerts from now on, and what no longer does.
+/// The index rows to add and to remove.
 #[derive(Default)]
 struct Index {
     entities_in: Vec<Entry>,

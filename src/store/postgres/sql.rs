@@ -5,8 +5,8 @@ use crate::store::{
     signature_rows::signature_columns, statements::statements,
 };
 
-/// What every batch saves: moves the heads that still are where its changes were decided from, appends the events, records
-/// the answers, and adds the alerts that are made and what finds alerts. All else hangs on `head`: of an organization whose
+/// The part of a batch that is always saved: moves the heads that still are where its changes were decided from, appends the
+/// events, records the answers, and adds the alerts that are made and the rows that index them. All else hangs on `head`: of an organization whose
 /// head has moved, nothing is saved. Nor where another instance holds the head: nobody waits for it here. A head is found by where
 /// its row stands, if that is known.
 macro_rules! save_new {
@@ -94,7 +94,7 @@ macro_rules! closing {
     };
 }
 
-/// What a batch saves that also changes alerts.
+/// The statement for a batch that also changes alerts.
 macro_rules! save_all {
     () => {
         concat!(save_new!("$90", closing!(), " CROSS JOIN (SELECT count(*) FROM closed) AS done"), ", \
@@ -121,7 +121,7 @@ macro_rules! signing {
     };
 }
 
-/// What a statement that saves gives: the organizations of which it did, and where their heads stand now.
+/// The result of a statement that saves: the organizations that it saved, and the places of their heads' rows.
 macro_rules! saved {
     () => {
         " SELECT organization_id, tuple FROM head"

@@ -70,7 +70,7 @@ impl<J: Job> Lanes<J> {
             return None;
         }
         let (organization, now) = (load.organization, Instant::now());
-        // What belongs to no organization is short, and no caller's.
+        // Jobs of no organization are short, and no caller's.
         if self.last != Some(organization) && organization != OrganizationId::NONE {
             self.shared_until = self.last.map(|_| now + SHARED_FOR);
             self.last = Some(organization);
@@ -127,7 +127,7 @@ impl<J: Job> Lanes<J> {
             let may = |organization| turns.has(organization) && !held.contains(&organization);
             let Some(next) = contended.rested(now, may) else { return Taken::nothing() };
             let taken = turns.take(TRIED, |organization, _| organization == next);
-            // Where nobody waits for its jobs any more, it has none afterwards.
+            // If nobody waits for its jobs any more, it has none afterwards.
             if !taken.jobs.is_empty() {
                 return taken;
             }

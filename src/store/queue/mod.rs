@@ -42,7 +42,7 @@ pub struct GroupCommit {
 }
 
 impl GroupCommit {
-    /// What was measured to be best on two cores (`docs/performance.md`).
+    /// The values measured to be best on two cores (`docs/performance.md`).
     pub const DEFAULT: Self = Self { size: 512, waiting: 4_096, in_flight: 1 };
     /// How many bytes of changes share a commit: a batch of large ones must not hold up others for long.
     const BATCH_BYTES: usize = 2 * 1024 * 1024;
@@ -60,12 +60,12 @@ impl GroupCommit {
     }
 }
 
-/// Where the answer to a job goes.
+/// The receiver of the answer to a job.
 pub type Answering<A> = oneshot::Sender<Result<A, StoreError>>;
 
 /// A job that waits in the queue.
 pub trait Job: Send {
-    /// Whether nobody waits for the answer any more.
+    /// Returns true where nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
 
     /// Answers that it is not done, and why.

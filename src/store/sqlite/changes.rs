@@ -42,7 +42,7 @@ fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Idempotent<ChangedAl
     Ok(Idempotent::fresh(decision.changed))
 }
 
-/// What the change is decided from: of a plain flag, no more than the head, which a change before it may have read.
+/// Reads the input of the decision: for a plain flag only the head, which a change before it may have read.
 fn read(batch: &Batch<'_>, change: &AlertChange) -> Result<Reading, StoreError> {
     let head = batch.head(change.organization_id);
     if let Some(reading) = head.and_then(|head| Reading::of_plain_flag(change, head, HeadRow::default())) {
@@ -50,7 +50,7 @@ fn read(batch: &Batch<'_>, change: &AlertChange) -> Result<Reading, StoreError> 
     }
     let mut reading = select_decision_input(batch.conn, change)?;
     batch.note_head(change.organization_id, reading.known.head);
-    // Where a change before has moved it.
+    // A change before may have moved it.
     reading.known.head = head.unwrap_or(reading.known.head);
     Ok(reading)
 }

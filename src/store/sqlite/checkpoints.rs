@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Checkpoints {
     /// Has room for one word: that there is something to move.
     committed: SyncSender<()>,
-    /// Whether the log is long, and so little of it is left that the writer moves the rest.
+    /// True where the log is long, and so little of it is left that the writer moves the rest.
     is_writers_turn: Arc<AtomicBool>,
     file: Arc<DatabaseFile>,
     thread: JoinHandle<()>,
@@ -55,7 +55,7 @@ impl Checkpoints {
         if self.is_writers_turn.swap(false, Ordering::Relaxed) {
             checkpoint(conn);
         }
-        // Where it was told already, or is gone, the writer's own checkpoints will do.
+        // It may have been told already or be gone: the writer's own checkpoints will do.
         let _ = self.committed.try_send(());
     }
 

@@ -27,7 +27,7 @@ const WRITTEN: usize = 256 * 1024;
 /// How many bytes there must be room for on the disk.
 const ROOM: usize = 1024 * 1024;
 
-/// What the name of the file that a trial writes ends with.
+/// The suffix of the file that a trial writes.
 const TRIAL: &str = "-trial";
 
 /// The state of writing.
@@ -137,7 +137,7 @@ mod tests {
         remove_left_file(&path);
         let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();
         assert_eq!((tables, beside(&path, TRIAL).exists()), (0, false));
-        // Where nothing is left, nothing is written.
+        // Nothing is left, so nothing is written.
         let written = conn.total_changes();
         remove_left_table(&conn);
         assert_eq!(conn.total_changes(), written);

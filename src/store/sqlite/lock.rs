@@ -1,4 +1,4 @@
-//! Who is at work on a database file. A server has it alone: two would wait for each other, and one would write beside what the
+//! Locks of a database file. A server has it alone: two would wait for each other, and one would write beside what the
 //! other knows. Commands that write a little work beside it, but not while another file is put in the place of the database.
 //!
 //! The locks are on other files than the database: closing a second descriptor of that would take SQLite's own locks from this
@@ -118,7 +118,7 @@ fn check_has_one_name(real: &Path) -> io::Result<()> {
         let several = format!("the file has {links} names (hard links): a database has one");
         return Err(io::Error::other(several));
     }
-    // Where there is no such list, it can't be known.
+    // Without such a list it can't be known.
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     if mounts.lines().filter_map(mount_point).any(|point| Path::new(&point) == real) {
         return Err(io::Error::other(
@@ -210,7 +210,7 @@ mod tests {
         assert!(LockFile::take(path.clone()).unwrap().is_none());
         drop(first);
         assert!(!path.exists());
-        // What a killed process has left is no lock.
+        // The file of a killed process is no lock.
         fs::write(&path, "1\n").unwrap();
         let second = LockFile::take(path.clone()).unwrap().unwrap();
         // Nor is a file of somebody else deleted.

@@ -125,12 +125,12 @@ pub fn connect_options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
         .busy_timeout(BUSY_TIMEOUT))
 }
 
-/// Whether a URL names a database that is kept in memory.
+/// Returns true where a URL names a database in memory.
 pub fn is_in_memory(url: &str) -> bool {
     url.contains(":memory:") || url.contains("mode=memory")
 }
 
-/// Whether a URL names a file that is not there.
+/// Returns true where a URL names a file that is missing.
 pub fn is_missing(url: &str, file: &SqliteConnectOptions) -> bool {
     !is_in_memory(url) && !file.get_filename().exists()
 }

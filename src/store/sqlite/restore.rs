@@ -26,14 +26,14 @@ pub struct Restore {
     _commands: File,
 }
 
-/// What was done.
+/// The result of a restoration.
 #[derive(Debug)]
 pub struct Restored {
     /// The database.
     pub file: PathBuf,
     /// How many bytes it has.
     pub size: u64,
-    /// Where the one is that was there before.
+    /// The path of the previous database.
     pub kept: Option<PathBuf>,
 }
 

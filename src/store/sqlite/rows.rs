@@ -29,7 +29,7 @@ impl FromSql for Instant {
     }
 }
 
-/// What is kept as JSON text.
+/// A value that is kept as JSON text.
 struct Json<T>(T);
 
 impl<T: DeserializeOwned> FromSql for Json<T> {

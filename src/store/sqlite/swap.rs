@@ -123,7 +123,7 @@ impl Swap {
         }
     }
 
-    /// What could not be moved into the old database is kept beside it.
+    /// Keeps what could not be moved into the old database beside it.
     fn keep_logs(&self, kept: &Path) -> Result<(), OpenError> {
         LOGS.iter().try_for_each(|suffix| keep(&beside(&self.target, suffix), &beside(kept, suffix)))
     }

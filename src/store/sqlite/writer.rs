@@ -30,16 +30,16 @@ pub struct Batch<'c> {
     heads: RefCell<HashMap<OrganizationId, CachedHead>>,
 }
 
-/// Where a feed ends that was read or moved within the transaction.
+/// The head of a feed that was read or moved within the transaction.
 #[derive(Clone, Copy)]
 struct CachedHead {
-    /// Where it ended before the transaction.
+    /// The head before the transaction.
     read: Head,
     head: Head,
 }
 
 impl Batch<'_> {
-    /// Where the feed ends, if a change before has read or moved it.
+    /// The head of the feed, if a change before has read or moved it.
     pub fn head(&self, organization: OrganizationId) -> Option<Head> {
         self.heads.borrow().get(&organization).map(|known| known.head)
     }
@@ -140,7 +140,7 @@ impl Writer {
 
 /// Work with its type forgotten.
 trait Work: Send {
-    /// Whether nobody waits for the answer any more.
+    /// Returns true where nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
     /// Does the work and keeps its result; tells whether it succeeded.
     fn run(&mut self, batch: &Batch<'_>) -> bool;
@@ -173,7 +173,7 @@ impl<T: Send, W: Fn(&Batch<'_>) -> Result<T, StoreError> + Send> Work for Task<T
     fn answer(self: Box<Self>, failed: Option<StoreError>) {
         let Self { result, answering, .. } = *self;
         let undone = || Err(StoreError::Internal("the work was given up".into()));
-        // Where the caller is gone, nobody wants to know.
+        // The caller may be gone.
         let _ = answering.send(failed.map_or_else(|| result.unwrap_or_else(undone), Err));
     }
 }
@@ -188,7 +188,7 @@ impl Job for Box<dyn Work> {
     }
 }
 
-/// What the writer writes with.
+/// The connection and the signer of the writer.
 struct Session {
     conn: Connection,
     signer: Option<Arc<HeadSigner>>,
@@ -289,7 +289,7 @@ fn transact(session: &Session, jobs: &mut Jobs, joining: impl FnMut(&mut Jobs)) 
         return Ok(());
     }
     let conn = &session.conn;
-    // Where a transaction could not be undone before, it is now, or nothing ever could be written again.
+    // A transaction that could not be undone before must be undone now, or nothing could ever be written again.
     undo(conn).and_then(|()| Ok(begin(conn)?)).map_err(Undone::NotBegun)?;
     let outcome = run_all(session, jobs, joining);
     if outcome.is_err()

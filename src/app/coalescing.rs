@@ -14,24 +14,24 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::Activity;
+use super::connection_state::ConnectionState;
 
 /// A connection that lets others go first before it writes.
-pub struct Gathering<S> {
+pub struct Coalescing<S> {
     stream: S,
-    activity: Arc<Activity>,
-    /// Whether the others have had their turn since the last write.
+    state: Arc<ConnectionState>,
+    /// True where the others have had their turn since the last write.
     is_due: bool,
 }
 
-impl<S> Gathering<S> {
+impl<S> Coalescing<S> {
     /// Gathers what is written to `stream` while there are calls in work.
-    pub const fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, is_due: false }
+    pub const fn new(stream: S, state: Arc<ConnectionState>) -> Self {
+        Self { stream, state, is_due: false }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Coalescing<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -40,7 +40,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.activity.read();
+            self.state.read();
         }
         Poll::Ready(Ok(()))
     }
@@ -48,9 +48,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
 
 /// `is_write_vectored` is false, as by default, on purpose: hyper then copies an answer of up to a kilobyte behind its head,
 /// instead of writing both as a list.
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Coalescing<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.is_due && self.activity.is_working() {
+        if !self.is_due && self.state.is_working() {
             self.is_due = true;
             // A task that wakes itself goes to the end of the queue.
             cx.waker().wake_by_ref();
@@ -85,9 +85,9 @@ mod tests {
         call::Connection,
     };
 
-    fn activity() -> Arc<Activity> {
+    fn state() -> Arc<ConnectionState> {
         let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
-        Arc::new(Activity::new(connection, Duration::MAX, None))
+        Arc::new(ConnectionState::new(connection, Duration::MAX, None))
     }
 
     /// Remembers that it was woken.
@@ -102,15 +102,15 @@ mod tests {
 
     #[test]
     fn an_answer_waits_one_turn_for_those_of_other_calls() {
-        let activity = activity();
-        let mut connection = Gathering::new(Vec::new(), Arc::clone(&activity));
+        let state = state();
+        let mut connection = Coalescing::new(Vec::new(), Arc::clone(&state));
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut write = |bytes| Pin::new(&mut connection).poll_write(&mut Context::from_waker(&waker), bytes);
         let is_written = |written| matches!(written, Poll::Ready(Ok(3)));
 
         assert!(is_written(write(b"one")), "nothing else is in work");
-        let call = Activity::begin(&activity, Version::HTTP_2);
+        let call = ConnectionState::begin(&state, Version::HTTP_2);
         assert!(write(b"two").is_pending(), "another call is in work");
         assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
         assert!(is_written(write(b"two")));
@@ -122,10 +122,10 @@ mod tests {
 
     #[test]
     fn a_full_socket_is_not_waited_for_twice() {
-        let activity = activity();
-        let _call = Activity::begin(&activity, Version::HTTP_2);
+        let state = state();
+        let _call = ConnectionState::begin(&state, Version::HTTP_2);
         let (mine, mut theirs) = tokio::io::duplex(3);
-        let mut connection = Gathering::new(mine, activity);
+        let mut connection = Coalescing::new(mine, state);
         let mut cx = Context::from_waker(Waker::noop());
         let mut write = |bytes| Pin::new(&mut connection).poll_write(&mut cx, bytes);
         assert!(write(b"one").is_pending());

@@ -1,4 +1,4 @@
-//! What a connection is doing, so that silent and stalled ones can be told from those that are at work.
+//! The state of a connection, which tells silent and stalled ones from those that are at work.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -26,8 +26,8 @@ const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(5);
 /// How often a connection that is leaving is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What a connection has been doing.
-pub struct Activity {
+/// The state of a connection.
+pub struct ConnectionState {
     doing: Mutex<Doing>,
     /// The keys it has shown and the calls it has open.
     connection: Connection,
@@ -69,7 +69,7 @@ pub enum Ended {
     Displaced,
 }
 
-impl Activity {
+impl ConnectionState {
     /// A connection that has done nothing yet, may be `idle` for so long, and lasts for at most `max_age`.
     pub fn new(connection: Connection, idle: Duration, max_age: Option<Duration>) -> Self {
         let since = Instant::now();
@@ -88,12 +88,12 @@ impl Activity {
     }
 
     /// Notes that a call has begun.
-    pub fn begin(activity: &Arc<Self>, version: Version) -> Call {
-        activity.change(|doing| {
+    pub fn begin(state: &Arc<Self>, version: Version) -> Call {
+        state.change(|doing| {
             doing.version = Some(version);
             doing.has_begun = false;
         });
-        Call(Held::new(activity, |doing| &mut doing.calls))
+        Call(Held::new(state, |doing| &mut doing.calls))
     }
 
     /// Notes that bytes have come: over HTTP/1.1, between two calls, they begin the head of the next.
@@ -171,7 +171,7 @@ impl Activity {
         }
     }
 
-    /// Whether a call is being worked on.
+    /// Returns true while a call is in work.
     pub fn is_working(&self) -> bool {
         self.change(|doing| doing.calls > 0)
     }
@@ -209,24 +209,24 @@ type Counter = fn(&mut Doing) -> &mut usize;
 
 /// One more of something, for as long as it is held.
 pub struct Held {
-    activity: Arc<Activity>,
+    state: Arc<ConnectionState>,
     counter: Counter,
 }
 
 impl Held {
-    fn new(activity: &Arc<Activity>, counter: Counter) -> Self {
-        activity.change(|doing| {
+    fn new(state: &Arc<ConnectionState>, counter: Counter) -> Self {
+        state.change(|doing| {
             *counter(doing) += 1;
             doing.since = Instant::now();
         });
-        Self { activity: Arc::clone(activity), counter }
+        Self { state: Arc::clone(state), counter }
     }
 
     /// Notes that the caller has been handed something, or has taken all and waits for more, and of what kind the answer is.
     pub fn moved(&self, is_handed: bool, patience: Duration) {
         let now = Instant::now();
         stalling::note(is_handed.then_some((now.into(), patience)));
-        self.activity.change(|doing| {
+        self.state.change(|doing| {
             doing.is_handed = is_handed && doing.is_http1();
             (doing.since, doing.moved) = (now, now);
         });
@@ -235,7 +235,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.activity.change(|doing| {
+        self.state.change(|doing| {
             *(self.counter)(doing) -= 1;
             doing.since = Instant::now();
         });
@@ -254,7 +254,7 @@ impl Call {
         } else {
             (|doing| &mut doing.answers, STALL_TIMEOUT)
         };
-        let held = Held::new(&self.0.activity, counter);
+        let held = Held::new(&self.0.state, counter);
         held.moved(true, patience);
         (held, patience)
     }
@@ -267,46 +267,46 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(75);
 
-    fn activity() -> Arc<Activity> {
+    fn state() -> Arc<ConnectionState> {
         let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
-        Arc::new(Activity::new(connection, IDLE, None))
+        Arc::new(ConnectionState::new(connection, IDLE, None))
     }
 
-    fn patience(activity: &Activity) -> Option<Duration> {
-        activity.change(|doing| doing.patience(IDLE))
+    fn patience(state: &ConnectionState) -> Option<Duration> {
+        state.change(|doing| doing.patience(IDLE))
     }
 
     #[test]
     fn a_head_that_has_begun_has_less_time_than_a_connection_between_two_calls() {
-        let activity = activity();
-        assert_eq!(patience(&activity), Some(HEAD_TIMEOUT), "the first call must come soon");
-        let call = Activity::begin(&activity, Version::HTTP_11);
-        assert_eq!(patience(&activity), None, "a call has a limit of its own");
-        activity.read();
+        let state = state();
+        assert_eq!(patience(&state), Some(HEAD_TIMEOUT), "the first call must come soon");
+        let call = ConnectionState::begin(&state, Version::HTTP_11);
+        assert_eq!(patience(&state), None, "a call has a limit of its own");
+        state.read();
         drop(call);
-        assert_eq!(patience(&activity), Some(IDLE), "what came during the call was its body");
-        activity.read();
-        assert_eq!(patience(&activity), Some(HEAD_TIMEOUT));
+        assert_eq!(patience(&state), Some(IDLE), "what came during the call was its body");
+        state.read();
+        assert_eq!(patience(&state), Some(HEAD_TIMEOUT));
     }
 
     #[test]
     fn an_answer_has_a_clock_over_http1_and_its_task_has_it_over_http2() {
         for (version, expected) in [(Version::HTTP_11, Some(STALL_TIMEOUT)), (Version::HTTP_2, None)] {
-            let activity = activity();
-            let answer = Activity::begin(&activity, version).answered(false);
-            assert_eq!(patience(&activity), expected);
+            let state = state();
+            let answer = ConnectionState::begin(&state, version).answered(false);
+            assert_eq!(patience(&state), expected);
             drop(answer);
-            assert_ne!(patience(&activity), None);
+            assert_ne!(patience(&state), None);
         }
     }
 
     #[tokio::test]
     async fn answers_that_are_ended_keep_no_connection_from_leaving() {
-        let activity = activity();
-        let begin = || Activity::begin(&activity, Version::HTTP_2).answered(false);
+        let state = state();
+        let begin = || ConnectionState::begin(&state, Version::HTTP_2).answered(false);
         let (_unread, ended) = (begin(), begin());
-        activity.change(|doing| doing.moved -= LAST_STALL_TIMEOUT);
+        state.change(|doing| doing.moved -= LAST_STALL_TIMEOUT);
         drop(ended);
-        tokio::time::timeout(LAST_STALL_TIMEOUT / 2, activity.answered()).await.unwrap();
+        tokio::time::timeout(LAST_STALL_TIMEOUT / 2, state.answered()).await.unwrap();
     }
 }
