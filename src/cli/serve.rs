@@ -71,11 +71,11 @@ pub struct Serve {
     request_timeout: Duration,
     #[command(flatten)]
     connections: ConnectionArgs,
-    /// How many MiB of lists may be read for one key and not taken by its callers; further ones wait a moment, and are then
-    /// refused with 429, over gRPC `RESOURCE_EXHAUSTED`
+    /// How many MiB of lists may be held for one key until its callers have read them; further lists wait a moment, and are
+    /// then refused with 429, over gRPC `RESOURCE_EXHAUSTED`
     #[arg(long, env = "REDFLAG_ANSWER_MEMORY_PER_KEY", default_value_t = AnswerLimits::DEFAULT.per_key, value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(AnswerLimits::LEAST)..=65_536))]
     answer_memory_per_key: u32,
-    /// The same in all; an organization gets as much of it as it leaves free
+    /// How many MiB of lists may be held for all keys together; one organization gets as much of it as it leaves free
     #[arg(long, env = "REDFLAG_ANSWER_MEMORY", default_value_t = AnswerLimits::DEFAULT.total, value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(AnswerLimits::LEAST)..=65_536))]
     answer_memory: u32,
     /// Answer gRPC reflection, which lists services and messages: to anybody, to callers with a valid key, or to nobody
