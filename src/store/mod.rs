@@ -46,7 +46,7 @@ pub type AdoptionLock = Box<dyn Send + Sync>;
 /// bug or a damaged database).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Changes one alert, or makes it, as [`crate::domain::decide`] decides from what stands in the transaction: two
+    /// Changes one alert, or makes it, as [`crate::domain::decide()`] decides from what stands in the transaction: two
     /// changes at once both take effect where they touch different fields. What changes is written together with its
     /// event, whose position and hash follow the organization's head, and with the answer under its idempotency key.
     /// All changes of an organization happen one after the other, in the order of their positions.

@@ -14,7 +14,7 @@ pub struct Signatures {
     pub found: i64,
     /// How many of them are by keys that were not given, and prove nothing.
     pub by_other_keys: i64,
-    /// These keys, the first [`MOST`] of them.
+    /// These keys, at most 1,000 of them.
     pub other_keys: BTreeSet<AuditKeyId>,
     /// The events that are signed with a key that was given.
     pub signed: Stretches,
@@ -81,7 +81,7 @@ fn hash_at(events: &[AlertEvent], position: i64) -> Option<ChainHash> {
 /// Stretches of a feed, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stretches {
-    /// The first and last position of each, the first [`MOST`] of them.
+    /// The first and last position of each, at most 1,000 of them.
     pub ranges: Vec<(i64, i64)>,
     /// How many more there are.
     pub more: i64,
