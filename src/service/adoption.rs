@@ -10,7 +10,7 @@ use tokio::{
 use super::Service;
 use crate::{
     domain::{Actor, AlertChange, AnomalyId, ChangeContext, Command, KeyId, Name, Note, OrganizationId},
-    error::Error,
+    error::{Error, Reason},
     store::{AdoptionLock, StoreError},
 };
 
@@ -47,7 +47,7 @@ impl Service {
     /// busy or locked keeps no other waiting.
     ///
     /// # Errors
-    /// [`crate::error::Reason::Unavailable`]; [`crate::error::Reason::RateLimited`] when organizations were left out.
+    /// [`Reason::Unavailable`]; [`Reason::RateLimited`] when organizations were left out.
     pub async fn adopt_alerts(&self) -> Result<usize, Error> {
         if self.store.alerts_to_adopt(None).await?.is_empty() {
             return Ok(0);
@@ -61,7 +61,7 @@ impl Service {
             self.adopt_page(found, &mut pass).await?;
             tracing::info!(adopted = pass.adopted, "histories of older alerts begun so far");
         }
-        if pass.left.is_empty() { Ok(pass.adopted) } else { Err(StoreError::Busy.into()) }
+        if pass.left.is_empty() { Ok(pass.adopted) } else { Err(left_out(pass.left.len())) }
     }
 
     async fn wait_for_adoption_lock(&self) -> Result<AdoptionLock, StoreError> {
@@ -132,4 +132,11 @@ impl Service {
         let change = AlertChange { organization_id, command, expected_versions: None, context };
         self.store.change_alert(&change).await.map(drop)
     }
+}
+
+fn left_out(organizations: usize) -> Error {
+    let message = format!(
+        "{organizations} organizations are busy or locked, and have older alerts without history still: try again"
+    );
+    Error::new(Reason::RateLimited, message)
 }

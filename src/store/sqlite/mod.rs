@@ -109,8 +109,6 @@ impl SqliteStore {
         if let Some(identity) = identity {
             let opened = DatabaseFile::opened(path, identity).map_err(|error| cannot_use(path, &error))?;
             let opened = Arc::new(opened);
-            // Left by a trial whose process was killed. A failure means that the file takes no writes, which is reported later.
-            let _ = condition::clean_up(&conn);
             reading = Some(Reading::open(&connect, options.connections)?);
             checkpoints = Some(start_checkpoints(&connect, &opened)?);
             let watched = Arc::clone(&opened);
