@@ -12,6 +12,7 @@ pub mod domain;
 pub mod error;
 pub mod grpc;
 pub mod http;
+pub mod operator;
 pub mod service;
 pub mod store;
 pub mod telemetry;

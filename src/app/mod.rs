@@ -23,7 +23,8 @@ use crate::{
     auth::{Authenticator, Secret},
     domain::{Clock, HeadSigner, SystemClock, SystemIds},
     grpc::{Health, Reflection},
-    service::{FirstKey, Service},
+    operator::{FirstKey, Operator},
+    service::Service,
     store::{
         Store,
         connect::{self, Sharing},
@@ -78,9 +79,9 @@ pub struct Config {
 ///
 /// # Errors
 /// When the database can't be opened.
-pub async fn open_service(url: &str, on_older: OnOlderSchema) -> anyhow::Result<Service> {
+pub async fn open_database(url: &str, on_older: OnOlderSchema) -> anyhow::Result<Operator> {
     let store = connect::open(url, connect::Options::for_command(on_older)).await?;
-    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
+    Ok(Operator::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
 /// The same over a database that no server may have meanwhile, where it is a file; with a key that signs what it appends to
@@ -88,24 +89,24 @@ pub async fn open_service(url: &str, on_older: OnOlderSchema) -> anyhow::Result<
 ///
 /// # Errors
 /// When the database can't be opened.
-pub async fn open_service_alone(
+pub async fn open_database_alone(
     url: &str,
     on_older: OnOlderSchema,
     signer: Option<Arc<HeadSigner>>,
-) -> anyhow::Result<Service> {
+) -> anyhow::Result<Operator> {
     let options =
         connect::Options { sharing: Sharing::Alone, signer, ..connect::Options::for_command(on_older) };
     let store = connect::open(url, options).await?;
-    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
+    Ok(Operator::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
 /// The same over a database that is only read, and not changed at all.
 ///
 /// # Errors
 /// When the database can't be opened.
-pub async fn open_service_reading(url: &str) -> anyhow::Result<Service> {
+pub async fn open_database_reading(url: &str) -> anyhow::Result<Operator> {
     let store = connect::open_reading(url).await?;
-    Ok(Service::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
+    Ok(Operator::new(store, Arc::new(SystemClock), Arc::new(SystemIds)))
 }
 
 /// A server that is bound, and not serving yet.
@@ -113,7 +114,7 @@ pub struct App {
     listener: TcpListener,
     address: SocketAddr,
     router: axum::Router,
-    service: Service,
+    operator: Operator,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     authenticator: Authenticator,
@@ -148,12 +149,13 @@ impl App {
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let service = Service::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
-        let first_key = service.bootstrap(config.bootstrap_key).await?;
+        let operator = Operator::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
+        let first_key = operator.bootstrap(config.bootstrap_key).await?;
         let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
         let health = Health::serving().await;
         let (stopping, is_stopping) = watch::channel(false);
         let faces = router::Faces {
-            service: service.clone(),
+            service,
             authenticator: authenticator.clone(),
             health: &health,
             is_stopping,
@@ -165,7 +167,7 @@ impl App {
             listener,
             address,
             router,
-            service,
+            operator,
             store,
             clock,
             authenticator,
@@ -192,11 +194,11 @@ impl App {
     /// Serves until `shutdown` is done; then turns NOT_SERVING, lets calls in flight finish, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let Self {
-            listener, router, service, store, clock, authenticator, health, stopping, answers, ..
+            listener, router, operator, store, clock, authenticator, health, stopping, answers, ..
         } = self;
         let (shutdown_delay, drain_timeout) = (self.shutdown_delay, self.drain_timeout);
         let cleaning = tokio::spawn(expiry::run(Arc::clone(&store), clock, stopping.subscribe()));
-        let adopting = tokio::spawn(adopting::run(service, stopping.subscribe()));
+        let adopting = tokio::spawn(adopting::run(operator, stopping.subscribe()));
         // Calls in flight may use keys until the last one is answered.
         let (drained, is_drained) = watch::channel(false);
         let uses = tokio::spawn(async move { authenticator.write_uses_until(is_drained).await });

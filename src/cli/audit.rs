@@ -17,7 +17,7 @@ use self::{
 use super::{Database, output};
 use crate::{
     domain::{Head, HeadSignature, OrganizationId, PageSize},
-    service::Service,
+    operator::Operator,
 };
 
 /// Prove that the history is complete and unchanged, or take it elsewhere. Works on the database directly, also while a
@@ -47,10 +47,10 @@ struct Feed {
 }
 
 impl Feed {
-    async fn open(&self) -> anyhow::Result<(Service, OrganizationId)> {
-        let service = self.database.open_reading().await?;
-        let organization = service.find_organization(self.org.as_deref()).await?.id;
-        Ok((service, organization))
+    async fn open(&self) -> anyhow::Result<(Operator, OrganizationId)> {
+        let operator = self.database.open_reading().await?;
+        let organization = operator.find_organization(self.org.as_deref()).await?.id;
+        Ok((operator, organization))
     }
 }
 
@@ -100,8 +100,8 @@ impl Audit {
 
 impl PrintHead {
     async fn run(self) -> anyhow::Result<()> {
-        let (service, organization) = self.feed.open().await?;
-        let head = service.head_of(organization).await?;
+        let (operator, organization) = self.feed.open().await?;
+        let head = operator.head(organization).await?;
         if self.json {
             return output::print_json(&view(organization, head));
         }
@@ -121,14 +121,14 @@ impl Export {
     /// Prints the events page by page, up to the end of the feed at the start of the export.
     async fn run(self) -> anyhow::Result<()> {
         let Format::Jsonl = self.format;
-        let (service, organization) = self.feed.open().await?;
-        let head = service.head_of(organization).await?;
+        let (operator, organization) = self.feed.open().await?;
+        let head = operator.head(organization).await?;
         let mut out = BufWriter::new(io::stdout());
         let mut position = self.from - 1;
         while position < head.position {
-            let page = service.events_of(organization, position, PageSize::MAX).await?;
+            let page = operator.events(organization, position, PageSize::MAX).await?;
             let Some(last) = page.items.last() else { break };
-            let signatures = self.signatures(&service, organization, position, last.position).await?;
+            let signatures = self.signatures(&operator, organization, position, last.position).await?;
             let mut signatures = signatures.into_iter().peekable();
             position = last.position;
             for event in page.items.iter().take_while(|event| event.position <= head.position) {
@@ -151,14 +151,14 @@ impl Export {
     /// Reads the signatures of heads from after one position up to another; none without `--signatures`.
     async fn signatures(
         &self,
-        service: &Service,
+        operator: &Operator,
         organization: OrganizationId,
         mut after: i64,
         last: i64,
     ) -> anyhow::Result<Vec<HeadSignature>> {
         let (mut found, mut has_more) = (Vec::new(), self.signatures);
         while has_more {
-            let page = service.head_signatures_of(organization, after, PageSize::MAX).await?;
+            let page = operator.head_signatures(organization, after, PageSize::MAX).await?;
             after = page.items.last().map_or(last, |signed| signed.position);
             has_more = page.has_more && after < last;
             found.extend(page.items);

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     app,
-    service::Service,
+    operator::Operator,
     store::{
         connect,
         schema::{OnOlderSchema, OpenError},
@@ -42,20 +42,20 @@ impl Database {
     }
 
     /// Opens the database with its current schema, for a command that runs beside a server.
-    pub async fn open(&self) -> anyhow::Result<Service> {
+    pub async fn open(&self) -> anyhow::Result<Operator> {
         connect::check_there(self.url())?;
-        app::open_service(self.url(), OnOlderSchema::Refuse).await
+        app::open_database(self.url(), OnOlderSchema::Refuse).await
     }
 
     /// Opens the database for reading only.
-    pub async fn open_reading(&self) -> anyhow::Result<Service> {
-        app::open_service_reading(self.url()).await
+    pub async fn open_reading(&self) -> anyhow::Result<Operator> {
+        app::open_database_reading(self.url()).await
     }
 
     /// Opens the database, and creates the schema of an empty one.
-    pub async fn open_or_make(&self) -> anyhow::Result<Service> {
+    pub async fn open_or_make(&self) -> anyhow::Result<Operator> {
         connect::check_there(self.url())?;
-        app::open_service(self.url(), OnOlderSchema::MigrateIfEmpty).await
+        app::open_database(self.url(), OnOlderSchema::MigrateIfEmpty).await
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Database, output, serve::parse_span};
 use crate::{
     domain::{ApiKey, Name, Person, Scope, clock::rfc3339},
-    service::NewKeyInput,
+    operator::NewKeyInput,
 };
 
 /// Make, list and revoke API keys. Works on the database directly, also while a server runs.
@@ -82,8 +82,8 @@ impl Key {
 
 impl Create {
     async fn run(self) -> anyhow::Result<()> {
-        let service = self.database.open().await?;
-        let organization = service.find_organization(self.org.as_deref()).await?;
+        let operator = self.database.open().await?;
+        let organization = operator.find_organization(self.org.as_deref()).await?;
         let input = NewKeyInput {
             organization_id: organization.id,
             name: self.name,
@@ -91,7 +91,7 @@ impl Create {
             scopes: self.scopes,
             expires_in: self.expires_in,
         };
-        let (key, secret) = service.create_key(input).await?;
+        let (key, secret) = operator.create_key(input).await?;
         if self.json {
             let mut view = view(&key);
             view["key"] = secret.reveal().into();
@@ -107,12 +107,12 @@ impl Create {
 
 impl List {
     async fn run(self) -> anyhow::Result<()> {
-        let service = self.database.open_reading().await?;
+        let operator = self.database.open_reading().await?;
         let organization = match &self.org {
-            Some(org) => Some(service.find_organization(Some(org)).await?.id),
+            Some(org) => Some(operator.find_organization(Some(org)).await?.id),
             None => None,
         };
-        let keys = service.keys(organization).await?;
+        let keys = operator.keys(organization).await?;
         if self.json {
             return output::print_json(&keys.iter().map(view).collect::<Vec<_>>());
         }

@@ -49,10 +49,10 @@ impl Migrate {
 
 /// Migrates. A running server that holds the database and has migrated it already is no error.
 async fn migrate(url: &str, signer: Option<Arc<HeadSigner>>) -> anyhow::Result<()> {
-    match app::open_service_alone(url, OnOlderSchema::Migrate, signer).await {
-        Ok(service) => {
-            let adopted = service.adopt_alerts().await;
-            service.close().await;
+    match app::open_database_alone(url, OnOlderSchema::Migrate, signer).await {
+        Ok(operator) => {
+            let adopted = operator.adopt_alerts().await;
+            operator.close().await;
             Ok(adopted.map(drop)?)
         }
         Err(error) if is_in_use(&error) && connect::schema_version(url).await?.is_current() => Ok(()),

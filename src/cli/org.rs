@@ -76,9 +76,9 @@ impl Create {
 
 impl Update {
     async fn run(self) -> anyhow::Result<()> {
-        let service = self.database.open().await?;
-        let organization = service.find_organization(Some(&self.org)).await?.id;
-        let updated = service.require_disposition(organization, self.require_disposition).await?;
+        let operator = self.database.open().await?;
+        let organization = operator.find_organization(Some(&self.org)).await?.id;
+        let updated = operator.require_disposition(organization, self.require_disposition).await?;
         if self.json {
             return output::print_json(&view(&updated));
         }

@@ -74,7 +74,7 @@ impl Restore {
 /// Migrates a copy with an older schema.
 async fn bring_up_to_date(copy: &str) -> anyhow::Result<()> {
     if !connect::schema_version(copy).await?.is_current() {
-        app::open_service_alone(copy, OnOlderSchema::Migrate, None).await?.close().await;
+        app::open_database_alone(copy, OnOlderSchema::Migrate, None).await?.close().await;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::{
     auth::Secret,
     domain::{ApiKey, Invalid},
     grpc::Reflection,
-    service::FirstKey,
+    operator::FirstKey,
     store::{queue::GroupCommit, schema::OnOlderSchema},
 };
 

@@ -7,7 +7,7 @@ use super::output;
 use crate::{
     app,
     domain::{Head, Organization},
-    service::audit::Unverified,
+    operator::audit::Unverified,
 };
 
 /// An organization with a verified history.
@@ -21,10 +21,10 @@ pub struct Verified {
 /// # Errors
 /// When one does not verify, or the copy can't be read.
 pub async fn verify(url: &str) -> anyhow::Result<Vec<Verified>> {
-    let service = app::open_service_reading(url).await?;
+    let operator = app::open_database_reading(url).await?;
     let mut all = Vec::new();
-    for organization in service.organizations().await? {
-        let head = match service.verify(organization.id, 1, &mut |_, _| {}).await {
+    for organization in operator.organizations().await? {
+        let head = match operator.verify(organization.id, 1, &mut |_, _| {}).await {
             Ok(verified) => verified.head,
             Err(Unverified::Broken(broken)) => bail!("the organization {}: {broken}", organization.name),
             Err(Unverified::Failed(error)) => return Err(error.into()),

@@ -1,82 +1,13 @@
 //! The decision what a change does to an alert and to its history: made here, from what the store has read, and nowhere else.
 
 use super::{
-    Alert, AlertEvent, AlertPatch, AnomalyId, ChangeContext, EstimatedSize, EventType, FieldChange, Head,
-    Invalid, NewAlert, OrganizationId, Person, StatusClass, StatusKey, Timestamp,
+    Alert, AlertChange, AlertEvent, AlertPatch, AnomalyId, ChangeContext, Command, EventType, FieldChange,
+    Head, Invalid, NewAlert, Person, StatusClass, StatusKey, Timestamp,
     alert::MAX_ESCALATED_TO,
     dedup,
     event::EventDraft,
     replay::{self, ENTITIES_LEFT_OUT},
-    text::estimated_size,
 };
-
-/// A command for one alert.
-#[derive(Debug, Clone)]
-pub enum Command {
-    /// Make it, or fold it into the open alert of its `dedup_key`.
-    Flag(Box<NewAlert>),
-    /// Change fields of it.
-    Update(AnomalyId, Box<AlertPatch>),
-    /// Escalate it to these people, at least one, and assign it to the first of them.
-    Escalate(AnomalyId, Vec<Person>),
-    /// Begin the history of an alert that is older than histories are.
-    Adopt(AnomalyId),
-}
-
-/// A change of one alert.
-#[derive(Debug, Clone)]
-pub struct AlertChange {
-    /// The organization of the alert.
-    pub organization_id: OrganizationId,
-    /// The command.
-    pub command: Command,
-    /// The versions that the alert may have, where the caller says so; never one that is made.
-    pub expected_versions: Option<Vec<i64>>,
-    /// Author, time and reason.
-    pub context: ChangeContext,
-}
-
-impl AlertChange {
-    /// The alert that it is about, unless it is to be made.
-    pub const fn anomaly_id(&self) -> Option<AnomalyId> {
-        match &self.command {
-            Command::Flag(_) => None,
-            Command::Update(id, _) | Command::Escalate(id, _) | Command::Adopt(id) => Some(*id),
-        }
-    }
-
-    /// The status that it asks for.
-    pub fn status(&self) -> Option<&StatusKey> {
-        match &self.command {
-            Command::Flag(alert) => Some(&alert.status),
-            Command::Update(_, patch) => patch.status.as_ref(),
-            Command::Escalate(..) | Command::Adopt(_) => None,
-        }
-    }
-
-    /// The key that it folds by.
-    pub fn dedup_key(&self) -> Option<&dedup::DedupKey> {
-        match &self.command {
-            Command::Flag(alert) => alert.dedup_key.as_ref(),
-            Command::Update(..) | Command::Escalate(..) | Command::Adopt(_) => None,
-        }
-    }
-}
-
-/// About how many bytes a change holds besides what it asks for: its context, and its place in a queue.
-const FIXED: usize = 1_024;
-
-impl EstimatedSize for AlertChange {
-    fn estimated_size(&self) -> usize {
-        let asked = match &self.command {
-            Command::Flag(alert) => alert.estimated_size(),
-            Command::Update(_, patch) => patch.estimated_size(),
-            Command::Escalate(_, to) => to.iter().map(|person| estimated_size(person.as_str())).sum(),
-            Command::Adopt(_) => 0,
-        };
-        FIXED + asked + estimated_size(self.context.note.as_str())
-    }
-}
 
 /// The input of a decision, all of it read in the same transaction.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! [`Invalid`] that says which rule it broke and how far.
 
 pub mod alert;
+pub mod alert_change;
 pub mod api_key;
 pub mod audit_key;
 pub mod canonical;
@@ -29,11 +30,12 @@ pub mod status;
 pub mod text;
 
 pub use alert::{Alert, AlertPatch, NewAlert};
+pub use alert_change::{AlertChange, Command};
 pub use api_key::{ApiKey, KeyDigest, Scope, Scopes};
 pub use audit_key::{AuditKeyId, AuditPublicKey, HeadSigner};
 pub use change::{Actor, ChangeContext, Idempotency, IdempotencyKey, Idempotent, Note};
 pub use clock::{Clock, IdSource, SystemClock, SystemIds, Timestamp};
-pub use decide::{AlertChange, ChangedAlert, Command, Decision, DecisionInput, Refusal, decide};
+pub use decide::{ChangedAlert, Decision, DecisionInput, Refusal, decide};
 pub use dedup::DedupKey;
 pub use disposition::{Disposition, DispositionReason};
 pub use entity::{AffectedEntities, EntityId, EntityType};

@@ -82,7 +82,9 @@ impl Service {
     async fn change_adopted(&self, change: &AlertChange) -> Result<Idempotent<ChangedAlert>, StoreError> {
         match self.store.change_alert(change).await {
             Err(StoreError::Refused(Refusal::NotAdopted(id))) => {
-                self.begin_history(change.organization_id, id).await?;
+                let at = self.clock.now();
+                let adoption = AlertChange::adopt(change.organization_id, id, at, self.ids.next(at));
+                self.store.change_alert(&adoption).await?;
                 self.store.change_alert(change).await
             }
             made => made,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Parsed, Service, alert_not_found, fields::Fields, page_token};
 use crate::{
     auth::Caller,
-    domain::{AlertEvent, AnomalyId, Head, HeadSignature, Invalid, OrganizationId, Page, PageSize, Scope},
+    domain::{AlertEvent, AnomalyId, Head, Invalid, Page, PageSize, Scope},
     error::{Error, Reason, Violation},
 };
 
@@ -96,42 +96,8 @@ impl Service {
     /// `AUTH_INSUFFICIENT_PERMISSIONS` without the scope `alerts:read`.
     pub async fn head(&self, caller: &Caller) -> Result<Head, Error> {
         caller.require(Scope::AlertsRead)?;
-        self.head_of(caller.organization_id()).await
-    }
-
-    /// Reads where the feed of an organization ends, for whoever holds the database.
-    ///
-    /// # Errors
-    /// `GEN_NOT_FOUND` when there is no such organization.
-    pub async fn head_of(&self, organization: OrganizationId) -> Result<Head, Error> {
-        let head = self.store.head(organization).await?;
+        let head = self.store.head(caller.organization_id()).await?;
         head.ok_or_else(|| Error::new(Reason::NotFound, "there is no such organization"))
-    }
-
-    /// Reads one page of the feed of an organization, for whoever holds the database.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn events_of(
-        &self,
-        organization: OrganizationId,
-        after: i64,
-        size: PageSize,
-    ) -> Result<Page<AlertEvent>, Error> {
-        Ok(self.store.events(organization, after, size).await?)
-    }
-
-    /// Reads one page of the signatures of an organization's heads, for whoever holds the database.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn head_signatures_of(
-        &self,
-        organization: OrganizationId,
-        after: i64,
-        size: PageSize,
-    ) -> Result<Page<HeadSignature>, Error> {
-        Ok(self.store.head_signatures(organization, after, size).await?)
     }
 }
 

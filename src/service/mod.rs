@@ -4,16 +4,11 @@
 //! method of the store. Faces hand over words and numbers as they came; where a face has its own spelling for a value
 //! (an enum's word, an instant), it hands over what came of reading it, so that every offending field is listed at once.
 
-mod adoption;
-pub mod audit;
-mod bootstrap;
 mod changes;
 mod escalate;
-mod fields;
+pub mod fields;
 mod flag;
 mod history;
-mod keys;
-mod organizations;
 mod page_token;
 mod query;
 mod statuses;
@@ -27,12 +22,10 @@ use crate::{
     store::{Store, StoreError},
 };
 
-pub use bootstrap::FirstKey;
 pub use changes::ChangeOptions;
 pub use escalate::EscalateInput;
 pub use flag::FlagInput;
 pub use history::{AlertEventsInput, EventsInput, ListedEvents};
-pub use keys::NewKeyInput;
 pub use query::{ListInput, ListedAlerts};
 pub use statuses::{ListStatusesInput, ListedStatuses, NewStatusInput, StatusUpdateInput};
 pub use update::UpdateInput;

@@ -9,7 +9,7 @@ use std::{
 use redflag::grpc::pb::{
     Alert, FlagEntityRequest, ListAlertsRequest, UpdateAlertRequest, alert_service_client::AlertServiceClient,
 };
-use redflag::{app::open_service, store::schema::OnOlderSchema};
+use redflag::{app::open_database, store::schema::OnOlderSchema};
 use rstest::rstest;
 use tonic::transport::Channel;
 
@@ -129,7 +129,7 @@ async fn what_was_acknowledged_survives_kill_nine(#[case] kind: DatabaseKind) {
 
 /// The feed has no gap, and every alert is what its history says: no event without its change, no change without its event.
 async fn check_history(database_url: &str) {
-    let service = open_service(database_url, OnOlderSchema::Refuse).await.unwrap();
+    let service = open_database(database_url, OnOlderSchema::Refuse).await.unwrap();
     let organization = service.find_organization(None).await.unwrap().id;
     let verified = service.verify(organization, 1, &mut |_, _| {}).await.unwrap();
     assert_eq!(verified.events, verified.head.position);

@@ -15,7 +15,7 @@ use redflag::grpc::pb::{
     Alert, AlertEvent, EscalateAlertRequest, FlagEntityRequest, GetAlertRequest, ListEventsRequest,
     UpdateAlertRequest, alert_service_client::AlertServiceClient, audit_service_client::AuditServiceClient,
 };
-use redflag::{app::open_service, store::schema::OnOlderSchema};
+use redflag::{app::open_database, store::schema::OnOlderSchema};
 use tonic::{Code, Status, transport::Channel};
 
 use crate::support::{DatabaseKind, TestDatabase, keyed, process::Process};
@@ -235,7 +235,7 @@ async fn feed(url: &str) -> Vec<AlertEvent> {
 }
 
 async fn check_audit(database_url: &str) {
-    let service = open_service(database_url, OnOlderSchema::Refuse).await.unwrap();
+    let service = open_database(database_url, OnOlderSchema::Refuse).await.unwrap();
     let organization = service.find_organization(None).await.unwrap().id;
     let verified = service.verify(organization, 1, &mut |_, _| {}).await.unwrap();
     assert_eq!(verified.events, verified.head.position);

@@ -9,8 +9,8 @@ use super::{keys, line};
 use crate::{
     cli::{Database, output},
     domain::{AuditPublicKey, Organization, OrganizationId},
-    service::{
-        Service,
+    operator::{
+        Operator,
         audit::{Signatures, Stretches, Unverified, Verified},
     },
 };
@@ -44,12 +44,12 @@ pub struct Verify {
 impl Verify {
     /// Verifies one organization after the other, also after one that is broken.
     pub async fn run(self) -> anyhow::Result<()> {
-        let service = self.database.open_reading().await?;
-        let organizations = self.organizations(&service).await?;
+        let operator = self.database.open_reading().await?;
+        let organizations = self.organizations(&operator).await?;
         let is_only = organizations.len() == 1;
         let mut results = Vec::new();
         for organization in organizations {
-            let outcome = self.verify(&service, organization.id).await;
+            let outcome = self.verify(&operator, organization.id).await;
             let result = OrganizationResult { organization, outcome, asked: &self };
             if !self.json && !is_only {
                 output::print(&result.line())?;
@@ -67,20 +67,24 @@ impl Verify {
         }
     }
 
-    async fn organizations(&self, service: &Service) -> anyhow::Result<Vec<Organization>> {
+    async fn organizations(&self, operator: &Operator) -> anyhow::Result<Vec<Organization>> {
         if self.org.is_some() || self.from > 1 {
-            return Ok(vec![service.find_organization(self.org.as_deref()).await?]);
+            return Ok(vec![operator.find_organization(self.org.as_deref()).await?]);
         }
-        let all = service.organizations().await?;
+        let all = operator.organizations().await?;
         if all.is_empty() {
             bail!("there is no organization yet");
         }
         Ok(all)
     }
 
-    async fn verify(&self, service: &Service, organization: OrganizationId) -> Result<Verified, Unverified> {
+    async fn verify(
+        &self,
+        operator: &Operator,
+        organization: OrganizationId,
+    ) -> Result<Verified, Unverified> {
         let bar = progress_bar();
-        let verified = service
+        let verified = operator
             .verify_signed(organization, self.from, &self.public_keys, &mut |done, all| {
                 bar.set_length(all.unsigned_abs());
                 bar.set_position(done.unsigned_abs());

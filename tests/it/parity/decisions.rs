@@ -44,7 +44,7 @@ impl Scenario {
 
     /// The same where closing demands a disposition with a reason.
     pub async fn demand_decisions(&mut self, alert: &str) {
-        self.service.require_disposition(self.organization, true).await.unwrap();
+        self.operator.require_disposition(self.organization, true).await.unwrap();
         for body in [
             // Closed before: it may stay so, and everything else of it may change.
             json!({ "title": "Closed without a decision" }),
@@ -68,7 +68,7 @@ impl Scenario {
         for status in ["resolved", "INVESTIGATING"] {
             self.ask(Call::Flag("bln_1".to_owned(), json!({ "description": "d", "status": status }))).await;
         }
-        self.service.require_disposition(self.organization, false).await.unwrap();
+        self.operator.require_disposition(self.organization, false).await.unwrap();
         self.ask(Call::Update(alert.to_owned(), json!({ "status": "RESOLVED" }))).await;
         self.ask(Call::Update(alert.to_owned(), json!({ "status": "FLAGGED" }))).await;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redflag::{domain::OrganizationId, service::Service};
+use redflag::{domain::OrganizationId, operator::Operator};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,7 +22,7 @@ pub struct Scenario {
     pub(super) elsewhere: String,
     pub(super) steps: Vec<Step>,
     /// The command line's view of the database, and of the organization that the scenario plays in.
-    pub(super) service: Service,
+    pub(super) operator: Operator,
     pub(super) organization: OrganizationId,
 }
 
@@ -34,8 +34,8 @@ fn with(base: &Value, more: &Value) -> Value {
 
 impl Scenario {
     pub async fn new(app: &TestApp, face: Face) -> Self {
-        let service = beside(app).await;
-        service.create_organization("other").await.unwrap();
+        let operator = beside(app).await;
+        operator.create_organization("other").await.unwrap();
         let mut keys = vec![
             ("without a key", None),
             ("with a wrong key", Some("rf_wrong-0123456789-0123456789-0123456789".to_owned())),
@@ -46,14 +46,14 @@ impl Scenario {
             ("with a key to write", "alerts:write", None),
             ("with a key for statuses", "statuses:write", None),
         ] {
-            keys.push((name, Some(make_key(&service, "default", &[scope], expires_in).await.1)));
+            keys.push((name, Some(make_key(&operator, "default", &[scope], expires_in).await.1)));
         }
-        let (_, other) = make_key(&service, "other", &["*"], None).await;
+        let (_, other) = make_key(&operator, "other", &["*"], None).await;
         let other = Face { key: Some(other), ..face.clone() };
         let alert = other.call(Call::Flag("bln_1".to_owned(), json!({ "description": "Elsewhere." }))).await;
         let elsewhere = alert["anomaly_id"].as_str().unwrap().to_owned();
-        let organization = service.find_organization(Some("default")).await.unwrap().id;
-        Self { face: face.keyed(), keys, elsewhere, steps: Vec::new(), service, organization }
+        let organization = operator.find_organization(Some("default")).await.unwrap().id;
+        Self { face: face.keyed(), keys, elsewhere, steps: Vec::new(), operator, organization }
     }
 
     /// Every step with its answer.

@@ -94,8 +94,8 @@ async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(kind: DatabaseK
     let first = AnomalyId::parse(&format!("ano_{}", ALERTS[0])).unwrap();
     let refused = world.update(first, &unread).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(Refusal::NotAdopted(id)) if id == first), "{refused:?}");
-    assert_eq!(world.service().adopt_alerts().await.unwrap(), 3);
-    assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
+    assert_eq!(world.operator().adopt_alerts().await.unwrap(), 3);
+    assert_eq!(world.operator().adopt_alerts().await.unwrap(), 0);
     world.assert_sound().await;
     assert_eq!(world.verify().await.unwrap().without_history, 0);
     let events = feed(&world, world.organization).await;
@@ -123,8 +123,8 @@ async fn more_old_alerts_than_a_page_holds_get_their_histories() {
         fill(&database, 1_100).await;
         let mut world = World::on(database).await;
         world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
-        assert_eq!(world.service().adopt_alerts().await.unwrap(), 1_103);
-        assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
+        assert_eq!(world.operator().adopt_alerts().await.unwrap(), 1_103);
+        assert_eq!(world.operator().adopt_alerts().await.unwrap(), 0);
         world.assert_sound().await;
     }
 }
@@ -218,12 +218,12 @@ async fn an_organization_that_is_locked_keeps_no_other_from_its_histories() {
     let hold =
         format!("BEGIN; SELECT 1 FROM event_heads WHERE organization_id = '{ORGANIZATION}' FOR UPDATE");
     sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut holder).await.unwrap();
-    let left = world.service().adopt_alerts().await.unwrap_err();
+    let left = world.operator().adopt_alerts().await.unwrap_err();
     assert_eq!(left.reason(), redflag::error::Reason::RateLimited);
     let events = world.database.count("SELECT count(*) FROM alert_events").await;
     assert_eq!(events, 103, "the other organization has its histories");
     holder.close().await.unwrap();
-    assert_eq!(world.service().adopt_alerts().await.unwrap(), 103);
+    assert_eq!(world.operator().adopt_alerts().await.unwrap(), 103);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,10 +233,10 @@ async fn of_two_instances_one_begins_the_histories() {
     fill(&database, 1_100).await;
     let mut world = World::on(database).await;
     world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
-    let (one, other) = (world.service(), World { store: world.database.open().await, ..world });
+    let (one, other) = (world.operator(), World { store: world.database.open().await, ..world });
     let (first, second) = tokio::join!(one.adopt_alerts(), async {
-        let service = other.service();
-        service.adopt_alerts().await
+        let operator = other.operator();
+        operator.adopt_alerts().await
     });
     assert_eq!(first.unwrap() + second.unwrap(), 1_103);
     let verified = other.verify().await.unwrap();

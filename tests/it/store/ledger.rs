@@ -62,14 +62,14 @@ struct Shared {
     versions: AtomicI64,
     /// How often the shared alert occurred.
     occurrences: AtomicI64,
-    verifier: redflag::service::Service,
+    verifier: redflag::operator::Operator,
 }
 
 impl Shared {
     async fn new(world: &World) -> Self {
         let instances = [Arc::clone(&world.store), world.database.open().await];
         Self {
-            verifier: world.service(),
+            verifier: world.operator(),
             instances,
             organization: world.organization,
             template: world.alert(),

@@ -6,7 +6,7 @@ use redflag::{
     domain::{
         AlertChange, AuditPublicKey, HeadSigner, NewAlert, OrganizationId, PageSize, audit_key::private_pem,
     },
-    service::audit::{Broken, Signatures, Unverified, Verified},
+    operator::audit::{Broken, Signatures, Unverified, Verified},
     store::{
         Store,
         connect::{self, Options},
@@ -74,7 +74,7 @@ async fn verify_of(
     from: i64,
     keys: &[AuditPublicKey],
 ) -> Result<Verified, Unverified> {
-    world.service().verify_signed(organization, from, keys, &mut |_, _| {}).await
+    world.operator().verify_signed(organization, from, keys, &mut |_, _| {}).await
 }
 
 async fn signatures(world: &World, keys: &[AuditPublicKey]) -> Signatures {
@@ -321,7 +321,7 @@ async fn the_first_events_of_older_alerts_are_signed() {
         let mut world = World::on(database).await;
         world.organization = OrganizationId::parse(&format!("org_{ORGANIZATION}")).unwrap();
         world.store = open(&world, 1).await;
-        assert_eq!(world.service().adopt_alerts().await.unwrap(), 3);
+        assert_eq!(world.operator().adopt_alerts().await.unwrap(), 3);
         assert_eq!(signatures(&world, &[key(1)]).await.signed.ranges, [(1, 3)]);
     }
 }

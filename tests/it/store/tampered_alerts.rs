@@ -5,7 +5,7 @@ use redflag::domain::{
     Actor, Alert, AlertPatch, AnomalyId, ChangeContext, Disagreement, Disposition, NewAlert,
     dedup::is_recorded,
 };
-use redflag::service::audit::{Broken, Problem, Unverified};
+use redflag::operator::audit::{Broken, Problem, Unverified};
 
 use super::on_every_store;
 use super::world::{Changes, World, entities, key, text};

@@ -1,7 +1,7 @@
 //! What somebody does to the database past redflag is found, at the right place.
 
 use redflag::domain::{AlertPatch, AnomalyId, Disagreement, NewAlert};
-use redflag::service::audit::{Broken, Problem, Unverified};
+use redflag::operator::audit::{Broken, Problem, Unverified};
 
 use super::on_every_store;
 use super::world::{World, key, text};

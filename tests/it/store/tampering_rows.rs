@@ -1,7 +1,7 @@
 //! What somebody does to alerts past redflag, where their histories are silent or not there.
 
 use redflag::domain::{Alert, Command, Disagreement, NewAlert};
-use redflag::service::audit::{Broken, Unverified};
+use redflag::operator::audit::{Broken, Unverified};
 
 use super::on_every_store;
 use super::world::{World, alert_change, text};
@@ -103,14 +103,14 @@ async fn a_forged_alert_is_found_and_not_adopted(world: &World) {
          INSERT INTO alerts SELECT * FROM copy"
     );
     world.database.execute(&copy).await;
-    assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
+    assert_eq!(world.operator().adopt_alerts().await.unwrap(), 0);
     assert!(matches!(broken(world).await, Broken::Alert(id, _) if id != alert.id));
 }
 
 async fn an_alert_made_to_look_old_is_found(world: &World) {
     let alert = world.flag(world.alert()).await;
     world.database.execute("UPDATE alerts SET sequence = 0").await;
-    assert_eq!(world.service().adopt_alerts().await.unwrap(), 0);
+    assert_eq!(world.operator().adopt_alerts().await.unwrap(), 0);
     assert!(matches!(broken(world).await, Broken::Alert(id, _) if id == alert.id));
 }
 
@@ -137,7 +137,7 @@ async fn an_alert_adopted_after_other_events_is_told(world: &World) {
          INSERT INTO alerts_to_adopt SELECT organization_id, anomaly_id FROM copy"
     );
     world.database.execute(&forge).await;
-    assert_eq!(world.service().adopt_alerts().await.unwrap(), 1);
+    assert_eq!(world.operator().adopt_alerts().await.unwrap(), 1);
     assert_eq!(world.verify().await.unwrap().late_adoption, Some(2));
 }
 

@@ -10,8 +10,8 @@ use redflag::domain::{
     NewStatus, Organization, OrganizationId, PageSize, Scope, Scopes, Severity, SortOrder, StatusClass,
     StatusKey, Text,
 };
-use redflag::service::{
-    Service,
+use redflag::operator::{
+    Operator,
     audit::{Unverified, Verified},
 };
 use redflag::store::{Store, StoreError};
@@ -216,9 +216,9 @@ impl World {
     }
 
     /// The use cases over the store, with a clock and ids of their own.
-    pub fn service(&self) -> Service {
+    pub fn operator(&self) -> Operator {
         let (clock, ids) = (Arc::new(TestClock::default()), Arc::new(TestIds::default()));
-        Service::new(Arc::clone(&self.store), clock, ids)
+        Operator::new(Arc::clone(&self.store), clock, ids)
     }
 
     /// Verifies the feed of the first organization, and every alert against its history.
@@ -228,7 +228,7 @@ impl World {
 
     /// Verifies the feed of an organization from a position on.
     pub async fn verify_of(&self, organization: OrganizationId, from: i64) -> Result<Verified, Unverified> {
-        self.service().verify(organization, from, &mut |_, _| {}).await
+        self.operator().verify(organization, from, &mut |_, _| {}).await
     }
 
     /// Fails unless all of it is sound.

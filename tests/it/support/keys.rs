@@ -3,21 +3,23 @@
 use std::time::Duration;
 
 use redflag::{
-    app::open_service,
-    service::{NewKeyInput, Service},
+    app::open_database,
+    operator::{NewKeyInput, Operator},
     store::schema::OnOlderSchema,
 };
 
 use super::TestApp;
 
 /// The command line's view of a server's database.
-pub async fn beside(app: &TestApp) -> Service {
-    open_service(app.database().url(), OnOlderSchema::Refuse).await.expect("the server has made its database")
+pub async fn beside(app: &TestApp) -> Operator {
+    open_database(app.database().url(), OnOlderSchema::Refuse)
+        .await
+        .expect("the server has made its database")
 }
 
 /// Makes a key of the organization named `organization` and tells its id and its secret.
 pub async fn make_key(
-    service: &Service,
+    service: &Operator,
     organization: &str,
     scopes: &[&str],
     expires_in: Option<Duration>,

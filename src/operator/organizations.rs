@@ -1,13 +1,13 @@
-//! Making and finding tenants, for whoever holds the database.
+//! Making and finding tenants.
 
-use super::Service;
+use super::Operator;
 use crate::{
     domain::{Name, Organization, OrganizationId, invalid::quoted, text::parse_line},
     error::{Error, Reason},
     store::StoreError,
 };
 
-impl Service {
+impl Operator {
     /// Adds an organization with its built-in statuses.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The first start on an empty database.
 
-use super::Service;
+use super::Operator;
 use crate::{
     auth::Secret,
     domain::{ApiKey, Name, Organization, OrganizationId, Person, Scope, Scopes},
@@ -16,7 +16,7 @@ pub struct FirstKey {
     pub generated: Option<Secret>,
 }
 
-impl Service {
+impl Operator {
     /// Makes the organization `default` and an all-scopes key for it, unless there is any key. The key's secret is
     /// `chosen`, or a fresh one. Of several instances that start at once, exactly one makes them.
     ///

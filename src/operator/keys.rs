@@ -1,8 +1,8 @@
-//! Making, listing and revoking API keys, for whoever holds the database.
+//! Making, listing and revoking API keys.
 
 use chrono::TimeDelta;
 
-use super::{Service, fields::Fields};
+use super::Operator;
 use crate::{
     auth::Secret,
     domain::{
@@ -11,6 +11,7 @@ use crate::{
         text::parse_line,
     },
     error::{Error, Reason},
+    service::fields::Fields,
     store::StoreError,
 };
 
@@ -29,7 +30,7 @@ pub struct NewKeyInput {
     pub expires_in: Option<std::time::Duration>,
 }
 
-impl Service {
+impl Operator {
     /// Makes a key; its secret is told here and never again.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub use findings::{Broken, Problem, Unverified, Verified};
 pub use signatures::{Signatures, Stretches};
 
-use super::Service;
+use super::Operator;
 use crate::{
     domain::{
         Alert, AlertEvent, AnomalyId, AuditPublicKey, ChainHash, Disagreement, Head, HeadSignature,
@@ -20,7 +20,7 @@ use crate::{
 /// How many alerts are read at once.
 const ALERTS: PageSize = PageSize::DEFAULT;
 
-impl Service {
+impl Operator {
     /// Verifies the feed of an organization from the position `from` on: that no event up to the present head is
     /// changed, missing or at another's place, and that alerts are what their histories made: all of them when `from`
     /// is 1, otherwise those that the events are about. Tells `progress` how many steps of how many are done. Holds a
@@ -56,7 +56,7 @@ impl Service {
         let all = if from == 1 { feed * 2 } else { feed };
         let adoptions = Adoptions::default();
         let mut walk = Walk {
-            service: self,
+            operator: self,
             organization,
             head,
             keys,
@@ -106,7 +106,7 @@ impl Adoptions {
 
 /// A verification on its way.
 struct Walk<'a> {
-    service: &'a Service,
+    operator: &'a Operator,
     organization: OrganizationId,
     /// The head of the feed when it began.
     head: Head,
@@ -171,7 +171,7 @@ impl Walk<'_> {
 
     /// The events after `position`. Where the first of them can't even be read, somebody else has changed it.
     async fn page_of(&self, position: i64, size: PageSize) -> Result<Page<AlertEvent>, Unverified> {
-        let read = self.service.store.events(self.organization, position, size).await;
+        let read = self.operator.store.events(self.organization, position, size).await;
         read.map_err(|error| match error {
             StoreError::Inconsistent(_) => Broken::Event(position + 1, Problem::Changed).into(),
             other => other.into(),
@@ -192,7 +192,7 @@ impl Walk<'_> {
 
     /// Why the event does not follow the one whose hash is `previous`.
     async fn find_problem(&self, event: &AlertEvent, previous: ChainHash) -> Result<Problem, Unverified> {
-        let following = self.service.store.positions_following(self.organization, previous).await?;
+        let following = self.operator.store.positions_following(self.organization, previous).await?;
         if let Some(&other) = following.iter().find(|&&position| position != event.position) {
             return Ok(Problem::Reordered(other));
         }
@@ -222,7 +222,7 @@ impl Walk<'_> {
         position: i64,
         size: PageSize,
     ) -> Result<Page<HeadSignature>, Unverified> {
-        match self.service.store.head_signatures(self.organization, position, size).await {
+        match self.operator.store.head_signatures(self.organization, position, size).await {
             Err(StoreError::Inconsistent(inconsistent)) => {
                 let at = inconsistent.row.parse().unwrap_or(position + 1);
                 Err(Broken::Signature(at).into())
@@ -243,7 +243,7 @@ impl Walk<'_> {
             return Ok(());
         }
         // Written meanwhile, unless the head stands still.
-        let head = self.service.head_to_verify(self.organization).await?;
+        let head = self.operator.head_to_verify(self.organization).await?;
         if event.is_some_and(|event| head.position < event.position) {
             return Err(Broken::Head(head).into());
         }
@@ -276,7 +276,7 @@ impl Walk<'_> {
     }
 
     async fn alerts_after(&self, after: Option<AnomalyId>) -> Result<Page<Alert>, Unverified> {
-        let store = &self.service.store;
+        let store = &self.operator.store;
         match store.alerts_after(self.organization, after, ALERTS).await {
             Err(StoreError::Inconsistent(inconsistent)) => Err(Unverified::unreadable(inconsistent)),
             read => Ok(read?),
@@ -291,7 +291,7 @@ impl Walk<'_> {
             if self.is_told_of_later(id, sequence).await? {
                 continue;
             }
-            match self.service.store.alert(self.organization, id).await {
+            match self.operator.store.alert(self.organization, id).await {
                 Err(StoreError::Inconsistent(inconsistent)) => {
                     return Err(Unverified::unreadable(inconsistent));
                 }
@@ -306,7 +306,7 @@ impl Walk<'_> {
 
     /// Returns true where the part of the feed that is verified has a later event of the alert.
     async fn is_told_of_later(&self, id: AnomalyId, sequence: i64) -> Result<bool, Unverified> {
-        let read = self.service.store.alert_events(self.organization, id, sequence, PageSize::ONE).await;
+        let read = self.operator.store.alert_events(self.organization, id, sequence, PageSize::ONE).await;
         match read {
             // It is named when the feed comes to it.
             Err(StoreError::Inconsistent(_)) => Ok(true),
@@ -319,7 +319,7 @@ impl Walk<'_> {
         if alert.sequence != 0 {
             return Ok(false);
         }
-        let store = &self.service.store;
+        let store = &self.operator.store;
         if store.waits_for_adoption(self.organization, alert.id).await? {
             return Ok(true);
         }
@@ -336,7 +336,7 @@ impl Walk<'_> {
         let broken = |disagreement| Unverified::from(Broken::Alert(alert.id, disagreement));
         let (mut replay, mut verified, mut sequence) = (Replay::default(), 0, 0);
         loop {
-            let store = &self.service.store;
+            let store = &self.operator.store;
             let page = store.alert_events(self.organization, alert.id, sequence, PageSize::MAX).await?;
             for event in &page.items {
                 let is_verified = event.position <= self.head.position;
@@ -363,7 +363,7 @@ impl Walk<'_> {
         while position < self.head.position {
             let page = self.page_of(position, PageSize::MAX).await?;
             for event in page.items.iter().filter(|event| event.sequence == 1) {
-                if self.service.store.alert(self.organization, event.anomaly_id).await?.is_none() {
+                if self.operator.store.alert(self.organization, event.anomaly_id).await?.is_none() {
                     return Err(Broken::AlertMissing(event.anomaly_id).into());
                 }
             }

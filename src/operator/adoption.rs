@@ -7,9 +7,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::Service;
+use super::Operator;
 use crate::{
-    domain::{Actor, AlertChange, AnomalyId, ChangeContext, Command, KeyId, Name, Note, OrganizationId},
+    domain::{AlertChange, AnomalyId, OrganizationId},
     error::{Error, Reason},
     store::{AdoptionLock, StoreError},
 };
@@ -39,7 +39,7 @@ enum Adopted {
     Later,
 }
 
-impl Service {
+impl Operator {
     /// Gives every alert that was made by a version without histories its first event, which tells what it is now; tells
     /// how many there were. Where there are none, that is known at once. Only alerts that stood when the database got its
     /// histories are adopted; one that can't be, since somebody has changed it past redflag, is left to [`Self::verify`].
@@ -81,8 +81,8 @@ impl Service {
                 && let Some((organization, id)) =
                     waiting.by_ref().find(|(organization, _)| !pass.left.contains(organization))
             {
-                let service = self.clone();
-                tasks.spawn(async move { (organization, id, service.adopt(organization, id).await) });
+                let operator = self.clone();
+                tasks.spawn(async move { (organization, id, operator.adopt(organization, id).await) });
             }
             let Some(done) = tasks.join_next().await else { break };
             let (organization, id, outcome) =
@@ -112,24 +112,10 @@ impl Service {
         }
     }
 
-    /// Begins the history of one alert, which tells what it is now; does nothing where it has begun.
-    pub(super) async fn begin_history(
-        &self,
-        organization_id: OrganizationId,
-        id: AnomalyId,
-    ) -> Result<(), StoreError> {
+    /// Begins the history of one alert with what it is now; does nothing where it has begun.
+    async fn begin_history(&self, organization: OrganizationId, id: AnomalyId) -> Result<(), StoreError> {
         let at = self.clock.now();
-        let actor = Actor { key_id: KeyId::NOBODY, key_name: Name::literal("migration"), on_behalf_of: None };
-        let context = ChangeContext {
-            actor,
-            at,
-            request_id: String::new(),
-            note: Note::literal("Made before histories were kept."),
-            event_id: self.ids.next(at),
-            idempotency: None,
-        };
-        let command = Command::Adopt(id);
-        let change = AlertChange { organization_id, command, expected_versions: None, context };
+        let change = AlertChange::adopt(organization, id, at, self.ids.next(at));
         self.store.change_alert(&change).await.map(drop)
     }
 }
