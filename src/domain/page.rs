@@ -110,15 +110,6 @@ impl<T: EstimatedSize> PageBuilder<T> {
     }
 }
 
-impl<T> Page<T> {
-    /// The page that `rows` make, where a store read one row more than `size` if it could.
-    pub fn from_rows(mut rows: Vec<T>, size: PageSize) -> Self {
-        let has_more = rows.len() > size.get();
-        rows.truncate(size.get());
-        Self { items: rows, has_more, total: None }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{ChangeContext, Invalid, Name, OrganizationId, Timestamp, invalid::quoted};
+use super::{
+    ChangeContext, EstimatedSize, Invalid, Name, OrganizationId, Timestamp, invalid::quoted,
+    text::estimated_size,
+};
 
 /// The meaning of a status for queues and queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -247,6 +250,12 @@ pub struct StatusPatch {
     pub name: Option<Name>,
     /// A new colour.
     pub colour: Option<Colour>,
+}
+
+impl EstimatedSize for AlertStatus {
+    fn estimated_size(&self) -> usize {
+        [self.key.as_str(), self.name.as_str(), self.colour.as_str()].map(estimated_size).iter().sum()
+    }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Operator {
             }
         }
         pass.adopted += adopted.len();
-        Ok(self.store.note_adopted(adopted).await?)
+        Ok(self.store.record_adopted(adopted).await?)
     }
 
     /// Begins the history of one alert, if it can be now.

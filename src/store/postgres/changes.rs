@@ -19,25 +19,25 @@ use std::{
 use sqlx::PgExecutor;
 
 use super::{
-    PostgresStore,
     connections::{BARELY, Connections, LOCK_TIMEOUT, Use},
     head_cache::HeadCache,
     lanes::{self, Calls, Waiting},
     lent::Lent,
     plan::Plan,
+    rows::Decoded,
     save::{Saved, save},
     sql,
 };
 use crate::{
     domain::{
-        AlertChange, AnomalyId, ChangedAlert, DedupKey, EstimatedSize, Head, HeadSigner, Idempotent,
-        OrganizationId, StatusKey,
+        AlertChange, AnomalyId, ChangedAlert, DedupKey, Head, HeadSigner, Idempotent, OrganizationId,
+        StatusKey,
     },
     store::{
         StoreError,
-        decision_input::{DecisionInputRow, HeadRow, Reading, is_plain_flag},
         failure::Failure,
         queue::{self, Amount, Batch, Contended, GroupCommit, Lane, Load},
+        shared::decision_input::{DecisionInputRow, HeadRow, Reading, is_plain_flag},
     },
 };
 
@@ -55,13 +55,6 @@ pub type Call = Waiting<Change, Idempotent<ChangedAlert>>;
 
 /// The outcome of a change, or the reason why it was not done yet.
 pub type Attempted = Result<Outcome, Contended>;
-
-impl PostgresStore {
-    pub(super) async fn change(&self, change: &AlertChange) -> Outcome {
-        let load = Load { organization: change.organization_id, bytes: change.estimated_size() };
-        lanes::ask(&self.changes, load, Arc::new(change.clone())).await
-    }
-}
 
 /// Changes alerts, a batch at a time.
 #[derive(Clone)]
@@ -319,10 +312,11 @@ pub async fn read<'c>(
     let keys: Vec<_> = changes.clone().map(key).collect();
     let query =
         sqlx::query_as(sql::SELECT_DECISION_INPUT).bind(ids).bind(alerts).bind(dedup_keys).bind(statuses);
-    let rows: Vec<DecisionInputRow> = query.bind(keys).fetch_all(executor).await?;
-    let mut rows: HashMap<_, _> = rows.into_iter().map(|row| (row.number, row)).collect();
+    let rows: Vec<Decoded<DecisionInputRow>> = query.bind(keys).fetch_all(executor).await?;
+    let mut rows: HashMap<_, _> = rows.into_iter().map(|Decoded(row)| (row.number, row)).collect();
     let reading = |(number, change): (i64, &Change)| {
-        rows.remove(&number).ok_or_else(|| StoreError::no_organization(change))?.read(change.organization_id)
+        let row = rows.remove(&number).ok_or_else(|| StoreError::no_organization(change))?;
+        Ok(Reading::try_from(row)?)
     };
     Ok((1..).zip(changes).map(reading).collect())
 }

@@ -12,16 +12,17 @@ use uuid::Uuid;
 use super::{
     lent::{Lent, Watch},
     pulse::Pulse,
-    rows::take_page,
+    rows::{Decoded, take_page},
     servers::Servers,
 };
 use crate::{
     domain::{EstimatedSize, OrganizationId, Page, PageSize},
     store::{
-        Inconsistent, StoreError,
+        StoreError,
         fair::{FairSemaphore, Permit},
         options::Options,
         queue::REST,
+        shared::row::Decode,
     },
 };
 
@@ -195,12 +196,16 @@ impl Connections {
     ///
     /// # Errors
     /// As for [`Self::lend`], and those of the statement.
-    pub async fn all<R>(&self, what: Use, statement: impl Fn() -> Reads<R>) -> Result<Vec<R>, StoreError>
+    pub async fn all<R>(
+        &self,
+        what: Use,
+        statement: impl Fn() -> Result<Reads<R>, StoreError>,
+    ) -> Result<Vec<R>, StoreError>
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let statement = &statement;
-        let attempt = |what| async move { Ok(statement().fetch_all(&mut self.lend(what).await?).await?) };
+        let attempt = |what| async move { Ok(statement()?.fetch_all(&mut self.lend(what).await?).await?) };
         self.patiently(what, attempt).await
     }
 
@@ -211,14 +216,14 @@ impl Connections {
     pub async fn optional<R>(
         &self,
         what: Use,
-        statement: impl Fn() -> Reads<R>,
+        statement: impl Fn() -> Result<Reads<R>, StoreError>,
     ) -> Result<Option<R>, StoreError>
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let statement = &statement;
         let attempt =
-            |what| async move { Ok(statement().fetch_optional(&mut self.lend(what).await?).await?) };
+            |what| async move { Ok(statement()?.fetch_optional(&mut self.lend(what).await?).await?) };
         self.patiently(what, attempt).await
     }
 
@@ -226,19 +231,18 @@ impl Connections {
     ///
     /// # Errors
     /// As for [`Self::lend`], and those of the statement.
-    pub async fn page<R, T>(
+    pub async fn page<K: Decode + Send + Unpin + 'static>(
         &self,
         what: Use,
         size: PageSize,
-        statement: impl Fn() -> Reads<R>,
-    ) -> Result<Page<T>, StoreError>
+        statement: impl Fn() -> Result<Reads<Decoded<K>>, StoreError>,
+    ) -> Result<Page<K::Entity>, StoreError>
     where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
-        T: TryFrom<R, Error = Inconsistent> + EstimatedSize,
+        K::Entity: EstimatedSize,
     {
         let statement = &statement;
         let attempt =
-            |what| async move { take_page(statement().fetch(&mut self.lend(what).await?), size).await };
+            |what| async move { take_page(statement()?.fetch(&mut self.lend(what).await?), size).await };
         self.patiently(what, attempt).await
     }
 

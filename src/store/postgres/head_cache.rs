@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     domain::{Head, OrganizationId},
-    store::decision_input::HeadRow,
+    store::shared::decision_input::HeadRow,
 };
 
 /// How many heads are kept: beyond, all are forgotten and read again.

@@ -1,5 +1,7 @@
 //! Idempotency keys and the answers that are replayed under them.
 
+use async_trait::async_trait;
+
 use super::{
     PostgresStore,
     connections::{BARELY, Use},
@@ -7,10 +9,10 @@ use super::{
     sql,
 };
 use crate::{
-    domain::{AlertChange, ChangeContext, Idempotency, Idempotent, OrganizationId},
+    domain::{AlertChange, ChangeContext, Idempotency, Idempotent, OrganizationId, Timestamp},
     store::{
-        StoreError,
-        idempotency::{self, IdempotencyRecord, Replayable},
+        IdempotencyStore, StoreError,
+        shared::idempotency::{self, IdempotencyRecord, Replayable},
     },
 };
 
@@ -44,14 +46,18 @@ impl PostgresStore {
             None => Ok(Once::Now(lent)),
         }
     }
+}
 
-    pub(super) async fn delete_old_idempotency_keys(&self) -> Result<u64, StoreError> {
+#[async_trait]
+impl IdempotencyStore for PostgresStore {
+    /// By the database's clock, which is the same for every instance.
+    async fn expire_idempotency_keys(&self, _at: Timestamp) -> Result<u64, StoreError> {
         let mut lent = self.connections.lend(Use::Background).await?;
         Ok(sqlx::query(sql::DELETE_OLD_IDEMPOTENCY_KEYS).execute(&mut lent).await?.rows_affected())
     }
 }
 
-/// Remembers the answer, if it is to be, and commits.
+/// Records the answer, if the change has a key, and commits.
 pub async fn finish<T: Replayable>(
     mut lent: Lent,
     organization: OrganizationId,

@@ -1,14 +1,20 @@
 //! Reading alerts: pages and totals.
 
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::AssertSqlSafe;
 
-use super::{PostgresStore, connections::Use, rows::take_page};
+use super::{
+    PostgresStore,
+    connections::Use,
+    rows::{Decoded, arguments, take_page},
+};
 use crate::{
     domain::{Alert, AlertQuery, Page},
     store::{
         StoreError,
-        listing::{self, Part},
-        rows::{ALERT_COLUMNS, AlertRow},
+        shared::{
+            listing::{self, Part},
+            rows::alert::{ALERT_COLUMNS, AlertRow},
+        },
     },
 };
 
@@ -24,17 +30,13 @@ impl PostgresStore {
 
     async fn try_select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         let mut lent = self.connections.lend(Use::Lists(query.organization_id)).await?;
-        let mut page_statement = statement(&listing::page(query, ALERT_COLUMNS));
-        let page_query = page_statement.build_query_as::<AlertRow>().persistent(PREPARED);
-        let rows = page_query.fetch(&mut lent);
-        let mut page = take_page(rows, query.size).await?;
+        let (sql, values) = listing::statement(&listing::page(query, ALERT_COLUMNS), false);
+        let rows = sqlx::query_as_with::<_, Decoded<AlertRow>, _>(AssertSqlSafe(sql), arguments(values)?);
+        let mut page = take_page(rows.persistent(PREPARED).fetch(&mut lent), query.size).await?;
         if query.include_total {
-            let total = statement(&listing::total(query))
-                .build_query_scalar()
-                .persistent(PREPARED)
-                .fetch_one(&mut lent)
-                .await?;
-            page.total = Some(total);
+            let (sql, values) = listing::statement(&listing::total(query), false);
+            let total = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments(values)?);
+            page.total = Some(total.persistent(PREPARED).fetch_one(&mut lent).await?);
         }
         Ok(page)
     }
@@ -59,25 +61,8 @@ impl PostgresStore {
             .cloned()
             .collect();
         let mut lent = self.connections.lend(Use::Lists(query.organization_id)).await?;
-        let mut explained = statement(&explained);
-        Ok(explained.build_query_scalar().persistent(PREPARED).fetch_all(&mut lent).await?)
+        let (sql, values) = listing::statement(&explained, false);
+        let explained = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments(values)?);
+        Ok(explained.persistent(PREPARED).fetch_all(&mut lent).await?)
     }
-}
-
-/// The parts as a statement; values are bound.
-fn statement(parts: &[Part]) -> QueryBuilder<Postgres> {
-    let mut builder = QueryBuilder::new("");
-    for part in parts {
-        match part {
-            Part::Sql(sql) => builder.push(sql),
-            // PostgreSQL takes no hints; its statistics lead it to the same index.
-            Part::Index(_) => &mut builder,
-            Part::Limit(limit) => builder.push(limit),
-            Part::Uuid(uuid) => builder.push_bind(*uuid),
-            Part::Text(text) => builder.push_bind(text.clone()),
-            Part::Code(code) => builder.push_bind(*code),
-            Part::Time(time) => builder.push_bind(*time),
-        };
-    }
-    builder
 }

@@ -6,17 +6,17 @@ use std::{
 };
 
 use super::{
-    PostgresStore,
     connections::{Connections, Use},
     lanes::{self, Calls, Waiting},
+    rows::Decoded,
     sql,
 };
 use crate::{
     domain::{Alert, AnomalyId, OrganizationId},
     store::{
         StoreError,
-        queue::{self, Amount, Batch, Batches, Lane, Load},
-        rows::AlertRow,
+        queue::{self, Amount, Batch, Batches, Lane},
+        shared::rows::alert::AlertRow,
     },
 };
 
@@ -29,17 +29,6 @@ type LookUp = Waiting<Key, Option<Alert>>;
 const WAITING: Amount = Amount { count: 65_536, bytes: usize::MAX };
 /// How many look-ups share a statement at most.
 const AT_ONCE: Amount = Amount { count: 64, bytes: usize::MAX };
-
-impl PostgresStore {
-    pub(super) async fn select_alert(
-        &self,
-        organization: OrganizationId,
-        id: AnomalyId,
-    ) -> Result<Option<Alert>, StoreError> {
-        let load = Load { organization, bytes: 0 };
-        lanes::ask(&self.lookups, load, (organization, id)).await
-    }
-}
 
 /// Starts the worker that looks alerts up.
 pub fn start(connections: Connections) -> LookUps {
@@ -100,11 +89,11 @@ async fn select(connections: &Connections, asked: &[Key]) -> Result<Vec<Option<A
     let select = || {
         let organizations: Vec<_> = asked.iter().map(|(organization, _)| organization.uuid()).collect();
         let ids: Vec<_> = asked.iter().map(|(_, id)| id.uuid()).collect();
-        sqlx::query_as(sql::SELECT_ALERTS).bind(organizations).bind(ids)
+        Ok(sqlx::query_as(sql::SELECT_ALERTS).bind(organizations).bind(ids))
     };
-    let rows: Vec<AlertRow> = connections.all(Use::LookUps, select).await?;
+    let rows: Vec<Decoded<AlertRow>> = connections.all(Use::LookUps, select).await?;
     let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
+    for Decoded(row) in rows {
         let alert = Alert::try_from(row)?;
         found.insert((alert.organization_id, alert.id), alert);
     }

@@ -1,28 +1,32 @@
 //! The store for more than one instance: PostgreSQL, or a database that speaks its protocol.
 
 mod address;
+mod adoption;
+mod alerts;
 mod changes;
 mod connections;
 mod contended;
-mod events;
+mod database;
 mod head_cache;
 mod idempotency_keys;
+mod keys;
 mod lanes;
 mod lent;
 mod lists;
 mod lookups;
+mod organizations;
 mod plan;
 mod pulse;
 mod rows;
 mod save;
+mod save_statement;
 mod servers;
 pub mod sql;
 mod statuses;
-mod store;
-mod tenants;
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlx::{Connection, Executor, PgConnection, Row, migrate::Migrator};
 use tokio::{sync::Mutex, time::timeout};
 
@@ -30,7 +34,7 @@ use self::{
     address::Address, changes::Changes, connections::Connections, lookups::LookUps, servers::Servers,
 };
 use super::{
-    StoreError,
+    Store, StoreError,
     options::Options,
     schema::{OnOlderSchema, OpenError, SchemaVersion},
 };
@@ -96,8 +100,18 @@ impl PostgresStore {
         SchemaVersion::read(&mut servers(url)?.connect().await?, &MIGRATOR).await
     }
 
-    /// Passes when the database answers, takes writes and has the schema that this version knows.
-    async fn check_ready(&self) -> Result<(), StoreError> {
+    /// The same connection, where it leads to a database that serves calls. Otherwise the others are asked too.
+    async fn check_on(&self, mut connection: PgConnection) -> Result<PgConnection, StoreError> {
+        let checked = timeout(READY_TIMEOUT, check(&mut connection)).await;
+        let silent = |_| Err(StoreError::Unavailable("the database does not answer".into()));
+        checked.unwrap_or_else(silent).inspect_err(|_| self.servers.suspect())?;
+        Ok(connection)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn check(&self) -> Result<(), StoreError> {
         if self.connections.is_closed() {
             return Err(StoreError::Unavailable("the store is closed".into()));
         }
@@ -114,12 +128,10 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// The same connection, where it leads to a database that serves calls. Otherwise the others are asked too.
-    async fn check_on(&self, mut connection: PgConnection) -> Result<PgConnection, StoreError> {
-        let checked = timeout(READY_TIMEOUT, check(&mut connection)).await;
-        let silent = |_| Err(StoreError::Unavailable("the database does not answer".into()));
-        checked.unwrap_or_else(silent).inspect_err(|_| self.servers.suspect())?;
-        Ok(connection)
+    async fn close(&self) {
+        self.changes.close().await;
+        self.lookups.close().await;
+        self.connections.close().await;
     }
 }
 

@@ -10,8 +10,10 @@ use crate::{
     },
     store::{
         StoreError,
-        decision_input::{HeadRow, Reading},
-        idempotency::{self, IdempotencyRecord},
+        shared::{
+            decision_input::{HeadRow, Reading},
+            idempotency::{self, IdempotencyRecord},
+        },
     },
 };
 

@@ -1,5 +1,6 @@
 //! Statuses.
 
+use async_trait::async_trait;
 use sqlx::PgExecutor;
 
 use super::{
@@ -7,6 +8,7 @@ use super::{
     connections::Use,
     idempotency_keys::{self, Once},
     lent::Lent,
+    rows::{Decoded, arguments},
     sql,
 };
 use crate::{
@@ -14,11 +16,16 @@ use crate::{
         AlertStatus, ChangeContext, Idempotent, NewStatus, OrganizationId, Page, PageSize, StatusKey,
         StatusOrigin, StatusPatch, text::words,
     },
-    store::{StoreError, failure::Failure, rows::StatusRow},
+    store::{
+        StatusStore, StoreError,
+        failure::Failure,
+        shared::{self, row::Table, rows::status::StatusRow},
+    },
 };
 
-impl PostgresStore {
-    pub(super) async fn insert_status(
+#[async_trait]
+impl StatusStore for PostgresStore {
+    async fn create_status(
         &self,
         organization: OrganizationId,
         status: NewStatus,
@@ -31,6 +38,60 @@ impl PostgresStore {
             .await
     }
 
+    async fn statuses(
+        &self,
+        organization: OrganizationId,
+        origin: StatusOrigin,
+        after: Option<&StatusKey>,
+        size: PageSize,
+    ) -> Result<Page<AlertStatus>, StoreError> {
+        shared::statuses::statuses(self, organization, origin, after, size).await
+    }
+
+    async fn missing_statuses(
+        &self,
+        organization: OrganizationId,
+        keys: &[StatusKey],
+    ) -> Result<Vec<StatusKey>, StoreError> {
+        let select =
+            || Ok(sqlx::query_as(sql::SELECT_MISSING_STATUSES).bind(organization.uuid()).bind(words(keys)));
+        let missing: Vec<(String,)> = self.connections.all(Use::Lists(organization), select).await?;
+        let is_missing = |key: &&StatusKey| missing.iter().any(|(missing,)| missing == key.as_str());
+        Ok(keys.iter().filter(is_missing).cloned().collect())
+    }
+
+    async fn update_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        patch: &StatusPatch,
+        change: &ChangeContext,
+    ) -> Result<Idempotent<AlertStatus>, StoreError> {
+        self.connections
+            .patiently(Use::Locks(organization), |what| {
+                self.try_patch(what, organization, key, patch, change)
+            })
+            .await
+    }
+
+    async fn delete_status(
+        &self,
+        organization: OrganizationId,
+        key: &StatusKey,
+        change: &ChangeContext,
+    ) -> Result<Idempotent<()>, StoreError> {
+        match self
+            .connections
+            .patiently(Use::Locks(organization), |what| self.try_remove(what, organization, key, change))
+            .await?
+        {
+            Some(answer) => Ok(answer),
+            None => Err(StoreError::InUse(self.uses(organization, key).await?)),
+        }
+    }
+}
+
+impl PostgresStore {
     async fn try_insert(
         &self,
         what: Use,
@@ -43,54 +104,8 @@ impl PostgresStore {
             Once::Before(answer) => return Ok(answer),
         };
         let status = status.into_status(organization, change);
-        let inserted = insert(&mut lent, &status).await;
-        inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
+        insert(&mut lent, &status).await?;
         idempotency_keys::finish(lent, organization, change, status).await
-    }
-
-    pub(super) async fn select_statuses(
-        &self,
-        organization: OrganizationId,
-        origin: StatusOrigin,
-        after: Option<&StatusKey>,
-        size: PageSize,
-    ) -> Result<Page<AlertStatus>, StoreError> {
-        let select = || {
-            sqlx::query_as(sql::SELECT_STATUSES)
-                .bind(organization.uuid())
-                .bind(after.map_or("", StatusKey::as_str).to_owned())
-                .bind(origin == StatusOrigin::Builtin)
-                .bind(size.with_next())
-        };
-        let rows: Vec<StatusRow> = self.connections.all(Use::Lists(organization), select).await?;
-        let statuses = rows.into_iter().map(AlertStatus::try_from).collect::<Result<_, _>>()?;
-        Ok(Page::from_rows(statuses, size))
-    }
-
-    pub(super) async fn select_missing_statuses(
-        &self,
-        organization: OrganizationId,
-        keys: &[StatusKey],
-    ) -> Result<Vec<StatusKey>, StoreError> {
-        let select =
-            || sqlx::query_as(sql::SELECT_MISSING_STATUSES).bind(organization.uuid()).bind(words(keys));
-        let missing: Vec<(String,)> = self.connections.all(Use::Lists(organization), select).await?;
-        let is_missing = |key: &&StatusKey| missing.iter().any(|(missing,)| missing == key.as_str());
-        Ok(keys.iter().filter(is_missing).cloned().collect())
-    }
-
-    pub(super) async fn patch_status(
-        &self,
-        organization: OrganizationId,
-        key: &StatusKey,
-        patch: &StatusPatch,
-        change: &ChangeContext,
-    ) -> Result<Idempotent<AlertStatus>, StoreError> {
-        self.connections
-            .patiently(Use::Locks(organization), |what| {
-                self.try_patch(what, organization, key, patch, change)
-            })
-            .await
     }
 
     async fn try_patch(
@@ -105,33 +120,18 @@ impl PostgresStore {
             Once::Now(lent) => lent,
             Once::Before(answer) => return Ok(answer),
         };
-        let row: Option<StatusRow> = sqlx::query_as(sql::SELECT_STATUS_FOR_UPDATE)
+        let row: Option<Decoded<StatusRow>> = sqlx::query_as(sql::SELECT_STATUS_FOR_UPDATE)
             .bind(organization.uuid())
             .bind(key.as_str())
             .fetch_optional(&mut lent)
             .await?;
-        let before = AlertStatus::try_from(row.ok_or(StoreError::NotFound)?)?;
+        let Decoded(before) = row.ok_or(StoreError::NotFound)?;
+        let before = AlertStatus::try_from(before)?;
         let after = before.patched(patch, change.at);
         if after != before {
             write_changes(&mut lent, &after).await?;
         }
         idempotency_keys::finish(lent, organization, change, after).await
-    }
-
-    pub(super) async fn remove_status(
-        &self,
-        organization: OrganizationId,
-        key: &StatusKey,
-        change: &ChangeContext,
-    ) -> Result<Idempotent<()>, StoreError> {
-        match self
-            .connections
-            .patiently(Use::Locks(organization), |what| self.try_remove(what, organization, key, change))
-            .await?
-        {
-            Some(answer) => Ok(answer),
-            None => Err(StoreError::InUse(self.uses(organization, key).await?)),
-        }
     }
 
     /// Deletes it; `None` where alerts use it.
@@ -160,39 +160,33 @@ impl PostgresStore {
     /// How many alerts use a status that could not be deleted: at least the one that was in the way, even if it has
     /// moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
-        let count =
-            || sqlx::query_as(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str().to_owned());
+        let count = || {
+            Ok(sqlx::query_as(sql::COUNT_STATUS_USES).bind(organization.uuid()).bind(key.as_str().to_owned()))
+        };
         let (now,) = self.connections.optional(Use::Lists(organization), count).await?.unwrap_or((1_i64,));
         Ok(now.max(1))
     }
 }
 
 async fn write_changes(lent: &mut Lent, status: &AlertStatus) -> Result<(), StoreError> {
-    sqlx::query(sql::UPDATE_STATUS)
-        .bind(status.organization_id.uuid())
-        .bind(status.key.as_str())
+    sqlx::query(shared::sql::UPDATE_STATUS)
         .bind(status.name.as_str())
         .bind(status.colour.as_str())
         .bind(status.updated_at)
+        .bind(status.organization_id.uuid())
+        .bind(status.key.as_str())
         .execute(lent)
         .await?;
     Ok(())
 }
 
 /// Writes one status.
-pub async fn insert(executor: impl PgExecutor<'_>, status: &AlertStatus) -> Result<(), Failure> {
-    sqlx::query(sql::INSERT_STATUS)
-        .bind(status.organization_id.uuid())
-        .bind(status.key.as_str())
-        .bind(status.name.as_str())
-        .bind(status.colour.as_str())
-        .bind(status.class.code())
-        .bind(status.key.origin() == StatusOrigin::Builtin)
-        .bind(status.created_at)
-        .bind(status.updated_at)
-        .execute(executor)
-        .await?;
-    Ok(())
+pub async fn insert(lent: &mut Lent, status: &AlertStatus) -> Result<(), StoreError> {
+    let arguments = arguments(StatusRow::from(status).values())?;
+    match sqlx::query_with(sql::INSERT_STATUS.as_str(), arguments).execute(lent).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::from(error).meaning(StoreError::Duplicate, StoreError::NotFound)),
+    }
 }
 
 async fn delete(
@@ -200,7 +194,7 @@ async fn delete(
     organization: OrganizationId,
     key: &StatusKey,
 ) -> Result<u64, Failure> {
-    let deleted = sqlx::query(sql::DELETE_STATUS)
+    let deleted = sqlx::query(shared::sql::DELETE_STATUS)
         .bind(organization.uuid())
         .bind(key.as_str())
         .execute(executor)

@@ -1,14 +1,15 @@
 //! Idempotency keys and the answers that are replayed under them.
 
-use rusqlite::{Connection, params};
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Batch, SqliteStore, query, sql};
 use crate::{
     domain::{ChangeContext, Idempotent, OrganizationId, Timestamp},
     store::{
-        IDEMPOTENCY_TTL, StoreError,
-        idempotency::{self, IdempotencyRecord, Replayable},
+        IDEMPOTENCY_TTL, IdempotencyStore, StoreError,
         queue::Load,
+        shared::idempotency::{self, IdempotencyRecord, Replayable},
     },
 };
 
@@ -32,8 +33,11 @@ impl SqliteStore {
         })
         .await
     }
+}
 
-    pub(super) async fn delete_old_idempotency_keys(&self, at: Timestamp) -> Result<u64, StoreError> {
+#[async_trait]
+impl IdempotencyStore for SqliteStore {
+    async fn expire_idempotency_keys(&self, at: Timestamp) -> Result<u64, StoreError> {
         let since = (at - IDEMPOTENCY_TTL).timestamp_micros();
         self.write(move |batch| {
             let deleted = query::execute(batch.conn, sql::DELETE_OLD_IDEMPOTENCY_KEYS, params![since])?;
@@ -51,9 +55,10 @@ fn select(
     let Some(idempotency) = &context.idempotency else { return Ok(None) };
     let since = (context.at - IDEMPOTENCY_TTL).timestamp_micros();
     let params = params![organization.uuid(), idempotency.key.as_str(), since];
-    query::optional(conn, sql::SELECT_IDEMPOTENCY_KEY, params, |row| {
-        Ok(IdempotencyRecord { fingerprint: row.get(0)?, answer: row.get(1)? })
-    })
+    let mut statement = conn.prepare_cached(sql::SELECT_IDEMPOTENCY_KEY)?;
+    let record = statement
+        .query_row(params, |row| Ok(IdempotencyRecord { fingerprint: row.get(0)?, answer: row.get(1)? }));
+    Ok(record.optional()?)
 }
 
 /// Records the answer, if the change has a key; a record that has expired is replaced.

@@ -3,17 +3,19 @@
 //! The URL is read and the schema migrated by sqlx, as on PostgreSQL; all else goes through rusqlite, because in sqlx every
 //! row and every statement crosses a channel (`docs/decisions/0003-group-commit.md`).
 
+mod adoption;
 mod backup;
 mod changes;
 mod checkpoints;
 pub mod codes;
 mod condition;
-mod events;
 mod file;
 mod idempotency_keys;
+mod keys;
 mod lists;
 mod lock;
 mod opening;
+mod organizations;
 mod query;
 mod read_only;
 mod readers;
@@ -21,13 +23,12 @@ mod restore;
 mod rows;
 pub mod sql;
 mod statuses;
-mod store;
 mod swap;
-mod tenants;
 mod writer;
 
 use std::{io, path::Path, sync::Arc};
 
+use async_trait::async_trait;
 use rusqlite::Connection;
 use sqlx::{migrate::Migrator, sqlite::SqliteConnectOptions};
 
@@ -45,7 +46,7 @@ use self::{
 pub use restore::{Restore, Restored};
 
 use super::{
-    StoreError,
+    Store, StoreError,
     options::{Options, Sharing},
     queue::{GroupCommit, Load},
     schema::{OnOlderSchema, OpenError, SchemaVersion},
@@ -58,7 +59,7 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 pub struct SqliteStore {
     writer: Writer,
     /// None in memory: such a database belongs to its one connection.
-    reading: Option<Reading>,
+    reading: Option<ReadPools>,
     /// The files, unless it is in memory.
     file: Option<Arc<DatabaseFile>>,
     condition: Condition,
@@ -67,7 +68,7 @@ pub struct SqliteStore {
 }
 
 /// The connections that read.
-struct Reading {
+struct ReadPools {
     /// For what may take a while.
     lists: Arc<Readers>,
     /// For look-ups by key, one for each thread that may run one.
@@ -109,7 +110,7 @@ impl SqliteStore {
         if let Some(identity) = identity {
             let opened = DatabaseFile::opened(path, identity).map_err(|error| cannot_use(path, &error))?;
             let opened = Arc::new(opened);
-            reading = Some(Reading::open(&connect, options.connections)?);
+            reading = Some(ReadPools::open(&connect, options.connections)?);
             checkpoints = Some(start_checkpoints(&connect, &opened)?);
             let watched = Arc::clone(&opened);
             conn.commit_hook(Some(move || watched.is_lost()))?;
@@ -175,7 +176,7 @@ impl SqliteStore {
         schema_version(&conn)?.needs_migration(OnOlderSchema::Refuse)?;
         let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT, None);
         let writer = writer.map_err(|error| OpenError::Unreachable(error.to_string()))?;
-        let reading = Some(Reading { lists, lookups });
+        let reading = Some(ReadPools { lists, lookups });
         Ok(Self { writer, reading, file: None, condition: Condition::default(), immutable })
     }
 
@@ -273,7 +274,29 @@ impl SqliteStore {
     }
 }
 
-impl Reading {
+#[async_trait]
+impl Store for SqliteStore {
+    async fn check(&self) -> Result<(), StoreError> {
+        if let Some(file) = &self.file
+            && file.is_lost()
+        {
+            file.check()?;
+        }
+        self.check_writing().await?;
+        // Long lists don't hold it up.
+        let version = self.look_up(|conn| Ok(schema_version(conn)?)).await;
+        version.map_err(|error| StoreError::Unavailable(error.into()))?.check_current()
+    }
+
+    async fn close(&self) {
+        if let Some(reading) = &self.reading {
+            reading.close();
+        }
+        self.writer.close().await;
+    }
+}
+
+impl ReadPools {
     fn open(connect: &SqliteConnectOptions, connections: u32) -> Result<Self, OpenError> {
         let open = |count: usize| (0..count).map(|_| open_reading(connect)).collect::<Result<_, _>>();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

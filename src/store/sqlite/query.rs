@@ -1,10 +1,18 @@
 //! Running prepared statements, which the connection keeps.
 
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Params, params_from_iter};
 
+use super::SqliteStore;
 use crate::{
-    domain::{EstimatedSize, Page, PageSize},
-    store::{Inconsistent, StoreError, rows::PageReader},
+    domain::{EstimatedSize, OrganizationId, Page, PageSize},
+    store::{
+        StoreError,
+        shared::{
+            database::{Database, Purpose, Statement},
+            page::PageReader,
+            row::{Decode, Table},
+        },
+    },
 };
 
 /// Runs a statement; tells how many rows it changed.
@@ -12,16 +20,21 @@ pub fn execute(conn: &Connection, sql: &str, params: impl Params) -> rusqlite::R
     conn.prepare_cached(sql)?.execute(params)
 }
 
+/// Runs a statement that takes all values of a row.
+pub fn write<T: Table>(conn: &Connection, sql: &str, row: &T) -> rusqlite::Result<()> {
+    execute(conn, sql, params_from_iter(row.values())).map(drop)
+}
+
 /// The first row, if there is one.
-pub fn optional<T>(
+pub fn optional<K: Decode>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
-    decode: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
-) -> Result<Option<T>, StoreError> {
+) -> Result<Option<K::Entity>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    rows.next()?.map(decode).transpose()
+    let row = rows.next()?.map(|row| K::decode(row, 0)).transpose()?;
+    Ok(row.map(K::Entity::try_from).transpose()?)
 }
 
 /// The value of the only row.
@@ -34,42 +47,77 @@ pub fn value<T: rusqlite::types::FromSql>(
 }
 
 /// All rows.
-pub fn all<Kept, T>(
-    conn: &Connection,
-    sql: &str,
-    params: impl Params,
-    decode: impl Fn(&Row<'_>) -> Result<Kept, StoreError>,
-) -> Result<Vec<T>, StoreError>
-where
-    T: TryFrom<Kept>,
-    StoreError: From<T::Error>,
-{
+fn all<K: Decode>(conn: &Connection, sql: &str, params: impl Params) -> Result<Vec<K::Entity>, StoreError> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(T::try_from(decode(row)?)?);
+        found.push(K::Entity::try_from(K::decode(row, 0)?)?);
     }
     Ok(found)
 }
 
 /// Rows until the page is full.
-pub fn page<Kept, T>(
+pub fn page<K: Decode>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
     size: PageSize,
-    decode: impl Fn(&Row<'_>) -> Result<Kept, StoreError>,
-) -> Result<Page<T>, StoreError>
+) -> Result<Page<K::Entity>, StoreError>
 where
-    T: TryFrom<Kept, Error = Inconsistent> + EstimatedSize,
+    K::Entity: EstimatedSize,
 {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut reader = PageReader::new(size);
     while reader.wants_more() {
         let Some(row) = rows.next()? else { break };
-        reader.take(decode(row))?;
+        reader.take(K::decode(row, 0).map_err(StoreError::from))?;
     }
     Ok(reader.finish())
+}
+
+impl SqliteStore {
+    async fn run<T: Send + 'static>(
+        &self,
+        purpose: Purpose,
+        run: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match purpose {
+            Purpose::List(organization) => self.read_for(organization, run).await,
+            Purpose::LookUp(_) => self.look_up(run).await,
+            Purpose::Background => self.read_for(OrganizationId::NONE, run).await,
+            Purpose::Change(_) | Purpose::Administration => self.write(move |batch| run(batch.conn)).await,
+        }
+    }
+}
+
+impl Database for SqliteStore {
+    async fn optional<K: Decode + Send + Unpin + 'static>(
+        &self,
+        purpose: Purpose,
+        Statement { sql, values }: Statement,
+    ) -> Result<Option<K::Entity>, StoreError> {
+        self.run(purpose, move |conn| optional::<K>(conn, sql, params_from_iter(&values))).await
+    }
+
+    async fn all<K: Decode + Send + Unpin + 'static>(
+        &self,
+        purpose: Purpose,
+        Statement { sql, values }: Statement,
+    ) -> Result<Vec<K::Entity>, StoreError> {
+        self.run(purpose, move |conn| all::<K>(conn, sql, params_from_iter(&values))).await
+    }
+
+    async fn page<K: Decode + Send + Unpin + 'static>(
+        &self,
+        purpose: Purpose,
+        size: PageSize,
+        Statement { sql, values }: Statement,
+    ) -> Result<Page<K::Entity>, StoreError>
+    where
+        K::Entity: EstimatedSize,
+    {
+        self.run(purpose, move |conn| page::<K>(conn, sql, params_from_iter(&values), size)).await
+    }
 }

@@ -1,21 +1,19 @@
-//! How SQLite keeps what the rows hold: ids as blobs, instants as microseconds, lists and metadata as JSON text.
+//! How SQLite keeps values: ids as blobs, instants as microseconds, lists and JSON as text.
 
 use chrono::DateTime;
 use rusqlite::{
-    Row, RowIndex,
-    types::{FromSql, FromSqlError, FromSqlResult, ValueRef},
+    ToSql,
+    types::{FromSql, FromSqlError, FromSqlResult, Null, ToSqlOutput, ValueRef},
 };
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as JsonValue};
 use uuid::Uuid;
 
 use crate::{
-    domain::{AnomalyId, Timestamp},
-    store::{
-        StoreError,
-        decision_input::{ALERT_AT, DecisionInputRow, HeadRow},
-        event_rows::EventRow,
-        rows::{AlertRow, KeyRow, OrganizationRow, StatusRow, undecodable},
-        signature_rows::SignatureRow,
+    domain::Timestamp,
+    store::shared::{
+        row::{Get, Row, Undecodable},
+        value::Value,
     },
 };
 
@@ -38,159 +36,51 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
     }
 }
 
-fn instant(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Timestamp> {
-    Ok(row.get::<_, Instant>(column)?.0)
+/// Reads columns of the type `$kept` as `$type`.
+macro_rules! columns {
+    ($($type:ty, $kept:ty, $read:expr;)+) => {
+        $(impl Get<$type> for rusqlite::Row<'_> {
+            fn column(&self, index: usize) -> Result<$type, Undecodable> {
+                self.get::<_, $kept>(index).map($read).map_err(Undecodable::new)
+            }
+        })+
+    };
 }
 
-fn optional_instant(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<Option<Timestamp>> {
-    Ok(row.get::<_, Option<Instant>>(column)?.map(|at| at.0))
+columns! {
+    Uuid, Uuid, |uuid| uuid;
+    Option<Uuid>, Option<Uuid>, |uuid| uuid;
+    String, String, |text| text;
+    Option<String>, Option<String>, |text| text;
+    bool, bool, |truth| truth;
+    i16, i16, |code| code;
+    Option<i16>, Option<i16>, |code| code;
+    i64, i64, |number| number;
+    Timestamp, Instant, |at| at.0;
+    Option<Timestamp>, Option<Instant>, |at| at.map(|at| at.0);
+    Vec<String>, Json<Vec<String>>, |list| list.0;
+    Map<String, JsonValue>, Json<Map<String, JsonValue>>, |object| object.0;
+    Option<JsonValue>, Option<Json<JsonValue>>, |document| document.map(|document| document.0);
+    Vec<u8>, Vec<u8>, |bytes| bytes;
+    Option<Vec<u8>>, Option<Vec<u8>>, |bytes| bytes;
 }
 
-fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<T> {
-    Ok(row.get::<_, Json<T>>(column)?.0)
-}
+impl Row for rusqlite::Row<'_> {}
 
-/// A row of `alert_columns!`.
-pub fn alert(row: &Row<'_>) -> Result<AlertRow, StoreError> {
-    alert_at(row, 0)
-}
-
-/// The alert whose columns begin at `first`, in the order of `alert_columns!`: names would be looked up for every row.
-fn alert_at(row: &Row<'_>, first: usize) -> Result<AlertRow, StoreError> {
-    let id = AnomalyId::from_uuid(row.get(first + 1)?);
-    Ok(decode_alert(row, first).map_err(|error| undecodable("alerts", id, error))?)
-}
-
-fn decode_alert(row: &Row<'_>, first: usize) -> rusqlite::Result<AlertRow> {
-    Ok(AlertRow {
-        organization_id: row.get(first)?,
-        anomaly_id: row.get(first + 1)?,
-        title: row.get(first + 2)?,
-        description: row.get(first + 3)?,
-        kind: row.get(first + 4)?,
-        status: row.get(first + 5)?,
-        status_class: row.get(first + 6)?,
-        severity: row.get(first + 7)?,
-        assigned_to: row.get(first + 8)?,
-        escalated_to: json(row, first + 9)?,
-        affected_balances: json(row, first + 10)?,
-        affected_transactions: json(row, first + 11)?,
-        affected_identities: json(row, first + 12)?,
-        metadata: json(row, first + 13)?,
-        version: row.get(first + 14)?,
-        created_at: instant(row, first + 15)?,
-        updated_at: instant(row, first + 16)?,
-        disposition: row.get(first + 17)?,
-        disposition_reason: row.get(first + 18)?,
-        closed_at: optional_instant(row, first + 19)?,
-        closed_by: row.get::<_, Option<Json<_>>>(first + 20)?.map(|actor| actor.0),
-        dedup_key: row.get(first + 21)?,
-        occurrence_count: row.get(first + 22)?,
-        last_occurred_at: instant(row, first + 23)?,
-        previous_anomaly_id: row.get(first + 24)?,
-        sequence: row.get(first + 25)?,
-    })
-}
-
-/// A row of `select_decision_input!`.
-pub fn known(row: &Row<'_>) -> Result<DecisionInputRow, StoreError> {
-    let found: Option<Uuid> = row.get(ALERT_AT)?;
-    Ok(DecisionInputRow {
-        number: row.get(0)?,
-        position: row.get(1)?,
-        hash: row.get(2)?,
-        row: HeadRow { revision: row.get(3)?, tuple: row.get(4)? },
-        require_disposition: row.get(5)?,
-        status_class: row.get(6)?,
-        fingerprint: row.get(7)?,
-        answer: row.get(8)?,
-        previous: row.get(9)?,
-        rival: row.get(10)?,
-        waits_for_adoption: row.get(11)?,
-        alert: found.map(|_| alert_at(row, ALERT_AT)).transpose()?,
-    })
-}
-
-/// A row of `event_columns!`.
-pub fn event(row: &Row<'_>) -> Result<EventRow, StoreError> {
-    let position: i64 = row.get(1)?;
-    Ok(decode_event(row).map_err(|error| undecodable("alert_events", position, error))?)
-}
-
-fn decode_event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
-    Ok(EventRow {
-        organization_id: row.get(0)?,
-        position: row.get(1)?,
-        anomaly_id: row.get(2)?,
-        sequence: row.get(3)?,
-        event_id: row.get(4)?,
-        kind: row.get(5)?,
-        key_id: row.get(6)?,
-        key_name: row.get(7)?,
-        on_behalf_of: row.get(8)?,
-        changes: row.get(9)?,
-        note: row.get(10)?,
-        request_id: row.get(11)?,
-        idempotency_key: row.get(12)?,
-        created_at: instant(row, 13)?,
-        previous_hash: row.get(14)?,
-        hash: row.get(15)?,
-    })
-}
-
-/// A row of `head_signatures`, in the order of `signature_columns!`.
-pub fn signature(row: &Row<'_>) -> Result<SignatureRow, StoreError> {
-    Ok(SignatureRow {
-        organization_id: row.get(0)?,
-        first_position: row.get(1)?,
-        position: row.get(2)?,
-        key_id: row.get(3)?,
-        signature: row.get(4)?,
-    })
-}
-
-/// A row of `alert_statuses`.
-pub fn status(row: &Row<'_>) -> Result<StatusRow, StoreError> {
-    Ok(StatusRow {
-        organization_id: row.get("organization_id")?,
-        key: row.get("key")?,
-        name: row.get("name")?,
-        colour: row.get("colour")?,
-        class: row.get("class")?,
-        created_at: instant(row, "created_at")?,
-        updated_at: instant(row, "updated_at")?,
-    })
-}
-
-/// A row of `organizations`.
-pub fn organization(row: &Row<'_>) -> Result<OrganizationRow, StoreError> {
-    Ok(OrganizationRow {
-        organization_id: row.get("organization_id")?,
-        name: row.get("name")?,
-        require_disposition: row.get("require_disposition")?,
-        created_at: instant(row, "created_at")?,
-    })
-}
-
-/// A row of `api_keys`.
-pub fn key(row: &Row<'_>) -> Result<KeyRow, StoreError> {
-    Ok(KeyRow {
-        key_id: row.get("key_id")?,
-        organization_id: row.get("organization_id")?,
-        name: row.get("name")?,
-        owner: row.get("owner")?,
-        scopes: json(row, "scopes")?,
-        prefix: row.get("prefix")?,
-        digest: row.get("digest")?,
-        created_at: instant(row, "created_at")?,
-        expires_at: optional_instant(row, "expires_at")?,
-        revoked_at: optional_instant(row, "revoked_at")?,
-        last_used_at: optional_instant(row, "last_used_at")?,
-    })
-}
-
-/// A list as the JSON text that is stored.
-pub fn json_list<T: std::fmt::Display>(entries: &[T]) -> String {
-    // A list of strings always serialises.
-    serde_json::Value::from(crate::domain::text::words(entries)).to_string()
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Uuid(Some(uuid)) => ToSqlOutput::Borrowed(ValueRef::Blob(uuid.as_bytes())),
+            Self::Text(Some(text)) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Bool(truth) => (*truth).into(),
+            Self::Code(code) => (*code).into(),
+            Self::Integer(number) => (*number).into(),
+            Self::Time(Some(time)) => time.timestamp_micros().into(),
+            // Texts and JSON values always serialise.
+            Self::Texts(list) => JsonValue::from(*list).to_string().into(),
+            Self::Json(Some(json)) => serde_json::to_string(json).unwrap_or_default().into(),
+            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+            Self::Uuid(None) | Self::Text(None) | Self::Time(None) | Self::Json(None) => Null.into(),
+        })
+    }
 }

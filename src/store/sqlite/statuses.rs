@@ -1,18 +1,24 @@
 //! Statuses.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::{SqliteStore, query, rows, sql};
+use super::{SqliteStore, query, sql};
 use crate::{
     domain::{
         AlertStatus, ChangeContext, Idempotent, NewStatus, OrganizationId, Page, PageSize, StatusKey,
         StatusOrigin, StatusPatch,
     },
-    store::{StoreError, failure::Failure},
+    store::{
+        StatusStore, StoreError,
+        failure::Failure,
+        shared::{self, rows::status::StatusRow},
+    },
 };
 
-impl SqliteStore {
-    pub(super) async fn insert_status(
+#[async_trait]
+impl StatusStore for SqliteStore {
+    async fn create_status(
         &self,
         organization: OrganizationId,
         status: NewStatus,
@@ -20,31 +26,23 @@ impl SqliteStore {
     ) -> Result<Idempotent<AlertStatus>, StoreError> {
         let status = status.into_status(organization, change);
         self.once(organization, change, move |batch| {
-            let inserted = insert(batch.conn, &status);
-            inserted.map_err(|failure| failure.meaning(StoreError::Duplicate, StoreError::NotFound))?;
+            insert(batch.conn, &status)?;
             Ok(status.clone())
         })
         .await
     }
 
-    pub(super) async fn select_statuses(
+    async fn statuses(
         &self,
         organization: OrganizationId,
         origin: StatusOrigin,
         after: Option<&StatusKey>,
         size: PageSize,
     ) -> Result<Page<AlertStatus>, StoreError> {
-        let after = after.map_or("", StatusKey::as_str).to_owned();
-        self.read_for(organization, move |conn| {
-            let is_builtin = origin == StatusOrigin::Builtin;
-            let params = params![organization.uuid(), after, is_builtin, size.with_next()];
-            let statuses = query::all(conn, sql::SELECT_STATUSES, params, rows::status)?;
-            Ok(Page::from_rows(statuses, size))
-        })
-        .await
+        shared::statuses::statuses(self, organization, origin, after, size).await
     }
 
-    pub(super) async fn select_missing_statuses(
+    async fn missing_statuses(
         &self,
         organization: OrganizationId,
         keys: &[StatusKey],
@@ -66,7 +64,7 @@ impl SqliteStore {
         .await
     }
 
-    pub(super) async fn patch_status(
+    async fn update_status(
         &self,
         organization: OrganizationId,
         key: &StatusKey,
@@ -76,8 +74,8 @@ impl SqliteStore {
         let (key, patch, at) = (key.clone(), patch.clone(), change.at);
         self.once(organization, change, move |batch| {
             let params = params![organization.uuid(), key.as_str()];
-            let row = query::optional(batch.conn, sql::SELECT_STATUS, params, rows::status)?;
-            let before = AlertStatus::try_from(row.ok_or(StoreError::NotFound)?)?;
+            let before = query::optional::<StatusRow>(batch.conn, sql::SELECT_STATUS, params)?;
+            let before = before.ok_or(StoreError::NotFound)?;
             let after = before.patched(&patch, at);
             if after != before {
                 update(batch.conn, &after)?;
@@ -87,7 +85,7 @@ impl SqliteStore {
         .await
     }
 
-    pub(super) async fn remove_status(
+    async fn delete_status(
         &self,
         organization: OrganizationId,
         key: &StatusKey,
@@ -101,7 +99,9 @@ impl SqliteStore {
             other => other,
         }
     }
+}
 
+impl SqliteStore {
     /// How many alerts use a status that was in use; counted aside, so that nobody waits for it. At least the one that
     /// was in the way, even if it has moved on since.
     async fn uses(&self, organization: OrganizationId, key: &StatusKey) -> Result<i64, StoreError> {
@@ -115,19 +115,9 @@ impl SqliteStore {
 }
 
 /// Writes one status.
-pub fn insert(conn: &Connection, status: &AlertStatus) -> Result<(), Failure> {
-    let params = params![
-        status.organization_id.uuid(),
-        status.key.as_str(),
-        status.name.as_str(),
-        status.colour.as_str(),
-        status.class.code(),
-        status.key.origin() == StatusOrigin::Builtin,
-        status.created_at.timestamp_micros(),
-        status.updated_at.timestamp_micros(),
-    ];
-    query::execute(conn, sql::INSERT_STATUS, params)?;
-    Ok(())
+pub fn insert(conn: &Connection, status: &AlertStatus) -> Result<(), StoreError> {
+    let inserted = query::write(conn, &sql::INSERT_STATUS, &StatusRow::from(status));
+    inserted.map_err(|error| Failure::from(error).meaning(StoreError::Duplicate, StoreError::NotFound))
 }
 
 fn update(conn: &Connection, status: &AlertStatus) -> Result<(), StoreError> {
@@ -138,7 +128,7 @@ fn update(conn: &Connection, status: &AlertStatus) -> Result<(), StoreError> {
         status.organization_id.uuid(),
         status.key.as_str(),
     ];
-    query::execute(conn, sql::UPDATE_STATUS, params)?;
+    query::execute(conn, shared::sql::UPDATE_STATUS, params)?;
     Ok(())
 }
 
@@ -148,7 +138,7 @@ fn delete(conn: &Connection, organization: OrganizationId, key: &StatusKey) -> R
     if query::value(conn, sql::IS_STATUS_USED, params())? {
         return Err(StoreError::InUse(1));
     }
-    match query::execute(conn, sql::DELETE_STATUS, params())? {
+    match query::execute(conn, shared::sql::DELETE_STATUS, params())? {
         0 => Err(StoreError::NotFound),
         _ => Ok(()),
     }

@@ -15,10 +15,11 @@ use tokio::runtime::Handle;
 
 use super::{checkpoints::Checkpoints, lock::DatabaseLock, query, sql};
 use crate::{
-    domain::{Head, HeadSignature, HeadSigner, OrganizationId},
+    domain::{Head, HeadSigner, OrganizationId},
     store::{
         StoreError,
         queue::{self, Amount, Answering, Batches, GroupCommit, Job, Lane, Load, Queue},
+        shared::rows::signature::SignatureRow,
     },
 };
 
@@ -45,7 +46,7 @@ impl Batch<'_> {
     }
 
     /// Notes where the feed ends, as it was read.
-    pub fn note_head(&self, organization: OrganizationId, head: Head) {
+    pub fn record_head(&self, organization: OrganizationId, head: Head) {
         self.heads.borrow_mut().entry(organization).or_insert(CachedHead { read: head, head });
     }
 
@@ -63,20 +64,11 @@ impl Batch<'_> {
             let params = params![head.position, head.hash.0, organization.uuid()];
             query::execute(self.conn, sql::UPDATE_HEAD, params)?;
             let signed = self.signer.and_then(|signer| signer.sign(*organization, *read, *head));
-            signed.map(|signed| self.write_signature(&signed)).transpose()?;
+            if let Some(signed) = signed {
+                query::write(self.conn, &sql::INSERT_HEAD_SIGNATURE, &SignatureRow::from(&signed))?;
+            }
         }
         Ok(())
-    }
-
-    fn write_signature(&self, signed: &HeadSignature) -> rusqlite::Result<()> {
-        let params = params![
-            signed.organization_id.uuid(),
-            signed.first_position,
-            signed.position,
-            signed.key_id.0,
-            signed.signature,
-        ];
-        query::execute(self.conn, sql::INSERT_HEAD_SIGNATURE, params).map(drop)
     }
 }
 
@@ -393,7 +385,7 @@ mod tests {
         let has_begun = Arc::clone(&begun);
         let load = Load { organization, bytes: 0 };
         let first = writer.run(load, move |batch| {
-            batch.note_head(organization, Head::EMPTY);
+            batch.record_head(organization, Head::EMPTY);
             begun.notify_one();
             told.recv().map_err(|error| StoreError::Internal(error.into()))
         });

@@ -18,6 +18,7 @@ mod largest;
 mod ledger;
 mod lists;
 mod model;
+mod organizations;
 mod overtaken;
 mod plans;
 mod random;
@@ -32,7 +33,6 @@ mod tampered_alerts;
 mod tampering;
 mod tampering_rows;
 mod tenancy;
-mod tenants;
 mod updates;
 
 /// Runs each of the tests named, `async fn(&World)`, on every store: as `…::sqlite` and `…::postgres`.

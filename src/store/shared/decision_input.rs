@@ -2,9 +2,14 @@
 
 use uuid::Uuid;
 
-use super::{StoreError, event_rows::read_head, idempotency::IdempotencyRecord, rows::AlertRow};
-use crate::domain::{
-    Alert, AlertChange, AnomalyId, Command, DecisionInput, Head, OrganizationId, StatusClass,
+use super::{
+    idempotency::IdempotencyRecord,
+    row::{Columns, Decode, Get, Row, undecodable},
+    rows::{alert::AlertRow, event::FeedHeadRow},
+};
+use crate::{
+    domain::{Alert, AlertChange, AnomalyId, Command, DecisionInput, Head, StatusClass},
+    store::Inconsistent,
 };
 
 /// The statement that reads what changes are decided from. It takes the source of the questions `q`, with the columns
@@ -18,7 +23,7 @@ macro_rules! select_decision_input {
             $questions,
             "SELECT ",
             $number,
-            ", h.position, h.hash, ",
+            ", h.organization_id, h.position, h.hash, ",
             $revision,
             ", ",
             $tuple,
@@ -31,7 +36,7 @@ macro_rules! select_decision_input {
             "AND r.status_class <> 3 AND r.anomaly_id <> a.anomaly_id LIMIT 1), ",
             "CASE WHEN a.sequence = 0 THEN EXISTS (SELECT 1 FROM alerts_to_adopt t ",
             "WHERE t.organization_id = a.organization_id AND t.anomaly_id = a.anomaly_id) ELSE false END, ",
-            crate::store::rows::alert_columns!(),
+            crate::store::shared::rows::alert::alert_columns!(),
             " FROM questions q JOIN event_heads h ON h.organization_id = q.organization_id ",
             "JOIN organizations o ON o.organization_id = q.organization_id ",
             "LEFT JOIN idempotency_keys i ON i.organization_id = q.organization_id AND i.key = q.idempotency_key ",
@@ -47,7 +52,7 @@ macro_rules! select_decision_input {
 pub(in crate::store) use select_decision_input;
 
 /// The index of the alert's first column.
-pub const ALERT_AT: usize = 12;
+const ALERT_AT: usize = 13;
 
 /// The row of a head as it was read, on PostgreSQL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,23 +62,6 @@ pub struct HeadRow {
     /// The place of this version of the row (`ctid`), by which it is found at once. By the key it is found behind all versions
     /// that somebody's snapshot keeps; a dump that runs for long keeps tens of thousands.
     pub tuple: Option<String>,
-}
-
-/// A row of `select_decision_input!`.
-pub struct DecisionInputRow {
-    /// Which question it answers.
-    pub number: i64,
-    pub position: i64,
-    pub hash: Vec<u8>,
-    pub row: HeadRow,
-    pub require_disposition: bool,
-    pub status_class: Option<i16>,
-    pub fingerprint: Option<Vec<u8>>,
-    pub answer: Option<String>,
-    pub previous: Option<Uuid>,
-    pub rival: Option<Uuid>,
-    pub waits_for_adoption: bool,
-    pub alert: Option<AlertRow>,
 }
 
 /// The input of a decision, as it was read.
@@ -86,21 +74,68 @@ pub struct Reading {
     pub row: HeadRow,
 }
 
-impl DecisionInputRow {
-    /// Reads the row.
-    pub fn read(self, organization: OrganizationId) -> Result<Reading, StoreError> {
-        let known = DecisionInput {
-            head: read_head(organization, self.position, self.hash)?,
-            requires_disposition: self.require_disposition,
-            status_class: self.status_class.and_then(StatusClass::from_code),
-            alert: self.alert.map(Alert::try_from).transpose()?,
-            previous: self.previous.map(AnomalyId::from_uuid),
-            rival: self.rival.map(AnomalyId::from_uuid),
-            waits_for_adoption: self.waits_for_adoption,
+/// A row of `select_decision_input!`.
+pub struct DecisionInputRow {
+    pub number: i64,
+    head: FeedHeadRow,
+    row: HeadRow,
+    require_disposition: bool,
+    status_class: Option<i16>,
+    record: Option<IdempotencyRecord>,
+    previous: Option<Uuid>,
+    rival: Option<Uuid>,
+    waits_for_adoption: bool,
+    alert: Option<AlertRow>,
+}
+
+impl Decode for DecisionInputRow {
+    type Entity = Reading;
+
+    fn decode<R: Row>(row: &R, first: usize) -> Result<Self, Inconsistent> {
+        let read = || {
+            let mut columns = Columns::from(row, first);
+            Ok(Self {
+                number: columns.take()?,
+                head: FeedHeadRow {
+                    organization_id: columns.take()?,
+                    position: columns.take()?,
+                    hash: columns.take()?,
+                },
+                row: HeadRow { revision: columns.take()?, tuple: columns.take()? },
+                require_disposition: columns.take()?,
+                status_class: columns.take()?,
+                record: IdempotencyRecord::of(columns.take()?, columns.take()?),
+                previous: columns.take()?,
+                rival: columns.take()?,
+                waits_for_adoption: columns.take()?,
+                alert: None,
+            })
         };
-        let memory = self.fingerprint.zip(self.answer);
-        let memory = memory.map(|(fingerprint, answer)| IdempotencyRecord { fingerprint, answer });
-        Ok(Reading { known, memory, row: self.row })
+        let mut input = read().map_err(|problem| undecodable("event_heads", "a decision", &problem))?;
+        let is_found = Get::<Option<Uuid>>::column(row, first + ALERT_AT)
+            .map_err(|problem| undecodable("alerts", "a decision", &problem))?
+            .is_some();
+        if is_found {
+            input.alert = Some(AlertRow::decode(row, first + ALERT_AT)?);
+        }
+        Ok(input)
+    }
+}
+
+impl TryFrom<DecisionInputRow> for Reading {
+    type Error = Inconsistent;
+
+    fn try_from(row: DecisionInputRow) -> Result<Self, Inconsistent> {
+        let known = DecisionInput {
+            head: row.head.try_into()?,
+            requires_disposition: row.require_disposition,
+            status_class: row.status_class.and_then(StatusClass::from_code),
+            alert: row.alert.map(Alert::try_from).transpose()?,
+            previous: row.previous.map(AnomalyId::from_uuid),
+            rival: row.rival.map(AnomalyId::from_uuid),
+            waits_for_adoption: row.waits_for_adoption,
+        };
+        Ok(Self { known, memory: row.record, row: row.row })
     }
 }
 

@@ -5,8 +5,7 @@
 //! reads at most a page from there. The branches are merged, cut to a page of keys, and only then the alerts of those
 //! keys are read. All other filters are *residual*: they are checked on the way.
 
-use uuid::Uuid;
-
+use super::value::Value;
 use crate::domain::{
     AlertFilter, AlertQuery, Assignee, Disposition, EntityId, EntityType, OrganizationId, Person, Severity,
     SortOrder, StatusClass, StatusKey, TimeRange, Timestamp,
@@ -21,14 +20,33 @@ pub enum Part {
     Index(&'static str),
     /// How many rows at most, as text, so that the database plans for it.
     Limit(i64),
-    /// An id.
-    Uuid(Uuid),
-    /// Text.
-    Text(String),
-    /// A code.
-    Code(i16),
-    /// An instant.
-    Time(Timestamp),
+    /// A value.
+    Value(Value<'static>),
+}
+
+impl Part {
+    /// A value that is bound.
+    pub fn value(value: impl Into<Value<'static>>) -> Self {
+        Self::Value(value.into())
+    }
+}
+
+/// The text of a statement and the values to bind, with hints for a database that takes them.
+pub fn statement(parts: &[Part], takes_hints: bool) -> (String, Vec<Value<'static>>) {
+    let (mut sql, mut values) = (String::new(), Vec::new());
+    for part in parts {
+        match part {
+            Part::Sql(text) => sql.push_str(text),
+            Part::Index(index) if takes_hints => sql.extend([" INDEXED BY ", index]),
+            Part::Index(_) => {}
+            Part::Limit(limit) => sql.push_str(&limit.to_string()),
+            Part::Value(value) => {
+                values.push(value.clone());
+                sql.extend(["$", &values.len().to_string()]);
+            }
+        }
+    }
+    (sql, values)
 }
 
 /// The statement that reads the page: `columns` of `alerts a`, one row more than the page holds if there are more.
@@ -73,7 +91,7 @@ pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {
     parts.push(Part::Sql(
         " FROM page JOIN alerts a ON a.anomaly_id = page.anomaly_id AND a.organization_id = ",
     ));
-    parts.push(Part::Uuid(query.organization_id.uuid()));
+    parts.push(Part::value(query.organization_id.uuid()));
     parts.push(Part::Sql(of_page));
     parts
 }
@@ -172,31 +190,31 @@ impl Driver<'_> {
             Self::Everything => vec![Branch::on_alerts("alerts_by_time", vec![])],
             Self::Entities(ids) => ids
                 .iter()
-                .map(|id| Branch::on("alert_entities d", " AND d.entity_id = ", Part::Text(id.to_string())))
+                .map(|id| Branch::on("alert_entities d", " AND d.entity_id = ", Part::value(id.to_string())))
                 .collect(),
             Self::EscalatedTo(person) => {
-                let person = Part::Text(person.to_string());
+                let person = Part::value(person.to_string());
                 vec![Branch::on("alert_escalations d", " AND d.escalated_to = ", person)]
             }
             Self::AssignedTo(assignee, classes) => {
-                let value = || Part::Text(assignee.to_string());
+                let value = || Part::value(assignee.to_string());
                 by_class(classes, "alerts_by_assignee", " AND d.assigned_to = ", value)
             }
             Self::UpdatedAfter(after) => {
                 vec![Branch::on_alerts(
                     "alerts_by_update",
-                    vec![(" AND d.updated_at > ", Part::Time(*after))],
+                    vec![(" AND d.updated_at > ", Part::value(*after))],
                 )]
             }
             Self::Statuses(keys) => keys
                 .iter()
-                .map(|key| (" AND d.status = ", Part::Text(key.to_string())))
+                .map(|key| (" AND d.status = ", Part::value(key.to_string())))
                 .map(|condition| Branch::on_alerts("alerts_by_status", vec![condition]))
                 .collect(),
             Self::Dispositions(dispositions, classes) => dispositions
                 .iter()
                 .flat_map(|disposition| {
-                    let value = || Part::Code(disposition.code());
+                    let value = || Part::value(disposition.code());
                     by_class(classes, "alerts_by_disposition", " AND d.disposition = ", value)
                 })
                 // Alerts without disposition are left out likewise.
@@ -205,7 +223,7 @@ impl Driver<'_> {
             Self::Severities(severities, classes) => severities
                 .iter()
                 .flat_map(|severity| {
-                    let value = || Part::Code(severity.code());
+                    let value = || Part::value(severity.code());
                     by_class(classes, "alerts_by_severity", " AND d.severity = ", value)
                 })
                 // The index leaves out alerts without severity; saying so lets the databases use it.
@@ -214,12 +232,12 @@ impl Driver<'_> {
             Self::Types(kinds, classes) => kinds
                 .iter()
                 .flat_map(|kind| {
-                    by_class(classes, "alerts_by_type", " AND d.type = ", || Part::Code(kind.code()))
+                    by_class(classes, "alerts_by_type", " AND d.type = ", || Part::value(kind.code()))
                 })
                 .collect(),
             Self::Classes(classes) => classes
                 .iter()
-                .map(|class| (" AND d.status_class = ", Part::Code(class.code())))
+                .map(|class| (" AND d.status_class = ", Part::value(class.code())))
                 .map(|condition| Branch::on_alerts("alerts_by_class", vec![condition]))
                 .collect(),
         }
@@ -234,7 +252,7 @@ fn by_class(
 ) -> Vec<Branch> {
     classes
         .iter()
-        .map(|class| (" AND d.status_class = ", Part::Code(class.code())))
+        .map(|class| (" AND d.status_class = ", Part::value(class.code())))
         .map(|class| Branch::on_alerts(index, vec![(condition, value()), class]))
         .collect()
 }
@@ -260,7 +278,7 @@ impl Branch {
         if !checks.is_empty() {
             parts.extend(self.join.map(Part::Sql));
         }
-        parts.extend([Part::Sql(" WHERE d.organization_id = "), Part::Uuid(query.organization_id.uuid())]);
+        parts.extend([Part::Sql(" WHERE d.organization_id = "), Part::value(query.organization_id.uuid())]);
         for (condition, value) in &self.conditions {
             parts.extend([Part::Sql(condition), value.clone()]);
         }
@@ -279,10 +297,10 @@ fn span(query: &AlertQuery) -> Vec<Part> {
     let mut parts = Vec::new();
     let ascending = query.order == SortOrder::Ascending;
     if let Some(after) = after.filter(|_| !ascending || query.after.is_none()) {
-        parts.extend([Part::Sql(" AND d.created_at > "), Part::Time(after)]);
+        parts.extend([Part::Sql(" AND d.created_at > "), Part::value(after)]);
     }
     if let Some(before) = before.filter(|_| ascending || query.after.is_none()) {
-        parts.extend([Part::Sql(" AND d.created_at < "), Part::Time(before)]);
+        parts.extend([Part::Sql(" AND d.created_at < "), Part::value(before)]);
     }
     if let Some(cursor) = &query.after {
         parts.push(Part::Sql(if ascending {
@@ -290,7 +308,11 @@ fn span(query: &AlertQuery) -> Vec<Part> {
         } else {
             " AND (d.created_at, d.anomaly_id) < ("
         }));
-        parts.extend([Part::Time(cursor.created_at), Part::Sql(", "), Part::Uuid(cursor.anomaly_id.uuid())]);
+        parts.extend([
+            Part::value(cursor.created_at),
+            Part::Sql(", "),
+            Part::value(cursor.anomaly_id.uuid()),
+        ]);
         parts.push(Part::Sql(")"));
     }
     parts
@@ -299,13 +321,14 @@ fn span(query: &AlertQuery) -> Vec<Part> {
 /// The conditions that what does not drive puts on an alert.
 fn residual_checks(residual: &AlertFilter, organization: OrganizationId, alert: &'static str) -> Vec<Part> {
     let mut checks = Checks { alert, parts: Vec::new() };
-    checks.any_of(".status IN (", residual.statuses.iter().map(|key| Part::Text(key.to_string())));
-    checks.any_of(".status_class IN (", residual.status_classes.iter().map(|class| Part::Code(class.code())));
-    checks.any_of(".type IN (", residual.types.iter().map(|kind| Part::Code(kind.code())));
-    checks.any_of(".severity IN (", residual.severities.iter().map(|severity| Part::Code(severity.code())));
-    let dispositions = residual.dispositions.iter().map(|disposition| Part::Code(disposition.code()));
+    checks.any_of(".status IN (", residual.statuses.iter().map(|key| Part::value(key.to_string())));
+    checks
+        .any_of(".status_class IN (", residual.status_classes.iter().map(|class| Part::value(class.code())));
+    checks.any_of(".type IN (", residual.types.iter().map(|kind| Part::value(kind.code())));
+    checks.any_of(".severity IN (", residual.severities.iter().map(|severity| Part::value(severity.code())));
+    let dispositions = residual.dispositions.iter().map(|disposition| Part::value(disposition.code()));
     checks.any_of(".disposition IN (", dispositions);
-    checks.any_of(".assigned_to IN (", residual.assigned_to.iter().map(|to| Part::Text(to.to_string())));
+    checks.any_of(".assigned_to IN (", residual.assigned_to.iter().map(|to| Part::value(to.to_string())));
     checks.compare(".updated_at > ", residual.updated.after);
     checks.compare(".updated_at < ", residual.updated.before);
     if let Some(person) = &residual.escalated_to {
@@ -337,16 +360,16 @@ impl Checks {
     fn compare(&mut self, condition: &'static str, at: Option<Timestamp>) {
         if let Some(at) = at {
             self.begin(condition);
-            self.parts.push(Part::Time(at));
+            self.parts.push(Part::value(at));
         }
     }
 
     fn escalated_to(&mut self, person: &Person, organization: OrganizationId) {
         self.parts.extend([
             Part::Sql(" AND EXISTS (SELECT 1 FROM alert_escalations e WHERE e.organization_id = "),
-            Part::Uuid(organization.uuid()),
+            Part::value(organization.uuid()),
             Part::Sql(" AND e.escalated_to = "),
-            Part::Text(person.to_string()),
+            Part::value(person.to_string()),
             Part::Sql(" AND e.created_at = d.created_at AND e.anomaly_id = d.anomaly_id)"),
         ]);
     }

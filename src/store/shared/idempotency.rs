@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use super::{
-    Inconsistent, StoreError,
-    rows::{AlertRow, StatusRow},
+use super::rows::{alert::AlertRow, status::StatusRow};
+use crate::{
+    domain::{Alert, AlertStatus, ChangedAlert, Decision, Idempotency, Idempotent},
+    store::{Inconsistent, StoreError},
 };
-use crate::domain::{Alert, AlertStatus, ChangedAlert, Decision, Idempotency, Idempotent};
 
 /// An answer that can be replayed.
 pub trait Replayable: Sized {
@@ -73,6 +73,14 @@ pub struct IdempotencyRecord {
     pub fingerprint: Vec<u8>,
     /// The answer.
     pub answer: String,
+}
+
+impl IdempotencyRecord {
+    /// The record, where both columns are there.
+    pub fn of(fingerprint: Option<Vec<u8>>, answer: Option<String>) -> Option<Self> {
+        let (fingerprint, answer) = fingerprint.zip(answer)?;
+        Some(Self { fingerprint, answer })
+    }
 }
 
 /// The answer that a repeat gets, or `None` when nothing is recorded. `present` is the alert that the change is about, as it

@@ -1,0 +1,17 @@
+//! What both databases keep and ask in the same way: rows, statements, and how lists are read.
+
+pub mod administration;
+pub mod cell;
+pub mod database;
+pub mod decision_input;
+mod feed;
+pub mod idempotency;
+pub mod index;
+pub mod listing;
+pub mod page;
+pub mod row;
+pub mod rows;
+pub mod sql;
+pub mod statements;
+pub mod statuses;
+pub mod value;
