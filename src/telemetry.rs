@@ -66,14 +66,14 @@ pub async fn trace<F: Future<Output = Response>>(
     serve: impl FnOnce(Request) -> F,
 ) -> Response {
     let started = Instant::now();
-    let call = Arc::new(call::CallContext::new(call::choose_request_id(request.headers())));
-    let span = tracing::info_span!("call", request_id = call.request_id());
+    let call = Arc::new(call::CallContext::new(call::choose_trace_id(request.headers())));
+    let span = tracing::info_span!("call", request_id = call.trace_id());
     let method = request.method().clone();
     // The line is written outside of the span: it has the same fields.
     let mut line = Line { method, path, started, call: Arc::clone(&call), is_answered: false };
     let mut response = call::traced(Arc::clone(&call), serve(request)).instrument(span).await;
     line.write(&response);
-    if let Ok(id) = HeaderValue::from_str(call.request_id()) {
+    if let Ok(id) = HeaderValue::from_str(call.trace_id()) {
         response.headers_mut().insert(call::REQUEST_ID, id);
     }
     response
@@ -95,7 +95,7 @@ impl Line {
             return;
         }
         let Self { method, path, call, .. } = &*self;
-        let (path, request_id, key_id) = (path.as_ref(), call.request_id(), call.key_id());
+        let (path, request_id, key_id) = (path.as_ref(), call.trace_id(), call.key_id());
         let (reason, latency_us) = (call.failure(), self.latency_us());
         let (grpc, status) = (grpc_code(response.headers()), response.status());
         let is_quiet = is_probe(path) && grpc.map_or(status.is_success(), |code| code == 0);
@@ -131,7 +131,7 @@ impl Drop for Line {
         if !self.is_answered && self.is_within_limit() {
             let Self { method, path, call, .. } = &*self;
             let path = path.as_ref();
-            let (request_id, key_id, latency_us) = (call.request_id(), call.key_id(), self.latency_us());
+            let (request_id, key_id, latency_us) = (call.trace_id(), call.key_id(), self.latency_us());
             tracing::info!(%method, path, latency_us, request_id, key_id, "the caller disconnected");
         }
     }

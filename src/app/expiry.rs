@@ -83,13 +83,13 @@ mod tests {
     fn change(number: usize, at: Timestamp) -> ChangeContext {
         let name = IdempotencyKey::parse(&number.to_string()).unwrap();
         ChangeContext {
-            actor: Actor {
-                key_id: KeyId::from_uuid(Uuid::nil()),
-                key_name: Name::literal("test"),
+            actor: Actor::Key {
+                id: KeyId::from_uuid(Uuid::nil()),
+                name: Name::literal("test"),
                 on_behalf_of: None,
             },
             at,
-            request_id: "test".to_owned(),
+            trace_id: "test".to_owned(),
             note: Note::default(),
             event_id: SystemIds.next(at),
             idempotency: Some(Idempotency { key: name, fingerprint: [0; 32] }),

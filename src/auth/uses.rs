@@ -27,7 +27,7 @@ pub struct Uses(Mutex<BTreeMap<KeyId, Timestamp>>);
 
 impl Uses {
     /// Notes that the key was used at `at`.
-    pub fn note(&self, key: KeyId, at: Timestamp) {
+    pub fn record(&self, key: KeyId, at: Timestamp) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < MAX_WAITING || waiting.contains_key(&key) {
             waiting.insert(key, at);
@@ -77,10 +77,10 @@ mod tests {
     fn the_latest_use_counts_and_the_number_of_keys_is_bounded() {
         let (uses, start) = (Uses::default(), Timestamp::UNIX_EPOCH);
         for index in 0..=u128::try_from(MAX_WAITING).unwrap() {
-            uses.note(KeyId::from_uuid(Uuid::from_u128(index)), start);
+            uses.record(KeyId::from_uuid(Uuid::from_u128(index)), start);
         }
         let first = KeyId::from_uuid(Uuid::from_u128(0));
-        uses.note(first, start + TimeDelta::seconds(1));
+        uses.record(first, start + TimeDelta::seconds(1));
         let taken = uses.take();
         assert_eq!((taken.len(), taken[&first]), (MAX_WAITING, start + TimeDelta::seconds(1)));
         assert!(uses.take().is_empty());

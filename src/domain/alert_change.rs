@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::{
-    Actor, AlertPatch, AnomalyId, ChangeContext, DedupKey, EstimatedSize, KeyId, Name, NewAlert, Note,
-    OrganizationId, Person, StatusKey, Timestamp, text::estimated_size,
+    Actor, AlertPatch, AnomalyId, ChangeContext, DedupKey, EstimatedSize, NewAlert, Note, OrganizationId,
+    Person, StatusKey, Timestamp, text::estimated_size,
 };
 
 /// A command for one alert.
@@ -36,11 +36,10 @@ pub struct AlertChange {
 impl AlertChange {
     /// The change that begins the history of an alert that is older than histories are.
     pub fn adopt(organization_id: OrganizationId, id: AnomalyId, at: Timestamp, event_id: Uuid) -> Self {
-        let actor = Actor { key_id: KeyId::NOBODY, key_name: Name::literal("migration"), on_behalf_of: None };
         let context = ChangeContext {
-            actor,
+            actor: Actor::migration(),
             at,
-            request_id: String::new(),
+            trace_id: String::new(),
             note: Note::literal("Made before histories were kept."),
             event_id,
             idempotency: None,

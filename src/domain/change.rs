@@ -2,28 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{EstimatedSize, Invalid, KeyId, Name, Person, Text, Timestamp, text::estimated_size};
+use super::{Actor, Invalid, Text, Timestamp};
 
 /// Why something was changed, in the caller's words; empty when nothing was said.
 pub type Note = Text<0, 10_000>;
-
-/// The author of a change: an API key, and the person it acts for when the caller names one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Actor {
-    /// The key that was used.
-    pub key_id: KeyId,
-    /// The name of the key at the time.
-    pub key_name: Name,
-    /// On whose behalf, as the caller claims in `x-redflag-actor`.
-    pub on_behalf_of: Option<Person>,
-}
-
-impl EstimatedSize for Actor {
-    fn estimated_size(&self) -> usize {
-        estimated_size(self.key_name.as_str())
-            + self.on_behalf_of.as_ref().map_or(0, |person| estimated_size(person.as_str()))
-    }
-}
 
 /// The name of one intended change: `request_id` over gRPC, `Idempotency-Key` over REST.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -75,7 +57,7 @@ pub struct ChangeContext {
     /// When, by the injected clock.
     pub at: Timestamp,
     /// The id that traces the call (`x-request-id`).
-    pub request_id: String,
+    pub trace_id: String,
     /// Why.
     pub note: Note,
     /// A fresh UUID, for the event that the change writes.

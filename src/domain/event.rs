@@ -6,9 +6,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Actor, AnomalyId, Changes, EstimatedSize, EventId, FieldChange, IdempotencyKey, KeyId, Note,
-    OrganizationId, Person, Timestamp, canonical, change::ChangeContext, clock::rfc3339, metadata,
-    text::estimated_size,
+    Actor, AnomalyId, Changes, EstimatedSize, EventId, FieldChange, IdempotencyKey, Note, OrganizationId,
+    Person, Timestamp, canonical, change::ChangeContext, clock::rfc3339, metadata, text::estimated_size,
 };
 
 /// A SHA-256 digest of the chain, written as 64 lower-case hexadecimal digits.
@@ -163,7 +162,7 @@ impl AlertEvent {
             actor: context.actor.clone(),
             changes: Changes::new(changes),
             note: context.note.clone(),
-            request_id: context.request_id.clone(),
+            request_id: context.trace_id.clone(),
             idempotency_key: context.idempotency.as_ref().map(|idempotency| idempotency.key.clone()),
             created_at: at,
             previous_hash: head.hash,
@@ -185,7 +184,7 @@ impl AlertEvent {
 
     /// Returns true for the first event of an alert that is older than histories are.
     pub fn is_adoption(&self) -> bool {
-        self.sequence == 1 && self.actor.key_id == KeyId::NOBODY
+        self.sequence == 1 && self.actor.is_migration()
     }
 
     /// The hash that the event must have: of the previous hash and the canonical JSON (RFC 8785) of the event without
@@ -208,13 +207,9 @@ impl AlertEvent {
     /// alert passes here, while nothing else that it commits with can go on.
     fn canonical_content(&self) -> String {
         let mut json = String::with_capacity(FIXED + self.changes.text().len() + self.note.as_str().len());
-        json.push_str("{\"actor\":{\"key_id\":\"");
-        push(&mut json, self.actor.key_id);
-        json.push_str("\",\"key_name\":");
-        push_text(&mut json, Some(self.actor.key_name.as_str()));
-        json.push_str(",\"on_behalf_of\":");
-        push_text(&mut json, self.actor.on_behalf_of.as_ref().map(Person::as_str));
-        json.push_str("},\"anomaly_id\":\"");
+        json.push_str("{\"actor\":");
+        push_actor(&mut json, &self.actor);
+        json.push_str(",\"anomaly_id\":\"");
         push(&mut json, self.anomaly_id);
         json.push_str("\",\"changes\":");
         json.push_str(self.changes.text());
@@ -305,6 +300,20 @@ fn push(json: &mut String, value: impl std::fmt::Display) {
     let _ = write!(json, "{value}");
 }
 
+/// Appends an actor; directly where it is a key, as nearly all are.
+fn push_actor(json: &mut String, actor: &Actor) {
+    let Actor::Key { id, name, on_behalf_of } = actor else {
+        return json.push_str(&canonical::canonical(&actor.to_json()));
+    };
+    json.push_str("{\"key_id\":\"");
+    push(json, id);
+    json.push_str("\",\"key_name\":");
+    push_text(json, Some(name.as_str()));
+    json.push_str(",\"on_behalf_of\":");
+    push_text(json, on_behalf_of.as_ref().map(Person::as_str));
+    json.push('}');
+}
+
 /// Appends text, or null.
 fn push_text(json: &mut String, text: Option<&str>) {
     match text {
@@ -319,7 +328,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::Text;
+    use crate::domain::{KeyId, SourceId, Text};
 
     fn event(texts: [&str; 5], numbers: [i64; 2], key: Option<&str>, value: Value) -> AlertEvent {
         let [name, person, note, request_id, field] = texts;
@@ -332,10 +341,19 @@ mod tests {
             anomaly_id: AnomalyId::from_uuid(id),
             sequence: numbers[1],
             kind: EventType::Flagged,
-            actor: Actor {
-                key_id: KeyId::from_uuid(id),
-                key_name: Text::parse(name).unwrap(),
-                on_behalf_of: Text::parse(person).ok(),
+            actor: match numbers[1] % 4 {
+                0 => Actor::Source { id: SourceId::from_uuid(id), name: Text::parse(name).unwrap() },
+                1 => Actor::System { name: Text::parse(name).unwrap() },
+                2 => Actor::Person {
+                    issuer: Text::parse(name).unwrap(),
+                    subject: Text::parse(name).unwrap(),
+                    name: Text::parse(name).unwrap(),
+                },
+                _ => Actor::Key {
+                    id: KeyId::from_uuid(id),
+                    name: Text::parse(name).unwrap(),
+                    on_behalf_of: Text::parse(person).ok(),
+                },
             },
             changes: Changes::new(vec![change]),
             note: Text::parse(note).unwrap(),

@@ -28,17 +28,6 @@ pub const FIELDS: [&str; 20] = [
     "previous_anomaly_id",
 ];
 
-impl Actor {
-    /// The actor as JSON carries it.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "key_id": self.key_id.to_string(),
-            "key_name": self.key_name.as_str(),
-            "on_behalf_of": self.on_behalf_of.as_ref().map(super::Person::as_str),
-        })
-    }
-}
-
 impl Alert {
     /// The value of one of [`FIELDS`]; `null` for another.
     pub fn field(&self, name: &str) -> Value {

@@ -1,4 +1,4 @@
-//! The prefixed ids that redflag gives out: `ano_`, `evt_`, `org_` and `key_`, each with a UUID.
+//! The prefixed ids that redflag gives out: `ano_`, `evt_`, `org_`, `key_` and `src_`, each with a UUID.
 
 use std::fmt;
 
@@ -59,6 +59,11 @@ prefixed_id! {
 prefixed_id! {
     /// An API key's id, which is no secret.
     KeyId, "key_"
+}
+
+prefixed_id! {
+    /// The id of a source of signals.
+    SourceId, "src_"
 }
 
 impl OrganizationId {

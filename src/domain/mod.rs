@@ -1,8 +1,9 @@
-//! The words of the house as plain types: what exists can only be made valid, and nothing here does I/O.
+//! Domain types. Constructors validate, and nothing here does I/O.
 //!
 //! Constructors parse: they take what a caller sent and answer either the value in its one stored form or an
 //! [`Invalid`] that says which rule it broke and how far.
 
+pub mod actor;
 pub mod alert;
 pub mod alert_change;
 pub mod api_key;
@@ -29,11 +30,12 @@ pub mod severity;
 pub mod status;
 pub mod text;
 
+pub use actor::{Actor, ActorKind};
 pub use alert::{Alert, AlertPatch, NewAlert};
 pub use alert_change::{AlertChange, Command};
 pub use api_key::{ApiKey, KeyDigest, Scope, Scopes};
 pub use audit_key::{AuditKeyId, AuditPublicKey, HeadSigner};
-pub use change::{Actor, ChangeContext, Idempotency, IdempotencyKey, Idempotent, Note};
+pub use change::{ChangeContext, Idempotency, IdempotencyKey, Idempotent, Note};
 pub use clock::{Clock, IdSource, SystemClock, SystemIds, Timestamp};
 pub use decide::{ChangedAlert, Decision, DecisionInput, Refusal, decide};
 pub use dedup::DedupKey;
@@ -42,7 +44,7 @@ pub use entity::{AffectedEntities, EntityId, EntityType};
 pub use event::{AlertEvent, ChainHash, EventType, Head};
 pub use event_changes::{Changes, FieldChange};
 pub use head_signature::HeadSignature;
-pub use id::{AnomalyId, EventId, KeyId, OrganizationId};
+pub use id::{AnomalyId, EventId, KeyId, OrganizationId, SourceId};
 pub use invalid::Invalid;
 pub use metadata::Metadata;
 pub use organization::Organization;

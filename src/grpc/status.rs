@@ -18,7 +18,7 @@ const DOMAIN: &str = "redflag.dev";
 /// Turns an error into a status, and logs it.
 pub fn status(error: &Error) -> Status {
     error.log();
-    call::note_failure(error.reason());
+    call::record_failure(error.reason());
     let mut details = ErrorDetails::with_error_info(error.reason().as_str(), DOMAIN, metadata(error));
     if !error.field_violations().is_empty() {
         let violations = error.field_violations().iter();
@@ -62,7 +62,7 @@ const fn code(reason: Reason) -> Code {
 
 fn metadata(error: &Error) -> HashMap<String, String> {
     let details = error.details().iter().map(|(name, value)| ((*name).to_owned(), text(value)));
-    let request_id = ("request_id".to_owned(), call::request_id().to_string());
+    let request_id = ("request_id".to_owned(), call::trace_id().to_string());
     let traced = matches!(error.reason(), Reason::Internal | Reason::Unavailable);
     details.chain(traced.then_some(request_id)).collect()
 }

@@ -72,8 +72,8 @@ impl AlertStatusService for Statuses {
         request: Request<DeleteAlertStatusRequest>,
     ) -> Result<Response<DeleteAlertStatusResponse>, Status> {
         let (caller, message) = unpack(request)?;
-        let request_id = Some(message.request_id.as_str());
-        let deleted = self.service.delete_status(&caller, &message.key, request_id).await;
+        let idempotency_key = Some(message.request_id.as_str());
+        let deleted = self.service.delete_status(&caller, &message.key, idempotency_key).await;
         respond_changed(deleted, |()| DeleteAlertStatusResponse {})
     }
 }

@@ -250,7 +250,7 @@ impl NewStatusBody {
     /// Makes the service's input.
     pub fn into_input(self, conditions: Conditions) -> NewStatusInput {
         NewStatusInput {
-            request_id: conditions.into_request_id(),
+            idempotency_key: conditions.into_idempotency_key(),
             name: self.name.unwrap_or_default(),
             colour: self.colour.unwrap_or_default(),
             key: self.key,
@@ -282,7 +282,7 @@ impl StatusBody {
     pub fn into_input(self, key: String, conditions: Conditions) -> StatusUpdateInput {
         StatusUpdateInput {
             key,
-            request_id: conditions.into_request_id(),
+            idempotency_key: conditions.into_idempotency_key(),
             name: Some(self.name.unwrap_or_default()),
             colour: Some(self.colour.unwrap_or_default()),
             refused: Vec::new(),

@@ -13,7 +13,7 @@ use crate::{call, error::Error, service::ChangeOptions};
 /// The conditions of a change, from its headers.
 #[derive(Debug, Default)]
 pub struct Conditions {
-    request_id: Option<String>,
+    idempotency_key: Option<String>,
     expected_versions: Option<Vec<i64>>,
 }
 
@@ -22,7 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Conditions {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self {
-            request_id: text(&parts.headers, &call::IDEMPOTENCY_KEY),
+            idempotency_key: text(&parts.headers, &call::IDEMPOTENCY_KEY),
             expected_versions: text(&parts.headers, &header::IF_MATCH).and_then(|tags| versions(&tags)),
         })
     }
@@ -30,8 +30,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Conditions {
 
 impl Conditions {
     /// Returns the idempotency key.
-    pub fn into_request_id(self) -> Option<String> {
-        self.request_id
+    pub fn into_idempotency_key(self) -> Option<String> {
+        self.idempotency_key
     }
 
     /// Drops `If-Match`, for a call that creates something: it has no version yet.
@@ -41,8 +41,8 @@ impl Conditions {
 
     /// The options of a change of an alert for the reason `note`.
     pub fn with_note(self, note: Option<String>) -> ChangeOptions {
-        let Self { request_id, expected_versions } = self;
-        ChangeOptions { note: note.unwrap_or_default(), request_id, expected_versions }
+        let Self { idempotency_key, expected_versions } = self;
+        ChangeOptions { note: note.unwrap_or_default(), idempotency_key, expected_versions }
     }
 }
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     schema::EventTypeWord,
-    views::{ActorView, listed},
+    views::{ActorJson, ActorView, listed},
 };
 use crate::{
     domain::{AlertEvent, FieldChange, Head, OrganizationId, clock::rfc3339},
@@ -34,7 +34,8 @@ pub struct EventView {
     #[serde(rename = "type")]
     kind: EventTypeWord,
     /// Who did it.
-    actor: ActorView,
+    #[schema(value_type = ActorView)]
+    actor: ActorJson,
     /// What changed; empty when the call only had a note.
     changes: Vec<ChangeView>,
     /// Why, in the caller's words; may be empty.

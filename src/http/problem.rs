@@ -54,7 +54,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self(error) = self;
         error.log();
-        call::note_failure(error.reason());
+        call::record_failure(error.reason());
         let body = ErrorView {
             error: error.message().to_owned(),
             error_detail: ErrorDetail {
@@ -89,7 +89,7 @@ fn details(error: &Error) -> Map<String, Value> {
         details.insert("fields".to_owned(), fields.collect());
     }
     if matches!(error.reason(), Reason::Internal | Reason::Unavailable) {
-        details.insert("request_id".to_owned(), call::request_id().as_ref().into());
+        details.insert("request_id".to_owned(), call::trace_id().as_ref().into());
     }
     details
 }

@@ -135,7 +135,7 @@ pub async fn delete_status(
     Segment(key): Segment,
     conditions: Conditions,
 ) -> Result<Response, Problem> {
-    let request_id = conditions.into_request_id();
-    let deleted = service.delete_status(&caller, &key, request_id.as_deref()).await.map_err(problem)?;
+    let idempotency_key = conditions.into_idempotency_key();
+    let deleted = service.delete_status(&caller, &key, idempotency_key.as_deref()).await.map_err(problem)?;
     Ok(answer::changed(StatusCode::OK, deleted, |()| DeletedView { message: "Status deleted" })?)
 }

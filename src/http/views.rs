@@ -9,7 +9,7 @@ use super::schema::{
     StatusClassWord, TransactionIdText,
 };
 use crate::{
-    domain::{Actor, Alert, AlertStatus, ChangedAlert, Colour, DedupKey, EntityId, Person, clock::rfc3339},
+    domain::{Actor, Alert, AlertStatus, ChangedAlert, Colour, DedupKey, EntityId, clock::rfc3339},
     service::{ListedAlerts, ListedStatuses},
 };
 
@@ -68,8 +68,8 @@ pub struct AlertView {
     #[schema(required = true, format = DateTime, example = "2026-01-15T08:22:37.557630Z")]
     closed_at: Option<String>,
     /// Who closed it; `null` while it is not closed.
-    #[schema(required = true)]
-    closed_by: Option<ActorView>,
+    #[schema(required = true, value_type = Option<ActorView>)]
+    closed_by: Option<ActorJson>,
     /// What its repeats have in common; `null` when it was flagged without.
     #[schema(required = true, example = "limit:bln_20f02af6")]
     dedup_key: Option<String>,
@@ -85,8 +85,9 @@ pub struct AlertView {
 }
 
 /// Who did something: the API key, and on whose behalf.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
 #[schema(as = Actor)]
+#[expect(dead_code, reason = "describes what the domain writes")]
 pub struct ActorView {
     /// The key's id.
     #[schema(example = "key_019b8a38-0fd1-7289-86d1-bc76aa17a510")]
@@ -99,13 +100,14 @@ pub struct ActorView {
     on_behalf_of: Option<String>,
 }
 
-impl From<Actor> for ActorView {
+/// An actor in JSON. Authors other than API keys, which no call makes yet, have a `kind` and fields of their own.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct ActorJson(Value);
+
+impl From<Actor> for ActorJson {
     fn from(actor: Actor) -> Self {
-        Self {
-            key_id: actor.key_id.to_string(),
-            key_name: actor.key_name.into_string(),
-            on_behalf_of: actor.on_behalf_of.map(Person::into_string),
-        }
+        Self(actor.to_json())
     }
 }
 
@@ -148,7 +150,7 @@ impl From<Alert> for AlertView {
             disposition: DispositionWord::of(alert.disposition),
             disposition_reason: alert.disposition_reason.into_string(),
             closed_at: alert.closed_at.map(rfc3339),
-            closed_by: alert.closed_by.map(ActorView::from),
+            closed_by: alert.closed_by.map(ActorJson::from),
             dedup_key: alert.dedup_key.map(DedupKey::into_string),
             occurrence_count: alert.occurrence_count,
             last_occurred_at: rfc3339(alert.last_occurred_at),

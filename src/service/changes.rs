@@ -20,7 +20,7 @@ pub struct ChangeOptions {
     /// Why; may be empty.
     pub note: String,
     /// The idempotency key; none when absent or empty.
-    pub request_id: Option<String>,
+    pub idempotency_key: Option<String>,
     /// The versions that the alert may have; any when absent.
     pub expected_versions: Option<Vec<i64>>,
 }
@@ -28,7 +28,7 @@ pub struct ChangeOptions {
 /// The same, once read.
 pub struct ParsedChangeOptions {
     note: Note,
-    request_id: Option<IdempotencyKey>,
+    idempotency_key: Option<IdempotencyKey>,
     expected_versions: Option<Vec<i64>>,
 }
 
@@ -43,14 +43,14 @@ impl ChangeOptions {
         }
         ParsedChangeOptions {
             note: fields.read("note", Note::parse(&self.note)).unwrap_or_default(),
-            request_id: read_request_id(fields, self.request_id.as_deref()),
+            idempotency_key: read_idempotency_key(fields, self.idempotency_key.as_deref()),
             expected_versions: versions,
         }
     }
 }
 
 /// Reads what a caller calls an intended change.
-pub fn read_request_id(fields: &mut Fields, raw: Option<&str>) -> Option<IdempotencyKey> {
+pub fn read_idempotency_key(fields: &mut Fields, raw: Option<&str>) -> Option<IdempotencyKey> {
     let parsed = raw.filter(|raw| !raw.is_empty()).map(IdempotencyKey::parse).transpose();
     fields.read("request_id", parsed).flatten()
 }
@@ -63,9 +63,9 @@ impl Service {
         command: Command,
         options: ParsedChangeOptions,
     ) -> Result<Idempotent<ChangedAlert>, Error> {
-        let ParsedChangeOptions { note, request_id, expected_versions } = options;
+        let ParsedChangeOptions { note, idempotency_key, expected_versions } = options;
         let asked = || json!([asked(&command), note.as_str(), expected_versions]);
-        let idempotency = request_id.map(|key| idempotency(key, &asked()));
+        let idempotency = idempotency_key.map(|key| idempotency(key, &asked()));
         let context = self.context(caller, note, idempotency);
         let organization_id = caller.organization_id();
         let change = AlertChange { organization_id, command, expected_versions, context };
@@ -102,7 +102,7 @@ impl Service {
         ChangeContext {
             actor: caller.actor(),
             at,
-            request_id: caller.request_id().to_owned(),
+            trace_id: caller.trace_id().to_owned(),
             note,
             event_id: self.ids.next(at),
             idempotency,

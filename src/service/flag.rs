@@ -120,5 +120,5 @@ fn starting_status(raw: Option<&str>) -> Parsed<StatusKey> {
 }
 
 fn assignee(caller: &Caller, raw: Option<&str>) -> Parsed<Assignee> {
-    raw.map_or_else(|| Ok(caller.owner().clone().into()), |raw| parse_line(raw, Assignee::parse))
+    raw.map_or_else(|| Ok(caller.principal().owner.clone().into()), |raw| parse_line(raw, Assignee::parse))
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Parsed, Service,
-    changes::{idempotency, read_request_id},
+    changes::{idempotency, read_idempotency_key},
     fields::Fields,
     page_token,
 };
@@ -30,7 +30,7 @@ pub struct NewStatusInput {
     /// The class; in progress when absent.
     pub class: Parsed<Option<StatusClass>>,
     /// The idempotency key; none when absent or empty.
-    pub request_id: Option<String>,
+    pub idempotency_key: Option<String>,
 }
 
 /// A request to change a status; `None` stays as it is.
@@ -43,7 +43,7 @@ pub struct StatusUpdateInput {
     /// A new colour.
     pub colour: Option<String>,
     /// The idempotency key; none when absent or empty.
-    pub request_id: Option<String>,
+    pub idempotency_key: Option<String>,
     /// The violations that the face found already, to be listed with the rest.
     pub refused: Vec<Violation>,
 }
@@ -82,11 +82,11 @@ impl Service {
         input: NewStatusInput,
     ) -> Result<Idempotent<AlertStatus>, Error> {
         caller.require(Scope::StatusesWrite)?;
-        let (status, request_id) = new_status(input)?;
+        let (status, idempotency_key) = new_status(input)?;
         let key = status.key.clone();
         let asked =
             [status.key.as_str(), status.name.as_str(), status.colour.as_str(), status.class.as_str()];
-        let context = self.status_context(caller, request_id, "create_status", &asked.map(Some));
+        let context = self.status_context(caller, idempotency_key, "create_status", &asked.map(Some));
         let created = self.store.create_status(caller.organization_id(), status, &context).await;
         created.map_err(|error| match error {
             StoreError::Duplicate => {
@@ -136,7 +136,7 @@ impl Service {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(&input.key)?;
         let mut fields = Fields::refused(input.refused);
-        let request_id = read_request_id(&mut fields, input.request_id.as_deref());
+        let idempotency_key = read_idempotency_key(&mut fields, input.idempotency_key.as_deref());
         let patch = StatusPatch {
             name: input.name.and_then(|raw| fields.read("name", parse_line(&raw, Name::parse))),
             colour: input.colour.and_then(|raw| fields.read("colour", Colour::parse(&raw))),
@@ -144,7 +144,7 @@ impl Service {
         fields.finish()?;
         let (name, colour) = (patch.name.as_ref().map(Name::as_str), patch.colour.map(Colour::as_str));
         let asked = [Some(key.as_str()), name, colour];
-        let context = self.status_context(caller, request_id, "update_status", &asked);
+        let context = self.status_context(caller, idempotency_key, "update_status", &asked);
         let updated = self.store.update_status(caller.organization_id(), &key, &patch, &context).await;
         updated.map_err(|error| status_error(error, &key))
     }
@@ -158,14 +158,14 @@ impl Service {
         &self,
         caller: &Caller,
         key: &str,
-        request_id: Option<&str>,
+        idempotency_key: Option<&str>,
     ) -> Result<Idempotent<()>, Error> {
         caller.require(Scope::StatusesWrite)?;
         let key = custom_key(key)?;
         let mut fields = Fields::default();
-        let request_id = read_request_id(&mut fields, request_id);
+        let idempotency_key = read_idempotency_key(&mut fields, idempotency_key);
         fields.finish()?;
-        let context = self.status_context(caller, request_id, "delete_status", &[Some(key.as_str())]);
+        let context = self.status_context(caller, idempotency_key, "delete_status", &[Some(key.as_str())]);
         let deleted = self.store.delete_status(caller.organization_id(), &key, &context).await;
         deleted.map_err(|error| status_error(error, &key))
     }
@@ -174,18 +174,18 @@ impl Service {
     fn status_context(
         &self,
         caller: &Caller,
-        request_id: Option<IdempotencyKey>,
+        idempotency_key: Option<IdempotencyKey>,
         operation: &str,
         asked: &[Option<&str>],
     ) -> ChangeContext {
-        let idempotency = request_id.map(|key| idempotency(key, &json!([operation, asked])));
+        let idempotency = idempotency_key.map(|key| idempotency(key, &json!([operation, asked])));
         self.context(caller, Note::default(), idempotency)
     }
 }
 
 fn new_status(input: NewStatusInput) -> Result<(NewStatus, Option<IdempotencyKey>), Error> {
     let mut fields = Fields::default();
-    let request_id = read_request_id(&mut fields, input.request_id.as_deref());
+    let idempotency_key = read_idempotency_key(&mut fields, input.idempotency_key.as_deref());
     let name = fields.read("name", parse_line(&input.name, Name::parse));
     let colour = fields.read("colour", Colour::parse(&input.colour));
     let class = fields.read("class", input.class);
@@ -198,7 +198,7 @@ fn new_status(input: NewStatusInput) -> Result<(NewStatus, Option<IdempotencyKey
         return Err(fields.into_error());
     };
     fields.finish()?;
-    Ok((NewStatus { key, name, colour, class: class.unwrap_or(StatusClass::InProgress) }, request_id))
+    Ok((NewStatus { key, name, colour, class: class.unwrap_or(StatusClass::InProgress) }, idempotency_key))
 }
 
 /// The key of a status that may be changed. A malformed key is one that no status has.

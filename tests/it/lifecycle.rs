@@ -50,13 +50,13 @@ async fn an_older_or_newer_schema_is_refused_with_both_versions(#[case] kind: Da
     let database = TestDatabase::create(kind).await;
     let refuse = |config: &mut redflag::app::Config| config.on_older = OnOlderSchema::Refuse;
     let told = start_error(database.url(), refuse).await;
-    assert!(told.contains("is version 0, this redflag needs 6: run `redflag migrate`"), "{told}");
+    assert!(told.contains("is version 0, this redflag needs 7: run `redflag migrate`"), "{told}");
     let database = TestApp::start_with(database, |_| {}).await.stop().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  VALUES (99, 'from the future', true, '', 0)";
     database.execute(newer).await;
     let told = start_error(database.url(), |_| {}).await;
-    assert!(told.contains("is version 99, newer than the 6 this redflag knows"), "{told}");
+    assert!(told.contains("is version 99, newer than the 7 this redflag knows"), "{told}");
 }
 
 #[rstest]

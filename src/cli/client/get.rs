@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     cli::output,
-    client::{json, pb},
+    client::{
+        json,
+        pb::{self, actor::Other},
+    },
 };
 
 /// Show one alert.
@@ -73,10 +76,13 @@ fn rows(alert: &pb::Alert, status: StyledText, screen: Screen) -> Vec<[StyledTex
     before.into_iter().filter_map(row).chain([status]).chain(after.into_iter().filter_map(row)).collect()
 }
 
-/// Names an actor: the person, where the caller named one, and the key.
+/// Names an actor: the person, where there is one, and the key that acted for them; else the source, or the part of redflag.
 pub fn actor_name(actor: &pb::Actor) -> String {
-    match &actor.on_behalf_of {
-        Some(person) => format!("{person} (key {})", actor.key_name),
-        None => format!("key {}", actor.key_name),
+    match (&actor.other, &actor.on_behalf_of) {
+        (Some(Other::Person(person)), _) => person.name.clone(),
+        (Some(Other::Source(source)), _) => format!("source {}", source.name),
+        (Some(Other::System(system)), _) => format!("redflag ({})", system.name),
+        (None, Some(person)) => format!("{person} (key {})", actor.key_name),
+        (None, None) => format!("key {}", actor.key_name),
     }
 }

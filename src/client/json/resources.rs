@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::pb,
+    super::pb::{self, actor::Other},
     values::{disposition, entity_type, event_type, instant, object_of, severity, status_class, value_of},
 };
 
@@ -73,7 +73,7 @@ struct AlertJson<'a> {
     disposition: Option<&'static str>,
     disposition_reason: &'a str,
     closed_at: Option<String>,
-    closed_by: Option<ActorJson<'a>>,
+    closed_by: Option<Value>,
     dedup_key: Option<&'a str>,
     occurrence_count: i64,
     last_occurred_at: Option<String>,
@@ -103,7 +103,7 @@ impl<'a> From<&'a pb::Alert> for AlertJson<'a> {
             disposition: disposition(alert.disposition),
             disposition_reason: &alert.disposition_reason,
             closed_at: instant(alert.closed_at.as_ref()),
-            closed_by: alert.closed_by.as_ref().map(ActorJson::from),
+            closed_by: alert.closed_by.as_ref().map(actor_json),
             dedup_key: given(&alert.dedup_key),
             occurrence_count: alert.occurrence_count,
             last_occurred_at: instant(alert.last_occurred_at.as_ref()),
@@ -119,17 +119,21 @@ struct FlaggedJson<'a> {
     deduplicated: bool,
 }
 
-#[derive(Serialize)]
-struct ActorJson<'a> {
-    key_id: &'a str,
-    key_name: &'a str,
-    on_behalf_of: Option<&'a str>,
-}
-
-impl<'a> From<&'a pb::Actor> for ActorJson<'a> {
-    fn from(actor: &'a pb::Actor) -> Self {
-        let on_behalf_of = actor.on_behalf_of.as_deref();
-        Self { key_id: &actor.key_id, key_name: &actor.key_name, on_behalf_of }
+/// An actor as REST writes it: a key without a kind, the others with one.
+fn actor_json(actor: &pb::Actor) -> Value {
+    match &actor.other {
+        None => json!({
+            "key_id": actor.key_id,
+            "key_name": actor.key_name,
+            "on_behalf_of": actor.on_behalf_of,
+        }),
+        Some(Other::Person(pb::ActorPerson { issuer, subject, name })) => {
+            json!({ "kind": "person", "issuer": issuer, "subject": subject, "name": name })
+        }
+        Some(Other::Source(pb::ActorSource { source_id, name })) => {
+            json!({ "kind": "source", "source_id": source_id, "name": name })
+        }
+        Some(Other::System(pb::ActorSystem { name })) => json!({ "kind": "system", "name": name }),
     }
 }
 
@@ -149,7 +153,7 @@ struct EventJson<'a> {
     anomaly_id: &'a str,
     sequence: i64,
     r#type: &'static str,
-    actor: Option<ActorJson<'a>>,
+    actor: Option<Value>,
     changes: Vec<ChangeJson<'a>>,
     note: &'a str,
     request_id: &'a str,
@@ -168,7 +172,7 @@ impl<'a> From<&'a pb::AlertEvent> for EventJson<'a> {
             anomaly_id: &event.anomaly_id,
             sequence: event.sequence,
             r#type: event_type(event.r#type),
-            actor: event.actor.as_ref().map(ActorJson::from),
+            actor: event.actor.as_ref().map(actor_json),
             changes: views(&event.changes),
             note: &event.note,
             request_id: &event.request_id,

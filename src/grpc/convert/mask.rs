@@ -72,7 +72,7 @@ pub fn status_update_input(message: pb::UpdateAlertStatusRequest) -> StatusUpdat
         key: status.key,
         name: text("name", status.name),
         colour: text("colour", status.colour),
-        request_id: Some(message.request_id),
+        idempotency_key: Some(message.request_id),
         refused,
     }
 }

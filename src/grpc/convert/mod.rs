@@ -46,9 +46,9 @@ pub fn escalate_input(message: pb::EscalateAlertRequest) -> EscalateInput {
 }
 
 /// Makes the options of a change; version 0 is any.
-fn options(note: String, request_id: String, expected_version: i64) -> ChangeOptions {
+fn options(note: String, idempotency_key: String, expected_version: i64) -> ChangeOptions {
     let expected_versions = (expected_version != 0).then(|| vec![expected_version]);
-    ChangeOptions { note, request_id: Some(request_id), expected_versions }
+    ChangeOptions { note, idempotency_key: Some(idempotency_key), expected_versions }
 }
 
 /// Makes the input for an alert's history.
@@ -105,7 +105,7 @@ pub fn new_status_input(message: pb::CreateAlertStatusRequest) -> NewStatusInput
         colour: message.colour,
         key: Some(message.key),
         class,
-        request_id: Some(message.request_id),
+        idempotency_key: Some(message.request_id),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use prost_types::Timestamp as Proto;
 
-use super::{super::pb, metadata};
+use super::{
+    super::pb::{self, actor::Other},
+    metadata,
+};
 use crate::domain::{
     Actor, Alert, AlertEvent, AlertStatus, DedupKey, FieldChange, Person, Timestamp, text::words,
 };
@@ -55,11 +58,33 @@ impl From<AlertStatus> for pb::AlertStatus {
 
 impl From<Actor> for pb::Actor {
     fn from(actor: Actor) -> Self {
-        Self {
-            key_id: actor.key_id.to_string(),
-            key_name: actor.key_name.into_string(),
-            on_behalf_of: actor.on_behalf_of.map(Person::into_string),
+        match actor {
+            Actor::Key { id, name, on_behalf_of } => Self {
+                key_id: id.to_string(),
+                key_name: name.into_string(),
+                on_behalf_of: on_behalf_of.map(Person::into_string),
+                other: None,
+            },
+            Actor::Person { issuer, subject, name } => Self::other(Other::Person(pb::ActorPerson {
+                issuer: issuer.into_string(),
+                subject: subject.into_string(),
+                name: name.into_string(),
+            })),
+            Actor::Source { id, name } => Self::other(Other::Source(pb::ActorSource {
+                source_id: id.to_string(),
+                name: name.into_string(),
+            })),
+            Actor::System { name } => {
+                Self::other(Other::System(pb::ActorSystem { name: name.into_string() }))
+            }
         }
+    }
+}
+
+impl pb::Actor {
+    /// An actor that is no API key.
+    fn other(other: Other) -> Self {
+        Self { other: Some(other), ..Self::default() }
     }
 }
 

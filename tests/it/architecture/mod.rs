@@ -105,7 +105,7 @@ const RULES: &[Rule] = &[
             "crate::cli",
         ],
     },
-    Rule { place: "src/auth.rs", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "crate::service"] },
+    Rule { place: "src/auth", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "crate::service"] },
     Rule { place: "src/error.rs", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "http::"] },
     Rule { place: "src/app", never: &["sqlx", "rusqlite", "prost"] },
     Rule { place: "src/cli", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "prost_types"] },

@@ -29,7 +29,7 @@ fn odd_metadata() -> Value {
 }
 
 /// Calls a path and gives the answer.
-pub async fn call(server: &Server, method: Method, path: &str, body: Value) -> Value {
+pub(super) async fn call(server: &Server, method: Method, path: &str, body: Value) -> Value {
     let request = reqwest::Client::new().request(method, server.url(path)).bearer_auth(KEY);
     let answer = request.header("x-redflag-actor", "ana").json(&body).send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());

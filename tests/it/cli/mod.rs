@@ -1,6 +1,6 @@
 //! The command line, as the real binary.
 
-mod audit;
+pub mod audit;
 mod audit_keys;
 mod backup;
 mod client;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redflag::{
-    domain::{AlertPatch, AnomalyId, OrganizationId, Refusal, StatusClass},
+    domain::{Actor, AlertPatch, AnomalyId, OrganizationId, Refusal, StatusClass},
     store::{
         StoreError,
         schema::{OnOlderSchema, OpenError},
@@ -32,9 +32,11 @@ pub async fn migrate_to(database: &TestDatabase, version: usize) {
         DatabaseKind::Sqlite => "sqlite",
         DatabaseKind::Postgres => "postgres",
     };
-    for file in ["0001_alerts.sql", "0002_history.sql", "0003_speed.sql"].iter().take(version) {
-        let from = format!("{}/migrations/{kind}/{file}", env!("CARGO_MANIFEST_DIR"));
-        std::fs::copy(from, folder.path().join(file)).unwrap();
+    let migrations = format!("{}/migrations/{kind}", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = std::fs::read_dir(migrations).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    for file in &files[..version] {
+        std::fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
     }
     let migrator = Migrator::new(folder.path()).await.unwrap();
     match database.kind() {
@@ -100,12 +102,12 @@ async fn old_alerts_get_a_first_event_and_are_sound_from_then_on(kind: DatabaseK
     assert_eq!(world.verify().await.unwrap().without_history, 0);
     let events = feed(&world, world.organization).await;
     assert_eq!(events.len(), 3);
-    assert!(events.iter().all(|event| event.actor.key_name.as_str() == "migration" && event.sequence == 1));
+    assert!(events.iter().all(|event| event.actor == Actor::migration() && event.sequence == 1));
     let ids = ALERTS.map(|id| AnomalyId::parse(&format!("ano_{id}")).unwrap());
     let closed = world.read(ids[2]).await.unwrap();
     assert_eq!((closed.status_class, closed.version), (StatusClass::Closed, 3));
     assert_eq!(closed.closed_at, Some(instant("2023-11-14T22:15:20Z")));
-    assert_eq!(closed.closed_by.unwrap().key_name.as_str(), "migration");
+    assert_eq!(closed.closed_by, Some(Actor::migration()));
     for (id, status) in ids.into_iter().zip(["RESOLVED", "FLAGGED", "INVESTIGATING"]) {
         let patch = AlertPatch { status: Some(key(status)), ..AlertPatch::default() };
         let changed = world.update(id, &patch).await.unwrap();
@@ -255,6 +257,15 @@ async fn an_old_postgres_database_gets_its_histories() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_without_row_ids_stays_as_it_is_and_goes_on() {
+    a_feed_of_the_version_stays_as_it_is_and_goes_on(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_by_keys_alone_stays_as_it_is_and_goes_on() {
+    a_feed_of_the_version_stays_as_it_is_and_goes_on(6).await;
+}
+
+async fn a_feed_of_the_version_stays_as_it_is_and_goes_on(version: usize) {
     let new = World::new(DatabaseKind::Sqlite).await;
     for _ in 0..9 {
         let alert = new.flag(new.alert()).await;
@@ -263,7 +274,7 @@ async fn a_feed_without_row_ids_stays_as_it_is_and_goes_on() {
             .unwrap();
     }
     let old = TestDatabase::create(DatabaseKind::Sqlite).await;
-    migrate_to(&old, 3).await;
+    migrate_to(&old, version).await;
     let columns = "organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, on_behalf_of, changes, \
          note, request_id, idempotency_key, created_at, previous_hash, hash";
     let file = new.database.url().strip_prefix("sqlite:").unwrap();
@@ -288,6 +299,6 @@ async fn an_old_database_is_refused_where_migrating_is_not_wanted() {
         migrate_to(&database, 1).await;
         let options = redflag::store::connect::Options::for_command(OnOlderSchema::Refuse);
         let refused = redflag::store::connect::open(database.url(), options).await.err();
-        assert!(matches!(refused, Some(OpenError::Older { found: 1, known: 6 })), "{refused:?}");
+        assert!(matches!(refused, Some(OpenError::Older { found: 1, known: 7 })), "{refused:?}");
     }
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use redflag::domain::{
-    Actor, AlertEvent, AlertPatch, ChainHash, ChangeContext, Command, EventType, Head, NewAlert,
-    OrganizationId, PageSize, Severity,
+    AlertEvent, AlertPatch, ChainHash, ChangeContext, Command, EventType, Head, NewAlert, OrganizationId,
+    PageSize, Severity,
 };
 use serde_json::{Value, json};
 
@@ -170,16 +170,16 @@ async fn escalating_appends_and_assigns(world: &World) {
 }
 
 async fn events_tell_who_why_and_by_which_call(world: &World) {
-    let actor = Actor { on_behalf_of: Some(text("Ana 😀")), ..world.change().actor };
+    let actor = world.actor_for("Ana 😀");
     let context = ChangeContext {
         actor: actor.clone(),
         note: text("Line one\nline \"two\""),
-        request_id: "trace-7".to_owned(),
+        trace_id: "trace-7".to_owned(),
         ..world.change()
     };
     let alert = world.store.flag(world.alert(), &context).await.unwrap();
     let [event] = feed(world, world.organization).await.try_into().unwrap();
-    assert_eq!((event.actor, event.note, event.request_id), (actor, context.note, context.request_id));
+    assert_eq!((event.actor, event.note, event.request_id), (actor, context.note, context.trace_id));
     assert_eq!((event.id.uuid(), event.anomaly_id), (context.event_id, alert.id));
 }
 

@@ -4,6 +4,7 @@ mod world;
 mod write_ahead_log;
 
 mod abandoned;
+mod actors;
 mod adoption;
 mod alerts;
 mod batches;

@@ -2,8 +2,7 @@
 //! and is not washed clean by what happens afterwards.
 
 use redflag::domain::{
-    Actor, Alert, AlertPatch, AnomalyId, ChangeContext, Disagreement, Disposition, NewAlert,
-    dedup::is_recorded,
+    Alert, AlertPatch, AnomalyId, ChangeContext, Disagreement, Disposition, NewAlert, dedup::is_recorded,
 };
 use redflag::operator::audit::{Broken, Problem, Unverified};
 
@@ -43,7 +42,7 @@ async fn assert_found(world: &World, table: &str, sql: &str, expected: &Broken) 
 
 /// A reader that parses events must not take for the original what only parses to it.
 async fn text_that_reads_the_same_is_not_the_same(world: &World) {
-    let actor = Actor { on_behalf_of: Some(text("Ana")), ..world.change().actor };
+    let actor = world.actor_for("Ana");
     let context = ChangeContext { actor, note: text("Line one\nline two"), ..world.change() };
     world.store.flag(world.alert(), &context).await.unwrap();
     world.assert_sound().await;

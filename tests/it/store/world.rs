@@ -128,16 +128,25 @@ impl World {
         }
     }
 
+    /// The author of changes, on behalf of a person.
+    pub fn actor_for(&self, person: &str) -> Actor {
+        Actor::Key {
+            id: KeyId::from_uuid(self.organization.uuid()),
+            name: text("ci"),
+            on_behalf_of: Some(text(person)),
+        }
+    }
+
     /// A change made now.
     pub fn change(&self) -> ChangeContext {
         ChangeContext {
-            actor: Actor {
-                key_id: KeyId::from_uuid(self.organization.uuid()),
-                key_name: text("ci"),
+            actor: Actor::Key {
+                id: KeyId::from_uuid(self.organization.uuid()),
+                name: text("ci"),
                 on_behalf_of: None,
             },
             at: self.clock.now(),
-            request_id: "req-1".to_owned(),
+            trace_id: "req-1".to_owned(),
             note: text(""),
             event_id: self.ids.next(self.clock.now()),
             idempotency: None,

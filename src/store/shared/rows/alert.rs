@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::{
     domain::{
         Actor, AffectedEntities, Alert, AnomalyId, Assignee, DedupKey, Description, Disposition,
-        DispositionReason, EntityId, EntityType, KeyId, Metadata, Name, OrganizationId, Person, Severity,
-        StatusClass, StatusKey, Timestamp, Title, text::words,
+        DispositionReason, EntityId, EntityType, Metadata, OrganizationId, Person, Severity, StatusClass,
+        StatusKey, Timestamp, Title, text::words,
     },
     store::{
         Inconsistent,
@@ -145,7 +145,10 @@ impl TryFrom<AlertRow> for Alert {
             disposition_reason: cell
                 .read("disposition_reason", DispositionReason::parse(&row.disposition_reason))?,
             closed_at: row.closed_at,
-            closed_by: row.closed_by.map(|actor| cell.read("closed_by", parse_actor(&actor))).transpose()?,
+            closed_by: row
+                .closed_by
+                .map(|actor| cell.read("closed_by", Actor::from_json(&actor)))
+                .transpose()?,
             dedup_key: cell.read("dedup_key", row.dedup_key.as_deref().map(DedupKey::parse).transpose())?,
             occurrence_count: row.occurrence_count,
             last_occurred_at: row.last_occurred_at,
@@ -156,14 +159,4 @@ impl TryFrom<AlertRow> for Alert {
             updated_at: row.updated_at,
         })
     }
-}
-
-/// Reads an actor as [`Actor::to_json`] writes it.
-fn parse_actor(actor: &Value) -> Result<Actor, String> {
-    let text = |name: &str| actor[name].as_str();
-    let refused = || "is no actor".to_owned();
-    let key_id = text("key_id").and_then(|id| KeyId::parse(id).ok()).ok_or_else(refused)?;
-    let key_name = text("key_name").and_then(|name| Name::parse(name).ok()).ok_or_else(refused)?;
-    let on_behalf_of = text("on_behalf_of").map(Person::parse).transpose().map_err(|_| refused())?;
-    Ok(Actor { key_id, key_name, on_behalf_of })
 }

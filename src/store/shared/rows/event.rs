@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Actor, AlertEvent, AnomalyId, ChainHash, Changes, EventId, EventType, Head, IdempotencyKey, Invalid,
-        KeyId, OrganizationId, Text, Timestamp,
+        Actor, ActorKind, AlertEvent, AnomalyId, ChainHash, Changes, EventId, EventType, Head,
+        IdempotencyKey, Invalid, KeyId, OrganizationId, Person, SourceId, Text, Timestamp,
     },
     store::{
         Inconsistent,
@@ -32,6 +32,9 @@ row! {
         created_at: Timestamp,
         previous_hash: Vec<u8>,
         hash: Vec<u8>,
+        actor_kind: i16,
+        actor_issuer: Option<String>,
+        actor_subject: Option<String>,
     }
 }
 pub(in crate::store) use event_columns;
@@ -44,11 +47,7 @@ impl TryFrom<EventRow> for AlertEvent {
     fn try_from(row: EventRow) -> Result<Self, Inconsistent> {
         let id = EventId::from_uuid(row.event_id);
         let cell = Cell { table: "alert_events", row: &id };
-        let actor = Actor {
-            key_id: KeyId::from_uuid(row.key_id),
-            key_name: cell.read("key_name", exact(&row.key_name))?,
-            on_behalf_of: cell.read("on_behalf_of", row.on_behalf_of.as_deref().map(exact).transpose())?,
-        };
+        let actor = read_actor(&row, &cell)?;
         let key = row.idempotency_key.as_deref().map(IdempotencyKey::parse).transpose();
         Ok(Self {
             id,
@@ -66,6 +65,40 @@ impl TryFrom<EventRow> for AlertEvent {
             previous_hash: cell.read("previous_hash", chain_hash(row.previous_hash))?,
             hash: cell.read("hash", chain_hash(row.hash))?,
         })
+    }
+}
+
+/// Reads who acted. An id and a name stand in the columns of keys, whatever they are of.
+fn read_actor(row: &EventRow, cell: &Cell<'_>) -> Result<Actor, Inconsistent> {
+    let given = |text: &Option<String>| text.clone().unwrap_or_default();
+    Ok(match cell.known("actor_kind", ActorKind::from_code(row.actor_kind), row.actor_kind)? {
+        ActorKind::Key => Actor::Key {
+            id: KeyId::from_uuid(row.key_id),
+            name: cell.read("key_name", exact(&row.key_name))?,
+            on_behalf_of: cell.read("on_behalf_of", row.on_behalf_of.as_deref().map(exact).transpose())?,
+        },
+        ActorKind::Person => Actor::Person {
+            issuer: cell.read("actor_issuer", exact(&given(&row.actor_issuer)))?,
+            subject: cell.read("actor_subject", exact(&given(&row.actor_subject)))?,
+            name: cell.read("key_name", exact(&row.key_name))?,
+        },
+        ActorKind::Source => Actor::Source {
+            id: SourceId::from_uuid(row.key_id),
+            name: cell.read("key_name", exact(&row.key_name))?,
+        },
+        ActorKind::System => Actor::System { name: cell.read("key_name", exact(&row.key_name))? },
+    })
+}
+
+/// What the columns about an actor hold: the id, the name, the person a key acts for, and the identity of a person.
+fn actor_columns(actor: &Actor) -> (Uuid, &str, Option<&Person>, Option<[&str; 2]>) {
+    match actor {
+        Actor::Key { id, name, on_behalf_of } => (id.uuid(), name.as_str(), on_behalf_of.as_ref(), None),
+        Actor::Person { issuer, subject, name } => {
+            (Uuid::nil(), name.as_str(), None, Some([issuer.as_str(), subject.as_str()]))
+        }
+        Actor::Source { id, name } => (id.uuid(), name.as_str(), None, None),
+        Actor::System { name } => (Uuid::nil(), name.as_str(), None, None),
     }
 }
 
@@ -109,6 +142,9 @@ impl FeedHeadRow {
 
 impl From<&AlertEvent> for EventRow {
     fn from(event: &AlertEvent) -> Self {
+        let (id, name, on_behalf_of, identity) = actor_columns(&event.actor);
+        let [actor_issuer, actor_subject] =
+            identity.map_or([None, None], |identity| identity.map(|text| Some(text.to_owned())));
         Self {
             organization_id: event.organization_id.uuid(),
             position: event.position,
@@ -116,9 +152,9 @@ impl From<&AlertEvent> for EventRow {
             sequence: event.sequence,
             event_id: event.id.uuid(),
             kind: event.kind.code(),
-            key_id: event.actor.key_id.uuid(),
-            key_name: event.actor.key_name.as_str().to_owned(),
-            on_behalf_of: event.actor.on_behalf_of.as_ref().map(ToString::to_string),
+            key_id: id,
+            key_name: name.to_owned(),
+            on_behalf_of: on_behalf_of.map(ToString::to_string),
             changes: event.changes.text().to_owned(),
             note: event.note.as_str().to_owned(),
             request_id: event.request_id.clone(),
@@ -126,6 +162,9 @@ impl From<&AlertEvent> for EventRow {
             created_at: event.created_at,
             previous_hash: event.previous_hash.0.to_vec(),
             hash: event.hash.0.to_vec(),
+            actor_kind: event.actor.kind().code(),
+            actor_issuer,
+            actor_subject,
         }
     }
 }
