@@ -10,6 +10,7 @@ pub mod cli;
 pub mod client;
 pub mod domain;
 pub mod error;
+pub mod feed;
 pub mod grpc;
 pub mod http;
 pub mod operator;

@@ -10,7 +10,10 @@ use http::{HeaderMap, HeaderValue, Method};
 use tracing::Instrument;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use crate::call;
+use crate::{
+    call::{self, CallContext, stream::Ended},
+    error::Reason,
+};
 
 use limit::{Limit, Verdict};
 use writer::{Guards, Lines};
@@ -79,6 +82,30 @@ pub async fn trace<F: Future<Output = Response>>(
     response
 }
 
+/// Writes how a stream ended: the line of its call was written when it began.
+pub fn stream_ended(path: &str, call: Option<&CallContext>, ended: &Ended) {
+    let (request_id, key_id) = (call.map(CallContext::trace_id), call.and_then(CallContext::key_id));
+    let (code, reason, bytes) = (ended.code, ended.reason.map(Reason::as_str), ended.bytes);
+    let open_ms = u64::try_from(ended.open_for.as_millis()).unwrap_or(u64::MAX);
+    if is_probe(path) {
+        tracing::debug!(path, code, reason, open_ms, bytes, request_id, key_id, "a stream ended");
+    } else if is_within_limit(key_id) {
+        tracing::info!(path, code, reason, open_ms, bytes, request_id, key_id, "a stream ended");
+    }
+}
+
+/// Returns true when a line may be written: always for a call with a valid key, within the limit for others.
+fn is_within_limit(key_id: Option<&str>) -> bool {
+    if key_id.is_some() {
+        return true;
+    }
+    let verdict = WITHOUT_KEY.admit(Instant::now());
+    if let Verdict::WriteAfter(count) = verdict {
+        tracing::info!(count, "… and {count} more calls without a valid key");
+    }
+    verdict != Verdict::Omit
+}
+
 /// The log line of a call, written also when the caller disconnects.
 struct Line {
     method: Method,
@@ -91,7 +118,7 @@ struct Line {
 impl Line {
     fn write(&mut self, response: &Response) {
         self.is_answered = true;
-        if !self.is_within_limit() {
+        if !is_within_limit(self.call.key_id()) {
             return;
         }
         let Self { method, path, call, .. } = &*self;
@@ -109,18 +136,6 @@ impl Line {
         }
     }
 
-    /// Returns true when the line may be written: always for a call with a valid key, within the limit for others.
-    fn is_within_limit(&self) -> bool {
-        if self.call.key_id().is_some() {
-            return true;
-        }
-        let verdict = WITHOUT_KEY.admit(Instant::now());
-        if let Verdict::WriteAfter(count) = verdict {
-            tracing::info!(count, "… and {count} more calls without a valid key");
-        }
-        verdict != Verdict::Omit
-    }
-
     fn latency_us(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
@@ -128,7 +143,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.is_answered && self.is_within_limit() {
+        if !self.is_answered && is_within_limit(self.call.key_id()) {
             let Self { method, path, call, .. } = &*self;
             let path = path.as_ref();
             let (request_id, key_id, latency_us) = (call.trace_id(), call.key_id(), self.latency_us());

@@ -1,51 +1,33 @@
-//! Forgetting, in the background, the intended changes that nobody may repeat any more.
+//! Deleting idempotency keys that have expired.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 
-use crate::{domain::Clock, store::Store};
+use crate::{
+    domain::Clock,
+    store::{Store, StoreError},
+};
 
-/// How long after the start the first cleaning is, so that starting is not slowed.
-const FIRST_AFTER: Duration = Duration::from_mins(1);
-/// How long after one cleaning the next one is.
-const NEXT_AFTER: Duration = Duration::from_mins(5);
-/// A deletion of fewer than these was the last: the store deletes some hundreds at a time while there are as many.
+/// How long after the start the first deletion is, so that starting is not slowed.
+pub const FIRST_AFTER: Duration = Duration::from_mins(1);
+/// How long after one deletion the next one is.
+pub const EVERY: Duration = Duration::from_mins(5);
+/// A statement that deletes fewer than these was the last: the store deletes some hundreds at a time while there are as many.
 const FEW: u64 = 100;
-/// How long writers have the database to themselves between two deletions.
+/// How long writers have the database to themselves between two statements.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Cleans now and then, until told to stop.
-pub async fn run(store: Arc<dyn Store>, clock: Arc<dyn Clock>, mut is_stopping: watch::Receiver<bool>) {
-    let cleaning = async {
-        sleep(FIRST_AFTER).await;
-        loop {
-            clean(store.as_ref(), clock.as_ref()).await;
-            sleep(NEXT_AFTER).await;
-        }
-    };
-    tokio::select! {
-        // Also when whoever could tell is gone.
-        _ = is_stopping.wait_for(|is_stopping| *is_stopping) => {}
-        () = cleaning => {}
-    }
-}
-
-/// Forgets all that is old by now. What fails is tried again next time: nothing but room depends on it.
-async fn clean(store: &dyn Store, clock: &dyn Clock) {
+/// Deletes all that have expired by now.
+///
+/// # Errors
+/// Those of the store. Nothing but room depends on it: the next time deletes what is left.
+pub async fn expire(store: &dyn Store, clock: &dyn Clock) -> Result<(), StoreError> {
     loop {
-        match store.expire_idempotency_keys(clock.now()).await {
-            Ok(count) => {
-                tracing::debug!(count, "forgot old idempotency keys");
-                if count < FEW {
-                    return;
-                }
-            }
-            Err(error) => {
-                let error = format!("{:#}", anyhow::Error::from(error));
-                tracing::warn!(error, "can't forget old idempotency keys");
-                return;
-            }
+        let count = store.expire_idempotency_keys(clock.now()).await?;
+        tracing::debug!(count, "deleted expired idempotency keys");
+        if count < FEW {
+            return Ok(());
         }
         sleep(PAUSE).await;
     }
@@ -54,6 +36,8 @@ async fn clean(store: &dyn Store, clock: &dyn Clock) {
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
+
+    use std::sync::Arc;
 
     use super::*;
     use crate::{
@@ -72,7 +56,7 @@ mod tests {
         }
     }
 
-    /// More than any store forgets at once.
+    /// More than any store deletes at once.
     const MANY: usize = 1_100;
     const EARLY: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -96,8 +80,8 @@ mod tests {
         }
     }
 
-    /// A store that remembers many changes that happened early.
-    async fn remembering(id: OrganizationId) -> Arc<dyn Store> {
+    /// A store with the records of many changes that happened early.
+    async fn recorded(id: OrganizationId) -> Arc<dyn Store> {
         let options = connect::Options::for_command(OnOlderSchema::Migrate);
         let store = connect::open("sqlite::memory:", options).await.unwrap();
         let name = Name::literal("test");
@@ -113,29 +97,20 @@ mod tests {
         store
     }
 
-    /// Makes a change that changes nothing; whether it is remembered already.
+    /// Makes a change that changes nothing; returns true where it was recorded already.
     async fn repeat(store: &dyn Store, id: OrganizationId, change: &ChangeContext) -> bool {
         store.update_status(id, &key(), &StatusPatch::default(), change).await.unwrap().is_replayed
     }
 
     #[tokio::test]
-    async fn all_that_is_old_is_forgotten_and_nothing_else() {
+    async fn all_that_has_expired_is_deleted_and_nothing_else() {
         let id = OrganizationId::from_uuid(SystemIds.next(EARLY));
-        let store = remembering(id).await;
+        let store = recorded(id).await;
         let later = EARLY + IDEMPOTENCY_TTL;
         assert!(!repeat(store.as_ref(), id, &change(MANY, later)).await);
-        clean(store.as_ref(), &StandingClock(later)).await;
+        expire(store.as_ref(), &StandingClock(later)).await.unwrap();
         assert_eq!(store.expire_idempotency_keys(later).await.unwrap(), 0);
         assert!(repeat(store.as_ref(), id, &change(MANY, later)).await);
         assert!(!repeat(store.as_ref(), id, &change(1, EARLY)).await);
-    }
-
-    #[tokio::test]
-    async fn it_ends_when_told_to() {
-        let store = remembering(OrganizationId::from_uuid(SystemIds.next(EARLY))).await;
-        let (stopping, is_stopping) = watch::channel(false);
-        let running = tokio::spawn(run(store, Arc::new(StandingClock(EARLY)), is_stopping));
-        stopping.send_replace(true);
-        running.await.unwrap();
     }
 }

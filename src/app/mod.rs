@@ -1,6 +1,5 @@
 //! The composition root: opens the store, builds the router, binds, serves until told to stop, and drains.
 
-mod adopting;
 mod coalescing;
 mod connection_state;
 mod expiry;
@@ -11,12 +10,19 @@ mod router;
 mod sending;
 mod server;
 mod stalling;
+mod workers;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use http::HeaderValue;
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
+
+use self::workers::Workers;
 
 use crate::{
     answers::{AnswerLimits, Answers},
@@ -26,7 +32,7 @@ use crate::{
     operator::{FirstKey, Operator},
     service::Service,
     store::{
-        Store,
+        Commits, Store,
         connect::{self, Sharing},
         queue::GroupCommit,
         schema::OnOlderSchema,
@@ -145,6 +151,7 @@ impl App {
             commits: config.commits,
             sharing: Sharing::Alone,
             signer: config.audit_key,
+            sink: Commits::default(),
         };
         let store = connect::open(&config.database_url, options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -193,15 +200,9 @@ impl App {
 
     /// Serves until `shutdown` is done; then turns NOT_SERVING, lets calls in flight finish, and closes the store.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self {
-            listener, router, operator, store, clock, authenticator, health, stopping, answers, ..
-        } = self;
+        let (background, late) = (self.background(), self.late());
+        let Self { listener, router, store, health, stopping, answers, .. } = self;
         let (shutdown_delay, drain_timeout) = (self.shutdown_delay, self.drain_timeout);
-        let cleaning = tokio::spawn(expiry::run(Arc::clone(&store), clock, stopping.subscribe()));
-        let adopting = tokio::spawn(adopting::run(operator, stopping.subscribe()));
-        // Calls in flight may use keys until the last one is answered.
-        let (drained, is_drained) = watch::channel(false);
-        let uses = tokio::spawn(async move { authenticator.write_uses_until(is_drained).await });
         let stop = async {
             shutdown.await;
             tracing::info!("shutting down");
@@ -214,16 +215,43 @@ impl App {
         if timeout(drain_timeout, connections.shutdown()).await.is_err() {
             tracing::warn!(?drain_timeout, "calls were still in flight and are cut off");
         }
-        let close = async {
-            // They have stopped, or panicked, which the log tells.
-            let _ = tokio::join!(cleaning, adopting);
-            drained.send_replace(true);
-            let _ = uses.await;
-            store.close().await;
-        };
-        if timeout(CLOSE_TIMEOUT, close).await.is_err() {
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        background.stop(deadline).await;
+        late.stop(deadline).await;
+        if timeout_at(deadline, store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");
         }
         tracing::info!("stopped");
+    }
+
+    /// The workers that end before the calls do.
+    fn background(&self) -> Workers {
+        let mut workers = Workers::new();
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        workers.periodic("idempotency_key_expiry", expiry::FIRST_AFTER, expiry::EVERY, move || {
+            let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+            async move { Ok(expiry::expire(store.as_ref(), clock.as_ref()).await?) }
+        });
+        let operator = self.operator.clone();
+        workers.spawn("adoption", move |mut stop| {
+            let operator = operator.clone();
+            // The next start goes on.
+            async move { stop.or(operator.adopt_alerts()).await.transpose().map(drop).map_err(Into::into) }
+        });
+        workers
+    }
+
+    /// The workers that end after the calls: they may use keys until the last one is answered.
+    fn late(&self) -> Workers {
+        let mut workers = Workers::new();
+        let authenticator = self.authenticator.clone();
+        workers.spawn("key_use_writer", move |mut stop| {
+            let authenticator = authenticator.clone();
+            async move {
+                authenticator.write_uses_until(stop.told()).await;
+                Ok(())
+            }
+        });
+        workers
     }
 }

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use super::connection_state::{Call, Held};
 use crate::{
     answers::{self, Reserved},
-    grpc,
+    call::stream::WithoutEnd,
 };
 
 /// How much of an answer is handed over at once: the rest waits until the caller has taken it.
@@ -32,7 +32,7 @@ const LARGE: usize = 16 * 1024;
 
 /// The answer of `call`, which counts as being sent until its end.
 pub fn send(call: Call, mut answer: Response) -> Response {
-    let (held, patience) = call.answered(answer.extensions().get::<grpc::WithoutEnd>().is_some());
+    let (held, patience) = call.answered(answer.extensions().get::<WithoutEnd>().is_some());
     let mut room = answers::take(&mut answer);
     if let (Some(room), Some(size)) = (&mut room, answer.body().size_hint().exact()) {
         room.keep_for(usize::try_from(size).unwrap_or(usize::MAX));

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use moka::future::Cache;
 use subtle::ConstantTimeEq;
-use tokio::sync::watch;
 
 use super::{Caller, Credentials, Principal, Proof, credentials::not_valid, look_ups::LookUps, uses::Uses};
 use crate::{
@@ -90,9 +89,9 @@ impl Authenticator {
         Ok(principal)
     }
 
-    /// Writes when keys were last used to the store now and then, until `stopping` turns true.
-    pub async fn write_uses_until(&self, stopping: watch::Receiver<bool>) {
-        self.uses.write_until(self.store.as_ref(), stopping).await;
+    /// Writes when keys were last used to the store now and then, until `stopped` is done.
+    pub async fn write_uses_until(&self, stopped: impl Future<Output = ()>) {
+        self.uses.write_until(self.store.as_ref(), stopped).await;
     }
 
     async fn look_up(&self, digest: KeyDigest) -> Result<Arc<Principal>, Error> {

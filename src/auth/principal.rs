@@ -76,6 +76,11 @@ impl Caller {
         &self.principal
     }
 
+    /// The principal, to be kept for longer than the call.
+    pub fn shared_principal(&self) -> Arc<Principal> {
+        Arc::clone(&self.principal)
+    }
+
     /// The organization that the call is bounded by.
     pub fn organization_id(&self) -> OrganizationId {
         self.principal.organization_id

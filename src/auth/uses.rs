@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     domain::{KeyId, Timestamp},
@@ -34,12 +34,12 @@ impl Uses {
         }
     }
 
-    /// Writes what has gathered to `store` now and then, never twice at once, until `stopping` turns true; then writes
-    /// what is left.
-    pub async fn write_until(&self, store: &dyn Store, mut stopping: watch::Receiver<bool>) {
+    /// Writes what has gathered to `store` now and then, never twice at once, until `stopped` is done; then writes what is
+    /// left.
+    pub async fn write_until(&self, store: &dyn Store, stopped: impl Future<Output = ()>) {
+        let mut stopped = std::pin::pin!(stopped);
         loop {
-            // A sender that is gone tells nothing more either.
-            let is_stopping = timeout(WRITTEN_EVERY, stopping.wait_for(|stopping| *stopping)).await.is_ok();
+            let is_stopping = timeout(WRITTEN_EVERY, &mut stopped).await.is_ok();
             self.write(store).await;
             if is_stopping {
                 return;

@@ -65,6 +65,11 @@ pub async fn traced<T>(traced: Arc<CallContext>, call: impl Future<Output = T>) 
     CURRENT.scope(traced, call).await
 }
 
+/// The call that is being served; `None` outside of one.
+pub fn current() -> Option<Arc<CallContext>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
 /// The trace id of the call that is being served; empty outside of one.
 pub fn trace_id() -> Arc<str> {
     CURRENT.try_with(|traced| Arc::clone(&traced.trace_id)).unwrap_or_default()

@@ -4,11 +4,12 @@ mod admission;
 mod connection;
 mod context;
 mod headers;
+pub mod stream;
 
 pub use self::{
     admission::{admit, within},
     connection::{Connection, Counted},
-    context::{CallContext, choose_trace_id, record_failure, trace_id, traced},
+    context::{CallContext, choose_trace_id, current, record_failure, trace_id, traced},
     headers::{ACTOR, BLNK_KEY, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, REPLAYED, REQUEST_ID},
 };
 

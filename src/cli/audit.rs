@@ -16,7 +16,8 @@ use self::{
 };
 use super::{Database, output};
 use crate::{
-    domain::{Head, HeadSignature, OrganizationId, PageSize},
+    domain::{Head, HeadSignature, OrganizationId},
+    error::Error,
     operator::Operator,
 };
 
@@ -124,19 +125,18 @@ impl Export {
         let (operator, organization) = self.feed.open().await?;
         let head = operator.head(organization).await?;
         let mut out = BufWriter::new(io::stdout());
+        let mut reader = operator.events(organization, self.from - 1, head.position);
         let mut position = self.from - 1;
-        while position < head.position {
-            let page = operator.events(organization, position, PageSize::MAX).await?;
-            let Some(last) = page.items.last() else { break };
-            let signatures = self.signatures(&operator, organization, position, last.position).await?;
+        while let Some(events) = reader.next().await.map_err(Error::from)? {
+            let signatures = self.signatures(&operator, organization, position, reader.position()).await?;
             let mut signatures = signatures.into_iter().peekable();
-            position = last.position;
-            for event in page.items.iter().take_while(|event| event.position <= head.position) {
+            for event in &events {
                 write_line(&mut out, event.to_json())?;
                 while let Some(signed) = signatures.next_if(|signed| signed.position <= event.position) {
                     write_line(&mut out, signed.to_json())?;
                 }
             }
+            position = reader.position();
         }
         out.flush()?;
         if position < head.position {
@@ -153,15 +153,15 @@ impl Export {
         &self,
         operator: &Operator,
         organization: OrganizationId,
-        mut after: i64,
-        last: i64,
+        after: i64,
+        end: i64,
     ) -> anyhow::Result<Vec<HeadSignature>> {
-        let (mut found, mut has_more) = (Vec::new(), self.signatures);
-        while has_more {
-            let page = operator.head_signatures(organization, after, PageSize::MAX).await?;
-            after = page.items.last().map_or(last, |signed| signed.position);
-            has_more = page.has_more && after < last;
-            found.extend(page.items);
+        let mut found = Vec::new();
+        if self.signatures {
+            let mut reader = operator.head_signatures(organization, after, end);
+            while let Some(signatures) = reader.next().await.map_err(Error::from)? {
+                found.extend(signatures);
+            }
         }
         Ok(found)
     }

@@ -46,7 +46,7 @@ pub async fn admit(State(admission): State<Admission>, request: Request, next: N
 }
 
 /// Reads the time that the caller waits: at most eight digits and a unit.
-fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+pub fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(GRPC_TIMEOUT) else {
         return Ok(None);
     };

@@ -1,29 +1,24 @@
 //! Limits of calls without a key, so that they can't exhaust the server.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
-use hyper::body::Frame;
-use tokio::{sync::watch, time::timeout};
+use http::HeaderMap;
+use tokio::{sync::watch, time::Instant};
 
-use super::{
-    status,
-    streams::{StreamPlace, Streams},
-};
+use super::{admission::deadline, methods, status, streams::Streams};
 use crate::{
-    call::{self, Connection, Counted},
+    auth::{Authenticator, Caller},
+    call::{
+        self, Connection,
+        stream::{self, Ended},
+    },
     error::{Error, Reason},
+    telemetry,
 };
 
 /// The most bytes of a message, which holds only names.
@@ -33,22 +28,20 @@ const MAX_PER_CONNECTION: usize = 8;
 /// The longest time that reflection waits for the next question.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Marks a response that may have no end: a health watch or a reflection stream.
-#[derive(Debug, Clone, Copy)]
-pub struct WithoutEnd;
-
 /// The limits of calls without a key.
 #[derive(Clone)]
 pub struct KeylessLimits {
     request_timeout: Duration,
     end: watch::Receiver<bool>,
     streams: Arc<Streams>,
+    /// Checks the keys of streams that have one.
+    authenticator: Authenticator,
 }
 
 impl KeylessLimits {
     /// Bounds the time until the head of a response by `request_timeout`, and ends calls when `end` turns true.
-    pub fn new(request_timeout: Duration, end: watch::Receiver<bool>) -> Self {
-        Self { request_timeout, end, streams: Arc::default() }
+    pub fn new(request_timeout: Duration, end: watch::Receiver<bool>, authenticator: Authenticator) -> Self {
+        Self { request_timeout, end, streams: Arc::default(), authenticator }
     }
 
     async fn call(mut self, request: Request, next: Next) -> Result<Response, Error> {
@@ -62,7 +55,7 @@ impl KeylessLimits {
             Kind::Single => None,
             _ => Some(self.streams.take(connection.and_then(Connection::network)).ok_or_else(too_many)?),
         };
-        let end = self.end.clone();
+        let (path, stream) = (request.uri().path().to_owned(), self.stream_limits(kind, &request)?);
         let answer = tokio::select! {
             answer = call::within(self.request_timeout, next.run(request)) => answer?,
             // An error means that the sender is dropped, which ends calls too.
@@ -71,12 +64,32 @@ impl KeylessLimits {
         if kind == Kind::Single {
             return Ok(answer);
         }
-        let question = (kind == Kind::Reflection).then(|| question(end.clone()));
-        let mut answer =
-            answer.map(|body| Body::new(Stream { body, question, end, _held: (counted, place) }));
-        answer.extensions_mut().insert(WithoutEnd);
-        Ok(answer)
+        let context = call::current();
+        let report = move |ended: Ended| {
+            let path = methods::known(&path).unwrap_or("(no method)");
+            telemetry::stream_ended(path, context.as_deref(), &ended);
+        };
+        Ok(stream::without_end(answer, stream, trailers, (counted, place), report))
     }
+
+    /// The limits of a stream of that kind. A watch is ended at shutdown by its own last message.
+    fn stream_limits(&self, kind: Kind, request: &Request) -> Result<stream::Limits, Error> {
+        let is_reflection = kind == Kind::Reflection;
+        let asked = if kind == Kind::Single { None } else { deadline(request.headers())? };
+        let deadline = asked.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+        let caller = request.extensions().get::<Caller>();
+        Ok(stream::Limits {
+            deadline,
+            patience: is_reflection.then_some(QUESTION_TIMEOUT),
+            credentials: caller.map(|caller| (self.authenticator.clone(), caller.shared_principal())),
+            shutdown: is_reflection.then(|| self.end.clone()),
+        })
+    }
+}
+
+/// The last frame of a stream that an error ends.
+fn trailers(error: &Error) -> HeaderMap {
+    status::status(error).into_http::<()>().headers().clone()
 }
 
 /// Serves a call within the limits.
@@ -103,57 +116,5 @@ impl Kind {
             Some((_, "ServerReflectionInfo")) => Self::Reflection,
             _ => Self::Single,
         }
-    }
-}
-
-type Question = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Completes when no question has come for too long, or the server shuts down.
-fn question(mut end: watch::Receiver<bool>) -> Question {
-    Box::pin(async move { drop(timeout(QUESTION_TIMEOUT, end.wait_for(|end| *end)).await) })
-}
-
-/// The body of a response without an end, with its place among the streams. Reflection ends when no question comes.
-struct Stream {
-    body: Body,
-    question: Option<Question>,
-    end: watch::Receiver<bool>,
-    _held: (Option<Counted>, Option<StreamPlace>),
-}
-
-impl HttpBody for Stream {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        let Some(asked) = self.question.as_mut() else {
-            return polled;
-        };
-        if polled.is_ready() {
-            let end = self.end.clone();
-            self.question = Some(question(end));
-            return polled;
-        }
-        if asked.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        // The trailers are the last frame.
-        self.body = Body::empty();
-        self.question = None;
-        let ended = if *self.end.borrow() {
-            Error::unavailable("the server shuts down")
-        } else {
-            Error::deadline_exceeded(QUESTION_TIMEOUT)
-        };
-        let trailers = status::status(&ended).into_http::<Body>().headers().clone();
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
     }
 }

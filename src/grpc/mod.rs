@@ -30,7 +30,6 @@ use crate::{
 
 pub use convert::metadata::from_json as struct_from_json;
 pub use health::Health;
-pub use keyless::WithoutEnd;
 pub use status::status;
 
 use admission::Admission;
@@ -67,13 +66,13 @@ pub fn router(
     let alerts = AlertServiceServer::new(alerts::Alerts::new(service.clone()));
     let audit = AuditServiceServer::new(audit::Audit::new(service.clone()));
     let statuses = AlertStatusServiceServer::new(statuses::Statuses::new(service));
+    let limits = KeylessLimits::new(request_timeout, health.end(), authenticator.clone());
     let admission = Admission::new(authenticator, request_timeout);
     let mut keyed = Routes::new(alerts.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(statuses.max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(audit.max_decoding_message_size(MAX_REQUEST_BYTES))
         .into_axum_router()
         .reset_fallback();
-    let limits = KeylessLimits::new(request_timeout, health.end());
     let limits = middleware::from_fn_with_state(limits, keyless::limit);
     let health = Routes::new(health.service().max_decoding_message_size(keyless::MAX_REQUEST_BYTES));
     let mut keyless = health.into_axum_router().reset_fallback().layer(limits.clone());

@@ -2,8 +2,9 @@
 
 use super::Operator;
 use crate::{
-    domain::{AlertEvent, Head, HeadSignature, OrganizationId, Page, PageSize},
+    domain::{Head, OrganizationId},
     error::{Error, Reason},
+    feed::{FeedReader, SignatureReader},
 };
 
 impl Operator {
@@ -16,29 +17,13 @@ impl Operator {
         head.ok_or_else(|| Error::new(Reason::NotFound, "there is no such organization"))
     }
 
-    /// Reads one page of the feed of an organization.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn events(
-        &self,
-        organization: OrganizationId,
-        after: i64,
-        size: PageSize,
-    ) -> Result<Page<AlertEvent>, Error> {
-        Ok(self.store.events(organization, after, size).await?)
+    /// Reads the events of an organization after the position `after` up to `end`.
+    pub fn events(&self, organization: OrganizationId, after: i64, end: i64) -> FeedReader<'_> {
+        FeedReader::new(self.store.as_ref(), organization, after, end)
     }
 
-    /// Reads one page of the signatures of an organization's heads.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn head_signatures(
-        &self,
-        organization: OrganizationId,
-        after: i64,
-        size: PageSize,
-    ) -> Result<Page<HeadSignature>, Error> {
-        Ok(self.store.head_signatures(organization, after, size).await?)
+    /// Reads the signatures of an organization's heads after the position `after` up to `end`.
+    pub fn head_signatures(&self, organization: OrganizationId, after: i64, end: i64) -> SignatureReader<'_> {
+        SignatureReader::new(self.store.as_ref(), organization, after, end)
     }
 }

@@ -1,5 +1,6 @@
 //! The databases behind the service, and what they promise.
 
+mod commits;
 pub mod connect;
 mod contract;
 mod error;
@@ -12,9 +13,10 @@ pub mod schema;
 mod shared;
 pub mod sqlite;
 
+pub use commits::{CommitSink, Commits};
 pub use contract::{
-    AdoptionLock, AdoptionStore, AlertStore, FeedStore, IdempotencyStore, KeyStore, OrganizationStore,
-    StatusStore, Store,
+    AdoptionLock, AdoptionStore, AlertStore, FeedStore, IdempotencyStore, KeyStore, Notifications,
+    OrganizationStore, StatusStore, Store, WakeStore,
 };
 pub use error::{Inconsistent, StoreError};
 

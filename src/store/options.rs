@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{queue::GroupCommit, schema::OnOlderSchema};
+use super::{commits::Commits, queue::GroupCommit, schema::OnOlderSchema};
 use crate::domain::HeadSigner;
 
 /// The processes that may use an SQLite file at the same time; servers share a database of PostgreSQL.
@@ -29,11 +29,13 @@ pub struct Options {
     pub sharing: Sharing,
     /// Signs each head that a transaction leaves, where there is one.
     pub signer: Option<Arc<HeadSigner>>,
+    /// Whom to tell of commits.
+    pub sink: Commits,
 }
 
 impl Options {
     /// The options of a command, which may run beside a server.
-    pub const fn for_command(on_older: OnOlderSchema) -> Self {
+    pub fn for_command(on_older: OnOlderSchema) -> Self {
         Self {
             connections: 1,
             on_older,
@@ -41,6 +43,7 @@ impl Options {
             commits: GroupCommit::DEFAULT,
             sharing: Sharing::Beside,
             signer: None,
+            sink: Commits::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod idempotency;
 mod keys;
 mod organizations;
 mod statuses;
+mod wake;
 
 use async_trait::async_trait;
 
@@ -18,6 +19,7 @@ pub use self::{
     keys::KeyStore,
     organizations::OrganizationStore,
     statuses::StatusStore,
+    wake::{Notifications, WakeStore},
 };
 use super::StoreError;
 
@@ -42,6 +44,7 @@ pub trait Store:
     + KeyStore
     + IdempotencyStore
     + AdoptionStore
+    + WakeStore
     + Send
     + Sync
     + 'static

@@ -34,7 +34,7 @@ use crate::{
         StatusKey,
     },
     store::{
-        StoreError,
+        Commits, StoreError,
         failure::Failure,
         queue::{self, Amount, Batch, Contended, GroupCommit, Lane, Load},
         shared::decision_input::{DecisionInputRow, HeadRow, Reading, is_plain_flag},
@@ -63,6 +63,8 @@ pub struct Changer {
     pub(super) heads: Arc<HeadCache>,
     /// Signs the heads that it leaves.
     pub(super) signer: Option<Arc<HeadSigner>>,
+    /// Is told of commits.
+    pub(super) sink: Commits,
 }
 
 /// Starts the workers that change alerts: `in_flight` for all organizations, one for those with few changes where there is a
@@ -72,6 +74,7 @@ pub fn start(
     commits: GroupCommit,
     in_flight: usize,
     signer: Option<Arc<HeadSigner>>,
+    sink: Commits,
 ) -> Changes {
     let batch = commits.batch();
     let shared = Amount { count: SHARED.min(batch.count), ..batch };
@@ -79,7 +82,7 @@ pub fn start(
     let express = connections.has_express().then_some(Lane::Express);
     let lanes =
         std::iter::repeat_n(Lane::Main, in_flight).chain(express).chain([Lane::Contended, Lane::Locked]);
-    let worker = Changer { connections, heads: Arc::default(), signer };
+    let worker = Changer { connections, heads: Arc::default(), signer, sink };
     for lane in lanes {
         let (mut batches, worker) = (changes.batches(lane), worker.clone());
         tokio::spawn(async move {
@@ -119,7 +122,7 @@ impl Changer {
             changes.iter().zip(readings).map(|(change, reading)| plan.decide(change, reading?)).collect();
         let saved = save(&mut lent, &plan, self.signer.as_deref()).await?;
         drop(lent);
-        self.keep_heads(&plan, &saved);
+        self.conclude(&mut plan, &saved);
         let is_overtaken = |change: &Change| {
             let organization = change.organization_id;
             plan.heads.contains_key(&organization) && !saved.contains_key(&organization)
@@ -169,15 +172,25 @@ impl Changer {
             }
         }
         lent.commit().await?;
-        for (plan, saved) in moved {
-            self.keep_heads(&plan, &saved);
+        for (mut plan, saved) in moved {
+            self.conclude(&mut plan, &saved);
         }
         attempted.sort_by_key(|(place, _)| *place);
         Ok(attempted.into_iter().map(|(_, attempted)| attempted).collect())
     }
 
-    /// Keeps the heads that were saved.
-    fn keep_heads(&self, plan: &Plan, saved: &Saved) {
+    /// Tells of the events that were committed.
+    pub(super) fn tell(&self, plan: &mut Plan, saved: &Saved) {
+        if self.sink.are_wanted() {
+            let mut events = mem::take(&mut plan.events);
+            events.retain(|event| saved.contains_key(&event.organization_id));
+            self.sink.tell(events);
+        }
+    }
+
+    /// Keeps the heads that were saved, and tells of the events.
+    fn conclude(&self, plan: &mut Plan, saved: &Saved) {
+        self.tell(plan, saved);
         for (organization, moved) in &plan.heads {
             if let Some(row) = saved.get(organization) {
                 self.heads.put(*organization, moved.to, row.clone());

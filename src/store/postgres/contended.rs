@@ -147,6 +147,7 @@ impl Changer {
             return Err(Failure::Other(StoreError::Internal("the head moved under its lock".into())));
         }
         lent.commit().await?;
+        self.tell(&mut plan, &saved);
         let done =
             free.iter().map(|organization| (*organization, self.keep_head(*organization, &plan, &saved)));
         let done = done.collect();

@@ -23,6 +23,7 @@ mod save_statement;
 mod servers;
 pub mod sql;
 mod statuses;
+mod wake;
 
 use std::time::Duration;
 
@@ -84,7 +85,13 @@ impl PostgresStore {
         let in_flight = options.commits.in_flight.clamp(1, connections.saturating_sub(1).max(1));
         let connections = Connections::open(servers.clone(), &options, in_flight);
         Self {
-            changes: changes::start(connections.clone(), options.commits, in_flight, options.signer),
+            changes: changes::start(
+                connections.clone(),
+                options.commits,
+                in_flight,
+                options.signer,
+                options.sink,
+            ),
             lookups: lookups::start(connections.clone()),
             connections,
             servers,

@@ -82,6 +82,7 @@ statements! {
             WHERE last_used_at IS NULL OR last_used_at <= used.at - interval '60 seconds' \
             ORDER BY key_id FOR NO KEY UPDATE OF api_keys SKIP LOCKED) \
         UPDATE api_keys SET last_used_at = free.at FROM quick, free WHERE api_keys.key_id = free.key_id";
+    NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload";
     SHOW_ENCODING = "SHOW server_encoding";
     TAKES_WRITES = "SELECT current_setting('transaction_read_only')";
     /// True while a statement or transaction of the instance named is in work, other than one that began a moment ago.

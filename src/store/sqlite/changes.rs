@@ -62,6 +62,9 @@ fn apply(batch: &Batch<'_>, change: &AlertChange) -> Result<Idempotent<ChangedAl
         let answer = idempotency::text_of_change(&decision)?;
         idempotency_keys::record(batch.conn, change.organization_id, &change.context, &answer)?;
     }
+    if let Some(event) = decision.event {
+        batch.keep(event);
+    }
     Ok(Idempotent::fresh(decision.changed))
 }
 

@@ -24,6 +24,7 @@ mod rows;
 pub mod sql;
 mod statuses;
 mod swap;
+mod wake;
 mod writer;
 
 use std::{io, path::Path, sync::Arc};
@@ -46,7 +47,7 @@ use self::{
 pub use restore::{Restore, Restored};
 
 use super::{
-    Store, StoreError,
+    Commits, Store, StoreError,
     options::{Options, Sharing},
     queue::{GroupCommit, Load},
     schema::{OnOlderSchema, OpenError, SchemaVersion},
@@ -116,8 +117,8 @@ impl SqliteStore {
             conn.commit_hook(Some(move || watched.is_lost()))?;
             file = Some(opened);
         }
-        let writer =
-            Writer::start(conn, checkpoints, lock, options.commits, options.signer).map_err(no_thread)?;
+        let writer = Writer::start(conn, checkpoints, lock, options.commits, options.signer, options.sink)
+            .map_err(no_thread)?;
         Ok(Self { writer, reading, file, condition: Condition::default(), immutable: None })
     }
 
@@ -174,7 +175,7 @@ impl SqliteStore {
             return Err(OpenError::Unreachable("no connection was opened".to_owned()));
         };
         schema_version(&conn)?.needs_migration(OnOlderSchema::Refuse)?;
-        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT, None);
+        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT, None, Commits::default());
         let writer = writer.map_err(|error| OpenError::Unreachable(error.to_string()))?;
         let reading = Some(ReadPools { lists, lookups });
         Ok(Self { writer, reading, file: None, condition: Condition::default(), immutable })

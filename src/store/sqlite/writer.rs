@@ -15,9 +15,9 @@ use tokio::runtime::Handle;
 
 use super::{checkpoints::Checkpoints, lock::DatabaseLock, query, sql};
 use crate::{
-    domain::{Head, HeadSigner, OrganizationId},
+    domain::{AlertEvent, Head, HeadSigner, OrganizationId},
     store::{
-        StoreError,
+        Commits, StoreError,
         queue::{self, Amount, Answering, Batches, GroupCommit, Job, Lane, Load, Queue},
         shared::rows::signature::SignatureRow,
     },
@@ -29,6 +29,8 @@ pub struct Batch<'c> {
     pub conn: &'c Connection,
     signer: Option<&'c HeadSigner>,
     heads: RefCell<HashMap<OrganizationId, CachedHead>>,
+    /// The events, where somebody wants to know of them.
+    events: Option<RefCell<Vec<AlertEvent>>>,
 }
 
 /// The head of a feed that was read or moved within the transaction.
@@ -54,6 +56,13 @@ impl Batch<'_> {
     pub fn move_head(&self, organization: OrganizationId, from: Head, to: Head) {
         self.heads.borrow_mut().entry(organization).or_insert(CachedHead { read: from, head: from }).head =
             to;
+    }
+
+    /// Keeps an event for whoever wants to know of the commit.
+    pub fn keep(&self, event: AlertEvent) {
+        if let Some(events) = &self.events {
+            events.borrow_mut().push(event);
+        }
     }
 
     /// Writes the heads that were moved, each with its signature.
@@ -84,13 +93,14 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the writer on its connection; `checkpoints` learn of its commits, `lock` is held until it is closed, and `signer`
-    /// signs the heads that it leaves.
+    /// signs the heads that it leaves, and `sink` is told of its commits.
     pub fn start(
         conn: Connection,
         checkpoints: Option<Checkpoints>,
         lock: Option<DatabaseLock>,
         commits: GroupCommit,
         signer: Option<Arc<HeadSigner>>,
+        sink: Commits,
     ) -> io::Result<Self> {
         let batch = commits.batch();
         let shared = Amount { count: SHARED.count.min(batch.count), ..SHARED };
@@ -98,7 +108,7 @@ impl Writer {
         let mut batches = queue.batches(Lane::Main);
         let runtime = Handle::current();
         let write = move || {
-            let session = Session { conn, signer, checkpoints };
+            let session = Session { conn, signer, checkpoints, sink };
             let mut suspects = HashSet::new();
             while let Some(batch) = runtime.block_on(batches.next()) {
                 serve(&session, batch, &mut batches, &mut suspects);
@@ -185,6 +195,7 @@ struct Session {
     conn: Connection,
     signer: Option<Arc<HeadSigner>>,
     checkpoints: Option<Checkpoints>,
+    sink: Commits,
 }
 
 impl Session {
@@ -300,8 +311,9 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
 /// instead of waiting for it and for the next. A job that fails before it has written anything fails alone; one that fails
 /// afterwards takes the transaction with it, unless it is the only one, which is then undone and has its own answer.
 fn run_all(session: &Session, jobs: &mut Jobs, mut joining: impl FnMut(&mut Jobs)) -> Result<(), Undone> {
-    let Session { conn, signer, .. } = session;
-    let batch = Batch { conn, signer: signer.as_deref(), heads: RefCell::default() };
+    let Session { conn, signer, sink, .. } = session;
+    let events = sink.are_wanted().then(RefCell::default);
+    let batch = Batch { conn, signer: signer.as_deref(), heads: RefCell::default(), events };
     let mut done = 0;
     while let Some((_, job)) = jobs.get_mut(done) {
         let written = conn.total_changes();
@@ -324,7 +336,11 @@ fn run_all(session: &Session, jobs: &mut Jobs, mut joining: impl FnMut(&mut Jobs
     }
     let commit = || query::execute(conn, "COMMIT", ()).map(drop);
     let committed = batch.write_heads().and_then(|()| commit()).map_err(StoreError::from);
-    committed.and_then(|()| session.check_committed()).map_err(Undone::Uncommitted)
+    committed.and_then(|()| session.check_committed()).map_err(Undone::Uncommitted)?;
+    if let Some(events) = batch.events {
+        sink.tell(events.into_inner());
+    }
+    Ok(())
 }
 
 /// Undoes what was written, unless SQLite has done so by itself, as when the disk is full.
@@ -364,7 +380,9 @@ mod tests {
         // Right after the look that every commit takes.
         let look_and_move = move || file.is_lost() || fs::rename(&moved, beside(&moved, ".moved")).is_err();
         conn.commit_hook(Some(look_and_move)).unwrap();
-        let writer = Writer::start(conn, Some(checkpoints), None, GroupCommit::DEFAULT, None).unwrap();
+        let writer =
+            Writer::start(conn, Some(checkpoints), None, GroupCommit::DEFAULT, None, Commits::default())
+                .unwrap();
         let load = Load { organization: OrganizationId::NONE, bytes: 0 };
         let insert = |batch: &Batch<'_>| Ok(batch.conn.execute("INSERT INTO t VALUES (1)", ())?);
         let told = writer.run(load, insert).await;
@@ -379,7 +397,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_arrives_during_a_batch_joins_it() {
         let conn = Connection::open_in_memory().unwrap();
-        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT, None).unwrap();
+        let writer = Writer::start(conn, None, None, GroupCommit::DEFAULT, None, Commits::default()).unwrap();
         let organization = OrganizationId::from_uuid(Uuid::nil());
         let (begun, (go_on, told)) = (Arc::new(Notify::new()), mpsc::channel());
         let has_begun = Arc::clone(&begun);

@@ -85,6 +85,31 @@ async fn the_log_has_starts_stops_and_failures_but_no_probes() {
 }
 
 #[tokio::test]
+async fn the_log_says_how_a_stream_ended() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest,
+    };
+    let place = Place::new();
+    let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY), ("REDFLAG_LOG_FORMAT", "json")], &[]);
+    let channel = tonic::transport::Endpoint::new(server.url("")).unwrap().connect().await.unwrap();
+    let mut client = ServerReflectionClient::new(channel);
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = client.server_reflection_info(tokio_stream::iter([ask])).await.unwrap().into_inner();
+    while answers.message().await.unwrap().is_some() {}
+    drop((answers, client));
+    assert_eq!(server.stop("-TERM"), Some(0));
+    let lines = lines(&place);
+    let ended = lines.iter().find(|line| line["message"] == "a stream ended").unwrap();
+    assert_eq!(ended["path"], "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+    assert_eq!((&ended["code"], &ended["reason"]), (&0.into(), &Value::Null), "{ended}");
+    assert!(ended["bytes"].as_u64().unwrap() > 50 && ended["request_id"].is_string(), "{ended}");
+}
+
+#[tokio::test]
 async fn log_lines_of_calls_without_a_key_are_limited() {
     let place = Place::new();
     let server = place.serve(&[("REDFLAG_BOOTSTRAP_KEY", KEY), ("REDFLAG_LOG_FORMAT", "json")], &[]);

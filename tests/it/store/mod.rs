@@ -12,6 +12,7 @@ mod bulk;
 mod concurrency;
 mod decisions;
 mod file;
+mod follow;
 mod history;
 mod isolation;
 mod keys;

@@ -1,24 +1,18 @@
 //! Verifying that a feed is complete and unchanged, and that every alert is what its history made.
 
+mod alerts;
 mod findings;
 mod signatures;
-
-use std::collections::BTreeMap;
 
 pub use findings::{Broken, Problem, Unverified, Verified};
 pub use signatures::{Signatures, Stretches};
 
 use super::Operator;
 use crate::{
-    domain::{
-        Alert, AlertEvent, AnomalyId, AuditPublicKey, ChainHash, Disagreement, Head, HeadSignature,
-        OrganizationId, Page, PageSize, Replay,
-    },
+    domain::{AlertEvent, AuditPublicKey, ChainHash, Head, OrganizationId, Page, PageSize},
+    feed::{FeedReader, SignatureReader},
     store::StoreError,
 };
-
-/// How many alerts are read at once.
-const ALERTS: PageSize = PageSize::DEFAULT;
 
 impl Operator {
     /// Verifies the feed of an organization from the position `from` on: that no event up to the present head is
@@ -131,13 +125,10 @@ impl Walk<'_> {
     /// Verifies the chain, and tells how many events it has from `from` on.
     async fn verify_feed(&mut self, from: i64) -> Result<i64, Unverified> {
         let mut last = self.start(from).await?;
-        while last.position < self.head.position {
-            let page = self.page_of(last.position, PageSize::MAX).await?;
-            let events = page.items.into_iter().take_while(|event| event.position <= self.head.position);
-            let events: Vec<_> = events.collect();
-            if events.is_empty() {
-                return Err(Broken::Event(last.position + 1, Problem::Missing).into());
-            }
+        let operator = self.operator;
+        let mut reader =
+            FeedReader::new(operator.store.as_ref(), self.organization, last.position, self.head.position);
+        while let Some(events) = reader.next().await.map_err(|error| unreadable(reader.position(), error))? {
             for event in &events {
                 self.verify_event(event, last).await?;
                 self.adoptions.note(event);
@@ -148,6 +139,9 @@ impl Walk<'_> {
                 self.verify_alerts_of(&events).await?;
             }
             self.step(i64::try_from(events.len()).unwrap_or_default());
+        }
+        if last.position < self.head.position {
+            return Err(Broken::Event(last.position + 1, Problem::Missing).into());
         }
         self.verify_head(last).await?;
         self.signatures.settle_to(last.position);
@@ -169,13 +163,10 @@ impl Walk<'_> {
         Ok(found.ok_or_else(missing)?.head())
     }
 
-    /// The events after `position`. Where the first of them can't even be read, somebody else has changed it.
+    /// The events after `position`.
     async fn page_of(&self, position: i64, size: PageSize) -> Result<Page<AlertEvent>, Unverified> {
         let read = self.operator.store.events(self.organization, position, size).await;
-        read.map_err(|error| match error {
-            StoreError::Inconsistent(_) => Broken::Event(position + 1, Problem::Changed).into(),
-            other => other.into(),
-        })
+        read.map_err(|error| unreadable(position, error))
     }
 
     async fn verify_event(&self, event: &AlertEvent, last: Head) -> Result<(), Unverified> {
@@ -204,31 +195,19 @@ impl Walk<'_> {
     /// Verifies the signatures of heads among the events.
     async fn verify_signatures(&mut self, events: &[AlertEvent]) -> Result<(), Unverified> {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(()) };
-        let (mut after, mut has_more) = (first.position - 1, true);
-        while has_more {
-            let page = self.signatures_after(after, PageSize::MAX).await?;
-            let within = page.items.partition_point(|signature| signature.position <= last.position);
-            has_more = page.has_more && within == page.items.len();
-            after = page.items.last().map_or(after, |signature| signature.position);
-            let taken = self.signatures.take(&page.items[..within], events, self.keys);
-            taken.map_err(Broken::Signature)?;
+        let operator = self.operator;
+        let mut reader = SignatureReader::new(
+            operator.store.as_ref(),
+            self.organization,
+            first.position - 1,
+            last.position,
+        );
+        while let Some(signatures) =
+            reader.next().await.map_err(|error| unreadable_signature(reader.position(), error))?
+        {
+            self.signatures.take(&signatures, events, self.keys).map_err(Broken::Signature)?;
         }
         Ok(())
-    }
-
-    /// The signatures of heads after `position`. Where one can't even be read, somebody else has changed it.
-    async fn signatures_after(
-        &self,
-        position: i64,
-        size: PageSize,
-    ) -> Result<Page<HeadSignature>, Unverified> {
-        match self.operator.store.head_signatures(self.organization, position, size).await {
-            Err(StoreError::Inconsistent(inconsistent)) => {
-                let at = inconsistent.row.parse().unwrap_or(position + 1);
-                Err(Broken::Signature(at).into())
-            }
-            read => Ok(read?),
-        }
     }
 
     /// Checks that the head names the last event, and that neither an event nor a signature stands beyond.
@@ -237,7 +216,9 @@ impl Walk<'_> {
             return Err(Broken::Head(self.head).into());
         }
         let beyond = self.page_of(self.head.position, PageSize::ONE).await?;
-        let signed_beyond = self.signatures_after(self.head.position, PageSize::ONE).await?;
+        let store = &self.operator.store;
+        let signed_beyond = store.head_signatures(self.organization, self.head.position, PageSize::ONE).await;
+        let signed_beyond = signed_beyond.map_err(|error| unreadable_signature(self.head.position, error))?;
         let (event, signature) = (beyond.items.first(), signed_beyond.items.first());
         if event.is_none() && signature.is_none() {
             return Ok(());
@@ -252,123 +233,22 @@ impl Walk<'_> {
             None => Ok(()),
         }
     }
+}
 
-    /// Replays the history of every alert.
-    async fn verify_alerts(&mut self) -> Result<(), Unverified> {
-        let (mut after, mut replayed) = (None, 0);
-        loop {
-            let alerts = self.alerts_after(after).await?;
-            for alert in &alerts.items {
-                if self.waits_for_adoption(alert).await? {
-                    self.without_history += 1;
-                    continue;
-                }
-                let events = self.verify_alert(alert).await?;
-                replayed += events;
-                self.step(events);
-            }
-            after = alerts.items.last().map(|alert| alert.id).or(after);
-            if !alerts.has_more {
-                break;
-            }
-        }
-        if replayed == self.head.position { Ok(()) } else { self.find_missing_alert().await }
+/// The finding for a feed that can't be read after `position`: where an event makes no sense, somebody else has changed it.
+fn unreadable(position: i64, error: StoreError) -> Unverified {
+    match error {
+        StoreError::Inconsistent(_) => Broken::Event(position + 1, Problem::Changed).into(),
+        other => other.into(),
     }
+}
 
-    async fn alerts_after(&self, after: Option<AnomalyId>) -> Result<Page<Alert>, Unverified> {
-        let store = &self.operator.store;
-        match store.alerts_after(self.organization, after, ALERTS).await {
-            Err(StoreError::Inconsistent(inconsistent)) => Err(Unverified::unreadable(inconsistent)),
-            read => Ok(read?),
+/// The same for the signatures after `position`.
+fn unreadable_signature(position: i64, error: StoreError) -> Unverified {
+    match error {
+        StoreError::Inconsistent(inconsistent) => {
+            Broken::Signature(inconsistent.row.parse().unwrap_or(position + 1)).into()
         }
-    }
-
-    /// Replays the histories of the alerts that `events`, the last verified, are about; but of those that later events are
-    /// about, when these are verified.
-    async fn verify_alerts_of(&self, events: &[AlertEvent]) -> Result<(), Unverified> {
-        let last: BTreeMap<_, _> = events.iter().map(|event| (event.anomaly_id, event.sequence)).collect();
-        for (id, sequence) in last {
-            if self.is_told_of_later(id, sequence).await? {
-                continue;
-            }
-            match self.operator.store.alert(self.organization, id).await {
-                Err(StoreError::Inconsistent(inconsistent)) => {
-                    return Err(Unverified::unreadable(inconsistent));
-                }
-                read => match read? {
-                    Some(alert) => drop(self.verify_alert(&alert).await?),
-                    None => return Err(Broken::AlertMissing(id).into()),
-                },
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns true where the part of the feed that is verified has a later event of the alert.
-    async fn is_told_of_later(&self, id: AnomalyId, sequence: i64) -> Result<bool, Unverified> {
-        let read = self.operator.store.alert_events(self.organization, id, sequence, PageSize::ONE).await;
-        match read {
-            // It is named when the feed comes to it.
-            Err(StoreError::Inconsistent(_)) => Ok(true),
-            read => Ok(read?.items.first().is_some_and(|later| later.position <= self.head.position)),
-        }
-    }
-
-    /// Returns true where the alert had no history yet, and none was due, when it was read.
-    async fn waits_for_adoption(&self, alert: &Alert) -> Result<bool, Unverified> {
-        if alert.sequence != 0 {
-            return Ok(false);
-        }
-        let store = &self.operator.store;
-        if store.waits_for_adoption(self.organization, alert.id).await? {
-            return Ok(true);
-        }
-        // Adopted since it was read.
-        let first = store.alert_events(self.organization, alert.id, 0, PageSize::ONE).await?;
-        Ok(first
-            .items
-            .first()
-            .is_some_and(|event| event.is_adoption() && event.position > self.head.position))
-    }
-
-    /// Replays the history of an alert and compares; tells how many of its events stand in the verified part of the feed.
-    async fn verify_alert(&self, alert: &Alert) -> Result<i64, Unverified> {
-        let broken = |disagreement| Unverified::from(Broken::Alert(alert.id, disagreement));
-        let (mut replay, mut verified, mut sequence) = (Replay::default(), 0, 0);
-        loop {
-            let store = &self.operator.store;
-            let page = store.alert_events(self.organization, alert.id, sequence, PageSize::MAX).await?;
-            for event in &page.items {
-                let is_verified = event.position <= self.head.position;
-                verified += i64::from(is_verified);
-                if event.sequence <= alert.sequence {
-                    replay.apply(event).map_err(broken)?;
-                } else if is_verified {
-                    // The row was there before the event was: it is older than its history.
-                    return Err(broken(Disagreement::Row("sequence".to_owned())));
-                }
-                sequence = event.sequence;
-            }
-            if !page.has_more {
-                break;
-            }
-        }
-        replay.check(alert).map_err(broken)?;
-        Ok(verified)
-    }
-
-    /// Finds the first alert that the feed tells of and that is not there.
-    async fn find_missing_alert(&self) -> Result<(), Unverified> {
-        let mut position = 0;
-        while position < self.head.position {
-            let page = self.page_of(position, PageSize::MAX).await?;
-            for event in page.items.iter().filter(|event| event.sequence == 1) {
-                if self.operator.store.alert(self.organization, event.anomaly_id).await?.is_none() {
-                    return Err(Broken::AlertMissing(event.anomaly_id).into());
-                }
-            }
-            position = page.items.last().map_or(self.head.position, |event| event.position);
-        }
-        Err(Broken::Disturbed.into())
+        other => other.into(),
     }
 }
