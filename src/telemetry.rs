@@ -69,7 +69,8 @@ pub async fn trace<F: Future<Output = Response>>(
     serve: impl FnOnce(Request) -> F,
 ) -> Response {
     let started = Instant::now();
-    let call = Arc::new(call::CallContext::new(call::choose_trace_id(request.headers())));
+    let peer = request.extensions().get::<call::Connection>().and_then(call::Connection::peer);
+    let call = Arc::new(CallContext::new(call::choose_trace_id(request.headers()), peer));
     let span = tracing::info_span!("call", request_id = call.trace_id());
     let method = request.method().clone();
     // The line is written outside of the span: it has the same fields.
@@ -86,11 +87,12 @@ pub async fn trace<F: Future<Output = Response>>(
 pub fn stream_ended(path: &str, call: Option<&CallContext>, ended: &Ended) {
     let (request_id, key_id) = (call.map(CallContext::trace_id), call.and_then(CallContext::key_id));
     let (code, reason, bytes) = (ended.code, ended.reason.map(Reason::as_str), ended.bytes);
+    let peer = call.and_then(CallContext::peer).map(tracing::field::display);
     let open_ms = u64::try_from(ended.open_for.as_millis()).unwrap_or(u64::MAX);
     if is_probe(path) {
-        tracing::debug!(path, code, reason, open_ms, bytes, request_id, key_id, "a stream ended");
+        tracing::debug!(path, code, reason, open_ms, bytes, request_id, key_id, peer, "a stream ended");
     } else if is_within_limit(key_id) {
-        tracing::info!(path, code, reason, open_ms, bytes, request_id, key_id, "a stream ended");
+        tracing::info!(path, code, reason, open_ms, bytes, request_id, key_id, peer, "a stream ended");
     }
 }
 
@@ -123,15 +125,18 @@ impl Line {
         }
         let Self { method, path, call, .. } = &*self;
         let (path, request_id, key_id) = (path.as_ref(), call.trace_id(), call.key_id());
+        let peer = call.peer().map(tracing::field::display);
         let (reason, latency_us) = (call.failure(), self.latency_us());
         let (grpc, status) = (grpc_code(response.headers()), response.status());
         let is_quiet = is_probe(path) && grpc.map_or(status.is_success(), |code| code == 0);
         match (grpc, status.as_u16()) {
             // Load balancers probe all the time: successful probes are noise.
-            (_, code) if is_quiet => tracing::debug!(path, code, latency_us, request_id, "probe"),
-            (Some(code), _) => tracing::info!(path, code, reason, latency_us, request_id, key_id, "gRPC"),
+            (_, code) if is_quiet => tracing::debug!(path, code, latency_us, request_id, peer, "probe"),
+            (Some(code), _) => {
+                tracing::info!(path, code, reason, latency_us, request_id, key_id, peer, "gRPC");
+            }
             (None, code) => {
-                tracing::info!(%method, path, code, reason, latency_us, request_id, key_id, "HTTP");
+                tracing::info!(%method, path, code, reason, latency_us, request_id, key_id, peer, "HTTP");
             }
         }
     }
@@ -147,7 +152,8 @@ impl Drop for Line {
             let Self { method, path, call, .. } = &*self;
             let path = path.as_ref();
             let (request_id, key_id, latency_us) = (call.trace_id(), call.key_id(), self.latency_us());
-            tracing::info!(%method, path, latency_us, request_id, key_id, "the caller disconnected");
+            let peer = call.peer().map(tracing::field::display);
+            tracing::info!(%method, path, latency_us, request_id, key_id, peer, "the caller disconnected");
         }
     }
 }

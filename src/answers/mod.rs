@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use self::shares::{Share, Shares};
+pub use crate::config::AnswerLimits;
 use crate::{
     domain::OrganizationId,
     error::{Error, Reason},
@@ -29,27 +30,11 @@ use crate::{
 /// The unit of room: semaphores count in `u32` at most.
 const KIB: usize = 1024;
 /// The most that a list takes, with the bytes that it is encoded to.
-const LARGEST: u32 = 4 * 1024;
+const LARGEST: u32 = AnswerLimits::LEAST * 1024;
 /// The same of one entry of a list.
 const LARGEST_ENTRY: u32 = 512;
 /// How long a call waits for room.
 const WAIT: Duration = Duration::from_secs(5);
-
-/// How many bytes of answers may be built and not taken.
-#[derive(Debug, Clone, Copy)]
-pub struct AnswerLimits {
-    /// Of one key, in MiB.
-    pub per_key: u32,
-    /// In all, in MiB. An organization gets as much of it as it leaves free.
-    pub total: u32,
-}
-
-impl AnswerLimits {
-    /// Defaults that suit most deployments.
-    pub const DEFAULT: Self = Self { per_key: 64, total: 256 };
-    /// The least that lets one list through.
-    pub const LEAST: u32 = LARGEST / 1024;
-}
 
 /// The room for large answers.
 #[derive(Debug, Clone)]

@@ -1,21 +1,11 @@
 //! The composition root: opens the store, builds the router, binds, serves until told to stop, and drains.
 
-mod coalescing;
-mod connection_state;
 mod expiry;
-mod limits;
-mod listen;
-mod places;
-mod router;
-mod sending;
-mod server;
-mod stalling;
 mod workers;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use http::HeaderValue;
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -25,61 +15,27 @@ use tokio::{
 use self::workers::Workers;
 
 use crate::{
-    answers::{AnswerLimits, Answers},
-    auth::{Authenticator, Secret},
+    answers::Answers,
+    auth::Authenticator,
+    config::ConnectionLimits,
     domain::{Clock, HeadSigner, SystemClock, SystemIds},
-    grpc::{Health, Reflection},
+    grpc::Health,
     operator::{FirstKey, Operator},
+    server::{self, listen, router},
     service::Service,
     store::{
         Commits, Store,
         connect::{self, Sharing},
-        queue::GroupCommit,
         schema::OnOlderSchema,
     },
 };
 
-pub use limits::ConnectionLimits;
+pub use crate::config::Config;
 
 /// How much longer than a call the database may work on one of its statements.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long the background tasks and the store may take to end after the calls.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The configuration of a server.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The address to listen on, `HOST:PORT`; port 0 takes a free one.
-    pub listen: String,
-    /// Which database.
-    pub database_url: String,
-    /// How many connections to it at most.
-    pub database_connections: u32,
-    /// The treatment of an older schema.
-    pub on_older: OnOlderSchema,
-    /// The secret of the first key; a fresh one is made when absent.
-    pub bootstrap_key: Option<Secret>,
-    /// How changes share commits.
-    pub commits: GroupCommit,
-    /// Signs the heads of feeds, where there is one.
-    pub audit_key: Option<Arc<HeadSigner>>,
-    /// How long a call may take.
-    pub request_timeout: Duration,
-    /// The limits of connections.
-    pub connections: ConnectionLimits,
-    /// How many bytes of answers may wait to be taken.
-    pub answers: AnswerLimits,
-    /// The callers that reflection answers.
-    pub reflection: Reflection,
-    /// How long to keep accepting calls after health has turned NOT_SERVING.
-    pub shutdown_delay: Duration,
-    /// How long calls in flight may take to finish at shutdown.
-    pub drain_timeout: Duration,
-    /// Which web origins may call from a browser; `*` is any.
-    pub allow_origins: Vec<HeaderValue>,
-    /// Serve a page about the calls at `/docs`.
-    pub docs: bool,
-}
 
 /// The use cases over the database at `url`, for the command line.
 ///
@@ -138,26 +94,26 @@ impl App {
     ///
     /// # Errors
     /// When the address is taken, or the database can't be opened; a line that says which.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
-        connect::check_url(&config.database_url)?;
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        connect::check_url(config.database.url())?;
         let bound = listen::listen(&config.listen).await;
         let listener = bound.with_context(|| format!("can't listen on {}", config.listen))?;
         let address = listener.local_addr()?;
         let options = connect::Options {
-            connections: config.database_connections,
-            on_older: config.on_older,
+            connections: config.database_connections(),
+            on_older: config.on_older(),
             // A call is given up first, with its own error.
             statement_timeout: config.request_timeout + GRACE,
             commits: config.commits,
             sharing: Sharing::Alone,
-            signer: config.audit_key,
+            signer: config.audit_key.as_ref().map(|key| Arc::clone(&key.signer)),
             sink: Commits::default(),
         };
-        let store = connect::open(&config.database_url, options).await?;
+        let store = connect::open(config.database.url(), options).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let service = Service::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
         let operator = Operator::new(Arc::clone(&store), Arc::clone(&clock), Arc::new(SystemIds));
-        let first_key = operator.bootstrap(config.bootstrap_key).await?;
+        let first_key = operator.bootstrap(config.first_key.secret().cloned()).await?;
         let authenticator = Authenticator::new(Arc::clone(&store), Arc::clone(&clock));
         let health = Health::serving().await;
         let (stopping, is_stopping) = watch::channel(false);
@@ -166,7 +122,7 @@ impl App {
             authenticator: authenticator.clone(),
             health: &health,
             is_stopping,
-            docs: config.docs,
+            docs: !config.no_docs,
         };
         let router = router::build(faces, config.request_timeout, config.reflection, &config.allow_origins)?;
         let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);

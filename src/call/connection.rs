@@ -1,7 +1,7 @@
 //! The connection of a call, as far as admission needs it.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -16,6 +16,8 @@ pub struct Connection(Arc<Shown>);
 
 #[derive(Debug)]
 struct Shown {
+    /// The address of its other end, where it has one.
+    peer: Option<SocketAddr>,
     /// The network that it comes from, where addresses tell callers apart.
     network: Option<IpAddr>,
     /// The room for its large answers, which it shares with all others.
@@ -29,10 +31,15 @@ struct Shown {
 }
 
 impl Connection {
-    /// A connection that has shown nothing yet, from `network` where addresses tell callers apart.
-    pub fn new(answers: Answers, network: Option<IpAddr>) -> Self {
+    /// A connection with `peer` that has shown nothing yet, from `network` where addresses tell callers apart.
+    pub fn new(answers: Answers, peer: Option<SocketAddr>, network: Option<IpAddr>) -> Self {
         let (organization, admitted, open) = Default::default();
-        Self(Arc::new(Shown { network, answers, organization, admitted, open }))
+        Self(Arc::new(Shown { peer, network, answers, organization, admitted, open }))
+    }
+
+    /// The address of its other end: the caller, or the last proxy before this server.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.peer
     }
 
     /// The network that it comes from, where addresses tell callers apart.

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    net::SocketAddr,
     sync::{Arc, OnceLock},
 };
 
@@ -18,19 +19,25 @@ const MAX_TRACE_ID: usize = 128;
 #[derive(Debug)]
 pub struct CallContext {
     trace_id: Arc<str>,
+    peer: Option<SocketAddr>,
     key_id: OnceLock<String>,
     failure: OnceLock<Reason>,
 }
 
 impl CallContext {
-    /// A call with that trace id, whose key is not known yet.
-    pub const fn new(trace_id: Arc<str>) -> Self {
-        Self { trace_id, key_id: OnceLock::new(), failure: OnceLock::new() }
+    /// A call with that trace id from `peer`, whose key is not known yet.
+    pub const fn new(trace_id: Arc<str>, peer: Option<SocketAddr>) -> Self {
+        Self { trace_id, peer, key_id: OnceLock::new(), failure: OnceLock::new() }
     }
 
     /// The trace id.
     pub fn trace_id(&self) -> &str {
         &self.trace_id
+    }
+
+    /// The address that the call comes from, of the last proxy where there is one.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// The id of the key, once it is known.

@@ -9,7 +9,6 @@ use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-pub use self::keys::AuditKey;
 use self::{
     keys::{Keygen, PrintPublicKey},
     verify::Verify,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Database, output, serve::parse_span};
+use super::{Database, output};
+use crate::config::parse::parse_span;
 use crate::{
     domain::{ApiKey, Name, Person, Scope, clock::rfc3339},
     operator::NewKeyInput,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use anyhow::bail;
 use clap::Args;
 
-use super::{Database, audit::AuditKey, output};
+use super::{Database, output};
 use crate::{
     app,
+    config::AuditKey,
     domain::HeadSigner,
     store::{
         connect,

@@ -28,6 +28,7 @@ use clap::{
 
 use self::database::Database;
 use crate::{
+    config::BOOTSTRAP_KEY,
     store::schema::OpenError,
     telemetry::{self, LogFormat},
 };
@@ -151,7 +152,7 @@ fn exposed_secrets(matches: &ArgMatches) -> Vec<&'static str> {
     let verbs = std::iter::successors(Some(matches), |matches| matches.subcommand().map(|(_, verb)| verb));
     for matches in verbs {
         if is_typed(matches, "bootstrap_key") {
-            exposed.push(serve::BOOTSTRAP_KEY);
+            exposed.push(BOOTSTRAP_KEY);
         }
         let url = is_typed(matches, "database_url").then(|| matches.get_one::<String>("database_url"));
         if url.flatten().is_some_and(|url| holds_password(url)) {
@@ -221,7 +222,7 @@ fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
     let value = error.get(ContextKind::InvalidValue).map(ToString::to_string).unwrap_or_default();
     // A URL with an @ may hold a password before it.
-    if argument.starts_with(serve::BOOTSTRAP_KEY) || value.contains('@') {
+    if argument.starts_with(BOOTSTRAP_KEY) || value.contains('@') {
         error.insert(ContextKind::InvalidValue, ContextValue::String("…".to_owned()));
     }
     error

@@ -47,7 +47,7 @@ async fn calls_of_every_kind_are_served_again_after_a_database_has_fallen_silent
     let database = TestDatabase::create(DatabaseKind::Postgres).await;
     let way = Way::to(database.url()).await;
     let url = way.url(database.url());
-    let app = TestApp::start_with(database, |config: &mut Config| config.database_url = url).await;
+    let app = TestApp::start_with(database, |config: &mut Config| config.database.set_url(&url)).await;
     // Not known, so that each is looked up.
     let key = |round: &str, count| format!("rf_a-key-that-nobody-has-{round}-0123456789-{count}");
     let all = async |round: &str| {
@@ -108,7 +108,7 @@ async fn readiness_knows_which_of_several_servers_answers() {
     let hosts: Vec<_> = gone.iter().map(|gone| gone.local_addr().unwrap().to_string()).collect();
     let url = database.url().replacen('@', &format!("@{},", hosts.join(",")), 1);
     let url = format!("{url}{}connect_timeout=1", if url.contains('?') { '&' } else { '?' });
-    let app = TestApp::start_with(database, |config: &mut Config| config.database_url = url).await;
+    let app = TestApp::start_with(database, |config: &mut Config| config.database.set_url(&url)).await;
     assert_eq!(status(app.rest_without_key(Method::GET, "/readyz")).await, 200);
     assert_eq!(status(app.rest(Method::GET, "/alerts")).await, 200);
 }

@@ -5,7 +5,6 @@ use std::{net::TcpListener, time::Duration};
 use redflag::{
     app::App,
     grpc::pb::{FlagEntityRequest, ListAlertsRequest, ListEventsRequest},
-    store::schema::OnOlderSchema,
 };
 use rstest::rstest;
 use tokio::{
@@ -21,7 +20,7 @@ use crate::support::{
 };
 
 async fn start_error(url: &str, adjust: impl FnOnce(&mut redflag::app::Config)) -> String {
-    match App::start(config(url, adjust)).await {
+    match App::start(&config(url, adjust)).await {
         Ok(_) => panic!("the server started"),
         Err(error) => format!("{error:#}"),
     }
@@ -48,7 +47,7 @@ async fn what_hinders_a_start_is_told_in_a_line() {
 #[tokio::test]
 async fn an_older_or_newer_schema_is_refused_with_both_versions(#[case] kind: DatabaseKind) {
     let database = TestDatabase::create(kind).await;
-    let refuse = |config: &mut redflag::app::Config| config.on_older = OnOlderSchema::Refuse;
+    let refuse = |config: &mut redflag::app::Config| config.no_migrate = true;
     let told = start_error(database.url(), refuse).await;
     assert!(told.contains("is version 0, this redflag needs 7: run `redflag migrate`"), "{told}");
     let database = TestApp::start_with(database, |_| {}).await.stop().await;

@@ -3,9 +3,8 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
-    sync::Arc,
 };
 
 use anyhow::{Context, anyhow};
@@ -13,43 +12,9 @@ use clap::Args;
 
 use crate::{
     cli::output,
+    config::AuditKey,
     domain::{AuditPublicKey, HeadSigner, audit_key::private_pem},
 };
-
-/// The private key that a server signs with.
-#[derive(Debug, Clone)]
-pub struct AuditKey {
-    /// The signer with this key.
-    pub signer: Arc<HeadSigner>,
-    file: String,
-    /// True when others than the owner may read the file.
-    is_exposed: bool,
-}
-
-impl AuditKey {
-    /// Reads a private key from a file.
-    ///
-    /// # Errors
-    /// When the file can't be read or holds no such key. The error never repeats its content.
-    pub fn read(file: &str) -> Result<Self, String> {
-        let pem = fs::read(file).map_err(|error| error.to_string())?;
-        let mode = fs::metadata(file).map_err(|error| error.to_string())?.permissions().mode();
-        let signer = HeadSigner::parse(&pem).map_err(|rule| format!("the key in it {rule}"))?;
-        Ok(Self { signer: Arc::new(signer), file: file.to_owned(), is_exposed: mode & 0o077 != 0 })
-    }
-
-    /// Logs the id of the key that signs, and a warning when others may read its file.
-    pub fn log(&self) {
-        let key = self.signer.public_key();
-        tracing::info!(key_id = %key.id(), public_key = %key, "signing appended events");
-        if self.is_exposed {
-            tracing::warn!(
-                file = self.file,
-                "others than its owner may read the private key: set its mode to 0600"
-            );
-        }
-    }
-}
 
 /// Reads a public key from base64, or from the file with that name.
 ///

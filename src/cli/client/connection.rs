@@ -13,8 +13,8 @@ use secrecy::SecretString;
 
 use super::exit::MissingKey;
 use crate::{
-    cli::serve::parse_span,
     client::{Client, Options},
+    config::parse::parse_span,
     domain::Person,
 };
 

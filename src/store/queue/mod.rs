@@ -28,22 +28,9 @@ use self::{
 use super::StoreError;
 use crate::domain::OrganizationId;
 
-/// How changes share commits.
-#[derive(Debug, Clone, Copy)]
-pub struct GroupCommit {
-    /// How many changes share a commit at most; 1 gives each its own.
-    pub size: usize,
-    /// How many changes may wait for the next commit; of one more, whoever has most of them waiting gets
-    /// [`StoreError::Busy`].
-    pub waiting: usize,
-    /// How many commits PostgreSQL works on at once, each for other organizations, besides the one that is kept for
-    /// organizations with few changes; SQLite has one writer.
-    pub in_flight: usize,
-}
+pub use crate::config::GroupCommit;
 
 impl GroupCommit {
-    /// The values measured to be best on two cores (`docs/performance.md`).
-    pub const DEFAULT: Self = Self { size: 512, waiting: 4_096, in_flight: 1 };
     /// How many bytes of changes share a commit: a batch of large ones must not hold up others for long.
     const BATCH_BYTES: usize = 2 * 1024 * 1024;
     /// How many bytes of changes may wait.

@@ -108,6 +108,27 @@ const RULES: &[Rule] = &[
     Rule { place: "src/auth", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "crate::service"] },
     Rule { place: "src/error.rs", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "http::"] },
     Rule { place: "src/app", never: &["sqlx", "rusqlite", "prost"] },
+    Rule {
+        place: "src/server",
+        never: &["sqlx", "rusqlite", "prost", "crate::store", "crate::operator", "crate::app", "crate::cli"],
+    },
+    Rule {
+        place: "src/config",
+        never: &["sqlx", "rusqlite", "tonic", "prost", "crate::app", "crate::cli", "crate::service"],
+    },
+    Rule {
+        place: "src/feed",
+        never: &[
+            "sqlx",
+            "rusqlite",
+            "tonic",
+            "axum",
+            "prost",
+            "crate::service",
+            "crate::operator",
+            "crate::app",
+        ],
+    },
     Rule { place: "src/cli", never: &["sqlx", "rusqlite", "tonic", "axum", "prost", "prost_types"] },
     Rule {
         place: "src/cli/client",

@@ -141,7 +141,7 @@ async fn another_instance(app: &TestApp) -> String {
     if app.database().kind() == crate::support::DatabaseKind::Sqlite {
         return app.url("");
     }
-    let other = App::start(config(app.database().url(), |_| {})).await.unwrap();
+    let other = App::start(&config(app.database().url(), |_| {})).await.unwrap();
     let url = format!("http://{}", other.address());
     tokio::spawn(other.run(std::future::pending()));
     url

@@ -3,17 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use redflag::{
-    answers::AnswerLimits,
-    app::{App, Config, ConnectionLimits},
+    app::{App, Config},
     auth::Secret,
-    grpc::{
-        Reflection,
-        pb::{
-            alert_service_client::AlertServiceClient, alert_status_service_client::AlertStatusServiceClient,
-            audit_service_client::AuditServiceClient,
-        },
+    grpc::pb::{
+        alert_service_client::AlertServiceClient, alert_status_service_client::AlertStatusServiceClient,
+        audit_service_client::AuditServiceClient,
     },
-    store::{queue::GroupCommit, schema::OnOlderSchema},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 use tonic::{
@@ -45,7 +40,7 @@ impl TestApp {
 
     /// Starts a server on `database`, with a configuration that `adjust` has changed.
     pub async fn start_with(database: TestDatabase, adjust: impl FnOnce(&mut Config)) -> Self {
-        let app = App::start(config(database.url(), adjust)).await.expect("a test server starts");
+        let app = App::start(&config(database.url(), adjust)).await.expect("a test server starts");
         let address = app.address();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(async {
@@ -111,24 +106,12 @@ impl TestApp {
 
 /// How test servers are started.
 pub fn config(url: &str, adjust: impl FnOnce(&mut Config)) -> Config {
-    let mut config = Config {
-        listen: "127.0.0.1:0".to_owned(),
-        database_url: url.to_owned(),
-        // As by default on two cores.
-        database_connections: 6,
-        commits: GroupCommit::DEFAULT,
-        audit_key: None,
-        on_older: OnOlderSchema::Migrate,
-        bootstrap_key: Some(Secret::parse(KEY).expect("the test key is valid")),
-        request_timeout: Duration::from_secs(30),
-        connections: ConnectionLimits::DEFAULT,
-        answers: AnswerLimits::DEFAULT,
-        reflection: Reflection::Open,
-        shutdown_delay: Duration::ZERO,
-        drain_timeout: Duration::from_secs(10),
-        allow_origins: Vec::new(),
-        docs: true,
-    };
+    let mut config = Config { listen: "127.0.0.1:0".to_owned(), ..Config::default() };
+    config.database.set_url(url);
+    // As by default on two cores.
+    config.database_connections = Some(6);
+    config.first_key.bootstrap_key = Some(Secret::parse(KEY).expect("the test key is valid"));
+    config.drain_timeout = Duration::from_secs(10);
     adjust(&mut config);
     config
 }

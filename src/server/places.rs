@@ -13,8 +13,8 @@ use std::{
 
 use tokio::{sync::mpsc, task::AbortHandle};
 
-use super::{connection_state::ConnectionState, limits::ConnectionLimits};
-use crate::domain::OrganizationId;
+use super::connection_state::ConnectionState;
+use crate::{config::ConnectionLimits, domain::OrganizationId};
 
 /// How many connections are closed at once when all places are taken, so that they are seldom looked through.
 const CLOSED_AT_ONCE: usize = 64;

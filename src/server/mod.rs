@@ -1,5 +1,13 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within bounds that no client can stretch.
 
+mod coalescing;
+mod connection_state;
+pub mod listen;
+mod places;
+pub mod router;
+mod sending;
+mod stalling;
+
 use std::{
     future::Future,
     hash::{BuildHasher, RandomState},
@@ -23,15 +31,13 @@ use tokio::{
 };
 use tower::Service;
 
-use super::{
+use self::{
     coalescing::Coalescing,
     connection_state::{ConnectionState, Ended},
-    limits::ConnectionLimits,
-    places::{self, Place, Places},
-    sending,
+    places::{Place, Places},
     stalling::Tasks,
 };
-use crate::{answers::Answers, call};
+use crate::{answers::Answers, call, config::ConnectionLimits};
 
 /// How long a connection that was told to leave, and has answered its calls, may take to do so.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -95,7 +101,7 @@ impl Connections {
     fn serve(&self, stream: TcpStream, peer: SocketAddr) {
         let network = (self.limits.per_address > 0).then(|| places::network(peer.ip()));
         let state = Arc::new(ConnectionState::new(
-            call::Connection::new(self.answers.clone(), network),
+            call::Connection::new(self.answers.clone(), Some(peer), network),
             self.limits.idle,
             self.max_age(peer),
         ));

@@ -15,6 +15,9 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMES: u32 = 4;
 
 /// Listens on the first address of `host_port` that can be had.
+///
+/// # Errors
+/// When the host is unknown or the address is taken.
 pub async fn listen(host_port: &str) -> io::Result<TcpListener> {
     let mut failed = None;
     for address in lookup_host(host_port).await? {

@@ -142,13 +142,13 @@ mod tests {
     use super::*;
     use crate::{
         answers::{AnswerLimits, Answers},
-        app::connection_state::ConnectionState,
         call::Connection,
+        server::connection_state::ConnectionState,
     };
 
     #[test]
     fn a_large_answer_ends_after_its_last_piece_is_written() {
-        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
+        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None, None);
         let state = Arc::new(ConnectionState::new(connection, Duration::MAX, None));
         let answer = Response::new(Body::from("x".repeat(PIECE + LARGE)));
         let mut answer = send(ConnectionState::begin(&state, Version::HTTP_2), answer);

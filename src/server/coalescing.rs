@@ -86,7 +86,7 @@ mod tests {
     };
 
     fn state() -> Arc<ConnectionState> {
-        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
+        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None, None);
         Arc::new(ConnectionState::new(connection, Duration::MAX, None))
     }
 

@@ -40,6 +40,9 @@ pub struct Faces<'a> {
 }
 
 /// The routes of both faces, traced, for calls from `allow_origins` too.
+///
+/// # Errors
+/// When the compiled descriptors don't fit together.
 pub fn build(
     faces: Faces<'_>,
     request_timeout: Duration,

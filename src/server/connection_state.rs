@@ -268,7 +268,7 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(75);
 
     fn state() -> Arc<ConnectionState> {
-        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None);
+        let connection = Connection::new(Answers::new(AnswerLimits::DEFAULT), None, None);
         Arc::new(ConnectionState::new(connection, IDLE, None))
     }
 
