@@ -43,7 +43,7 @@ bench-isolation: ## measure what one organization notices of another's load, loc
 lint: lint-scripts licenses proto ## check scripts, licences, contract, formatting, lints and doc comments
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --lib --bins --examples
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --lib --examples
 
 lint-scripts:
 	for script in scripts/* .ci/run $$(grep -l '^#!.*bash' clients/*/setup clients/*/smoke clients/*/venv); do bash -n $$script || exit 1; done

@@ -30,7 +30,7 @@ use super::StoreError;
 /// treated exactly as what does not exist. A future that is dropped before it is done leaves the transaction undone or
 /// done, never half done.
 ///
-/// Changes that arrive while a commit is on its way share the next one ([`queue`]). One that fails fails alone.
+/// Changes that arrive while a commit is on its way share the next one ([`crate::store::queue`]). One that fails fails alone.
 ///
 /// Beside the errors named at each method, every method can fail with [`StoreError::Unavailable`] (the database does not
 /// answer, trying again may help), [`StoreError::Busy`] (too many calls wait) and [`StoreError::Internal`] (anything else; a
