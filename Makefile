@@ -111,7 +111,7 @@ soak: export CASES ?= 20000
 soak: export EXAMPLES ?= 200
 soak: export CLIENT_TIMEOUT ?= 7200
 soak: export CLIENTS ?= fuzz-grpc fuzz-rest
-soak: ## tests and fuzzers with many more cases: before a release, about an hour (SEED=7: other calls)
+soak: ## tests and fuzzers with many more cases: before a release (SEED=7: other calls)
 	scripts/stages test test-clients
 
 help: ## this list

@@ -163,6 +163,7 @@ impl App {
             shutdown.await;
             tracing::info!("shutting down");
             stopping.send_replace(true);
+            background.tell();
             health.stop().await;
             tokio::time::sleep(shutdown_delay).await;
         };
@@ -180,7 +181,7 @@ impl App {
         tracing::info!("stopped");
     }
 
-    /// The workers that end before the calls do.
+    /// The workers that end when the shutdown begins.
     fn background(&self) -> Workers {
         let mut workers = Workers::new();
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));

@@ -87,9 +87,14 @@ impl Workers {
         });
     }
 
+    /// Tells all to stop.
+    pub fn tell(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Tells all to stop, and waits for them until `deadline`. The log names those that have not ended by then; they are cut off.
     pub async fn stop(self, deadline: Instant) {
-        self.stop.send_replace(true);
+        self.tell();
         for (name, mut running) in self.running {
             if timeout_at(deadline, &mut running).await.is_err() {
                 tracing::warn!(worker = name, "a worker did not end in time and is cut off");

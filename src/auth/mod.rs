@@ -1,4 +1,4 @@
-//! Who calls: secrets, credentials, their verification, and the principals that they prove.
+//! Identity of callers: secrets, credentials, their verification, and the principals that they prove.
 
 mod authenticator;
 mod credentials;

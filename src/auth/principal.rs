@@ -1,4 +1,4 @@
-//! Who calls, whatever proved it.
+//! The identity of a caller, by any proof of it.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// What a proof of identity yields.
+/// The identity that a proof yields.
 #[derive(Debug, Clone)]
 pub struct Principal {
     /// The organization that its calls are bounded by.
     pub organization_id: OrganizationId,
-    /// What it may do.
+    /// Its permissions.
     pub scopes: Scopes,
     /// The person responsible for it.
     pub owner: Person,
@@ -72,13 +72,8 @@ impl Caller {
     }
 
     /// The principal.
-    pub fn principal(&self) -> &Principal {
+    pub const fn principal(&self) -> &Arc<Principal> {
         &self.principal
-    }
-
-    /// The principal, to be kept for longer than the call.
-    pub fn shared_principal(&self) -> Arc<Principal> {
-        Arc::clone(&self.principal)
     }
 
     /// The organization that the call is bounded by.

@@ -1,4 +1,4 @@
-//! What both faces do for every call: its trace id, its credentials, its deadline.
+//! Work of both faces for every call: its trace id, its credentials, its deadline.
 
 mod admission;
 mod connection;

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use http::HeaderMap;
 use hyper::body::Frame;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 use crate::{
@@ -32,7 +32,7 @@ const RECHECK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub struct WithoutEnd;
 
-/// What an open stream watches.
+/// The limits of an open stream.
 pub struct Limits {
     /// When it ends at the latest, and how long it may take by then, if its caller says so.
     pub deadline: Option<(Instant, Duration)>,
@@ -74,7 +74,7 @@ pub fn without_end<H: Send + Unpin + 'static>(
         Body::new(Stream {
             body,
             ending: Box::pin(ending(deadline, credentials, shutdown)),
-            quiet: patience.map(|patience| (patience, quiet(patience))),
+            quiet: patience.map(|patience| (patience, Box::pin(sleep(patience)))),
             last,
             end: End { code: None, reason: None, bytes: 0, opened: Instant::now(), report: Some(report) },
             _held: held,
@@ -129,65 +129,57 @@ async fn ending(
     }
 }
 
-/// Completes with the reason for the end of a stream on which nothing was sent for too long.
-fn quiet(patience: Duration) -> Ending {
-    Box::pin(async move {
-        // Nothing else ends the wait.
-        let _ = timeout(patience, std::future::pending::<()>()).await;
-        Error::deadline_exceeded(patience)
-    })
-}
-
 /// The body of an answer without an end.
 struct Stream<H, R: FnOnce(Ended)> {
     body: Body,
     ending: Ending,
-    quiet: Option<(Duration, Ending)>,
+    /// How long it lasts without a frame, and the clock of that.
+    quiet: Option<(Duration, Pin<Box<Sleep>>)>,
     last: LastFrame,
     end: End<R>,
     _held: H,
 }
 
 impl<H, R: FnOnce(Ended)> Stream<H, R> {
-    /// The error that ends the stream, if one does by now.
-    fn poll_ending(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+    /// The next frame, or the error that ends the stream. The end is looked at first: frames may be ready all the time.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<BodyFrame, Error>> {
         if let Poll::Ready(error) = self.ending.as_mut().poll(context) {
-            return Poll::Ready(error);
+            return Poll::Ready(Err(error));
         }
-        match &mut self.quiet {
-            Some((_, quiet)) => quiet.as_mut().poll(context),
-            None => Poll::Pending,
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            if let Some((patience, clock)) = &mut self.quiet {
+                clock.as_mut().reset(Instant::now() + *patience);
+            }
+            return Poll::Ready(Ok(frame));
         }
+        let Some((patience, clock)) = &mut self.quiet else { return Poll::Pending };
+        ready!(clock.as_mut().poll(context));
+        Poll::Ready(Err(Error::deadline_exceeded(*patience)))
     }
 }
+
+type BodyFrame = Option<Result<Frame<Bytes>, axum::Error>>;
 
 impl<H: Unpin, R: FnOnce(Ended) + Unpin> HttpBody for Stream<H, R> {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<BodyFrame> {
         let this = &mut *self;
-        let polled = Pin::new(&mut this.body).poll_frame(context);
-        if let Poll::Ready(frame) = polled {
-            if let Some(Ok(frame)) = &frame {
-                this.end.note(frame);
-                if let Some((patience, waiting)) = &mut this.quiet {
-                    *waiting = quiet(*patience);
-                }
+        let frame = match ready!(this.poll_next(context)) {
+            Ok(frame) => frame,
+            Err(error) => {
+                // The trailers are the last frame.
+                (this.body, this.quiet) = (Body::empty(), None);
+                this.ending = Box::pin(std::future::pending());
+                this.end.reason = Some(error.reason());
+                Some(Ok(Frame::trailers((this.last)(&error))))
             }
-            return Poll::Ready(frame);
+        };
+        if let Some(Ok(frame)) = &frame {
+            this.end.record(frame);
         }
-        let Poll::Ready(error) = this.poll_ending(context) else { return Poll::Pending };
-        // The trailers are the last frame.
-        (this.body, this.quiet) = (Body::empty(), None);
-        this.ending = Box::pin(std::future::pending());
-        this.end.reason = Some(error.reason());
-        let frame = Frame::trailers((this.last)(&error));
-        this.end.note(&frame);
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -205,7 +197,7 @@ struct End<R: FnOnce(Ended)> {
 }
 
 impl<R: FnOnce(Ended)> End<R> {
-    fn note(&mut self, frame: &Frame<Bytes>) {
+    fn record(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             self.bytes += data.len() as u64;
         } else if let Some(trailers) = frame.trailers_ref() {
@@ -220,5 +212,76 @@ impl<R: FnOnce(Ended)> Drop for End<R> {
         if let Some(report) = self.report.take() {
             report(Ended { code, reason, bytes, open_for: opened.elapsed() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(3);
+
+    fn limits() -> Limits {
+        Limits { deadline: None, patience: None, credentials: None, shutdown: None }
+    }
+
+    /// Reads a stream to its end; returns how it ended.
+    async fn ended(body: Body, limits: Limits) -> Ended {
+        let reported = Arc::new(Mutex::new(None));
+        let report = Arc::clone(&reported);
+        let last: LastFrame =
+            |_| HeaderMap::from_iter([("grpc-status".parse().unwrap(), "4".parse().unwrap())]);
+        let answer = without_end(Response::new(body), limits, last, (), move |ended| {
+            *report.lock().unwrap() = Some(ended);
+        });
+        let mut body = answer.into_body();
+        while let Some(frame) = body.frame().await {
+            frame.unwrap();
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        drop(body);
+        reported.lock().unwrap().take().expect("the end is reported")
+    }
+
+    /// A body of which a frame is ready all the time.
+    fn lively() -> Body {
+        let frame = || Ok::<_, axum::Error>(Bytes::from_static(b"x"));
+        Body::from_stream(tokio_stream::iter(std::iter::repeat_with(frame)))
+    }
+
+    /// A body of which nothing comes.
+    fn silent() -> Body {
+        Body::from_stream(tokio_stream::pending::<Result<Bytes, axum::Error>>())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lively_stream_ends_at_its_deadline_too() {
+        let deadline = Some((Instant::now() + LIMIT, LIMIT));
+        let ended = ended(lively(), Limits { deadline, ..limits() }).await;
+        assert_eq!((ended.reason, ended.code), (Some(Reason::DeadlineExceeded), Some(4)));
+        assert!((20..=40).contains(&ended.bytes) && ended.open_for >= LIMIT, "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lively_stream_ends_at_shutdown_too() {
+        let (stop, stopping) = watch::channel(false);
+        let telling = async {
+            sleep(LIMIT).await;
+            stop.send_replace(true);
+        };
+        let limits = Limits { shutdown: Some(stopping), ..limits() };
+        let (ended, ()) = tokio::join!(ended(lively(), limits), telling);
+        assert_eq!(ended.reason, Some(Reason::Unavailable));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_ends_when_its_patience_does() {
+        let ended = ended(silent(), Limits { patience: Some(LIMIT), ..limits() }).await;
+        assert_eq!((ended.reason, ended.bytes), (Some(Reason::DeadlineExceeded), 0));
+        assert!(ended.open_for >= LIMIT);
     }
 }

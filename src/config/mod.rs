@@ -100,7 +100,8 @@ impl Default for Config {
     fn default() -> Self {
         let command = Self::augment_args(Command::new("redflag").no_binary_name(true));
         let command = command.mut_args(|arg| arg.env(None::<&str>));
-        let matches = command.get_matches_from(std::iter::empty::<&str>());
-        Self::from_arg_matches(&matches).expect("every setting has a default")
+        let matches = command.try_get_matches_from(std::iter::empty::<&str>());
+        let config = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        config.expect("every setting has a default")
     }
 }

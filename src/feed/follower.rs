@@ -46,15 +46,15 @@ impl Feed {
         }
         let (tail, is_new) = self.hub.add(Tail::new(organization, head.position));
         if is_new {
-            tokio::spawn(tail::keep(Arc::downgrade(&tail), Arc::clone(&self.store)));
+            // Commits since the head was read were told to nobody.
+            tail.wake();
+            let (hub, store, kept) = (Arc::clone(&self.hub), Arc::clone(&self.store), Arc::downgrade(&tail));
+            tokio::spawn(async move {
+                tail::keep(kept, store).await;
+                hub.tidy();
+            });
         }
-        Ok(Follower {
-            store: Arc::clone(&self.store),
-            hub: Arc::clone(&self.hub),
-            last: tail.last(),
-            tail,
-            position,
-        })
+        Ok(Follower { store: Arc::clone(&self.store), last: tail.last(), tail, position })
     }
 }
 
@@ -62,7 +62,6 @@ impl Feed {
 /// own pace.
 pub struct Follower {
     store: Arc<dyn FeedStore>,
-    hub: Arc<Hub>,
     tail: Arc<Tail>,
     last: watch::Receiver<i64>,
     position: i64,
@@ -109,12 +108,5 @@ impl Follower {
     async fn read(&self) -> Result<Vec<Arc<AlertEvent>>, StoreError> {
         let page = self.store.events(self.tail.organization, self.position, PageSize::MAX).await?;
         Ok(page.items.into_iter().map(Arc::new).collect())
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        // The tail goes with its last follower, this one is still counted: whoever commits next would ask in vain once.
-        self.hub.tidy();
     }
 }

@@ -66,7 +66,7 @@ impl Hub {
     /// When notifications can't be received any more.
     pub async fn listen(&self, store: &dyn WakeStore) -> Result<(), StoreError> {
         let mut notifications = store.listen().await?;
-        // What was said before is lost.
+        // Notifications sent before are lost.
         for tail in self.tails().values().filter_map(Weak::upgrade) {
             tail.wake();
         }

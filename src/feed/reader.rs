@@ -13,13 +13,12 @@ pub struct FeedReader<'s> {
     /// The position of the last event that was read.
     position: i64,
     end: i64,
-    size: PageSize,
 }
 
 impl<'s> FeedReader<'s> {
     /// Reads the events after the position `after` up to the position `end`.
     pub fn new(store: &'s dyn FeedStore, organization: OrganizationId, after: i64, end: i64) -> Self {
-        Self { store, organization, position: after, end, size: PageSize::MAX }
+        Self { store, organization, position: after, end }
     }
 
     /// The position of the last event that was read.
@@ -35,7 +34,7 @@ impl<'s> FeedReader<'s> {
         if self.position >= self.end {
             return Ok(None);
         }
-        let page = self.store.events(self.organization, self.position, self.size).await?;
+        let page = self.store.events(self.organization, self.position, PageSize::MAX).await?;
         let mut events = page.items;
         events.truncate(events.partition_point(|event| event.position <= self.end));
         let Some(last) = events.last() else { return Ok(None) };

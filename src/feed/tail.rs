@@ -43,7 +43,7 @@ struct Recent {
     last: i64,
 }
 
-/// What a tail has for a follower.
+/// The next events of a tail, for a follower.
 pub enum Next {
     /// The events that follow, at least one.
     Events(Vec<Arc<AlertEvent>>),

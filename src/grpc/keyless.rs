@@ -81,7 +81,7 @@ impl KeylessLimits {
         Ok(stream::Limits {
             deadline,
             patience: is_reflection.then_some(QUESTION_TIMEOUT),
-            credentials: caller.map(|caller| (self.authenticator.clone(), caller.shared_principal())),
+            credentials: caller.map(|caller| (self.authenticator.clone(), Arc::clone(caller.principal()))),
             shutdown: is_reflection.then(|| self.end.clone()),
         })
     }

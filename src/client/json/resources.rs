@@ -238,3 +238,27 @@ fn views<'a, T, V: From<&'a T>>(list: &'a [T]) -> Vec<V> {
 fn given(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Actor, KeyId, Name, Person, SourceId, Text};
+
+    #[test]
+    fn actors_of_every_kind_are_written_as_rest_writes_them() {
+        let id = Uuid::from_u128(7);
+        let (name, person) = (|| Name::literal("ci"), || Person::literal("Ana"));
+        let identity = |text| Text::parse(text).unwrap();
+        for actor in [
+            Actor::Key { id: KeyId::from_uuid(id), name: name(), on_behalf_of: None },
+            Actor::Key { id: KeyId::from_uuid(id), name: name(), on_behalf_of: Some(person()) },
+            Actor::Person { issuer: identity("https://id"), subject: identity("00u1"), name: person() },
+            Actor::Source { id: SourceId::from_uuid(id), name: name() },
+            Actor::System { name: name() },
+        ] {
+            assert_eq!(actor_json(&pb::Actor::from(actor.clone())), actor.to_json());
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
         Alert, AlertChange, AlertQuery, AnomalyId, ChangedAlert, EstimatedSize, Idempotent, OrganizationId,
         Page, PageSize,
     },
-    store::{AlertStore, StoreError, queue::Load, shared::administration},
+    store::{AlertStore, StoreError, queue::Load, shared::queries},
 };
 
 #[async_trait]
@@ -34,6 +34,6 @@ impl AlertStore for PostgresStore {
         after: Option<AnomalyId>,
         size: PageSize,
     ) -> Result<Page<Alert>, StoreError> {
-        administration::alerts_after(self, organization, after, size).await
+        queries::alerts_after(self, organization, after, size).await
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     store::{
         KeyStore, StoreError,
         failure::Failure,
-        shared::{self, administration, row::Table, rows::key::KeyRow},
+        shared::{self, queries, row::Table, rows::key::KeyRow},
     },
 };
 
@@ -29,7 +29,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn keys(&self, organization: Option<OrganizationId>) -> Result<Vec<ApiKey>, StoreError> {
-        administration::keys(self, organization).await
+        queries::keys(self, organization).await
     }
 
     async fn keys_by_digest(&self, digests: &[KeyDigest]) -> Result<Vec<ApiKey>, StoreError> {
@@ -40,7 +40,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
-        administration::revoke_key(self, id, at).await
+        queries::revoke_key(self, id, at).await
     }
 
     async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {

@@ -12,7 +12,8 @@ use crate::{
     store::{
         StoreError,
         shared::{
-            listing::{self, Part},
+            listing,
+            part::{self, Part},
             rows::alert::{ALERT_COLUMNS, AlertRow},
         },
     },
@@ -30,11 +31,11 @@ impl PostgresStore {
 
     async fn try_select_page(&self, query: &AlertQuery) -> Result<Page<Alert>, StoreError> {
         let mut lent = self.connections.lend(Use::Lists(query.organization_id)).await?;
-        let (sql, values) = listing::statement(&listing::page(query, ALERT_COLUMNS), false);
+        let (sql, values) = part::statement(&listing::page(query, ALERT_COLUMNS), false);
         let rows = sqlx::query_as_with::<_, Decoded<AlertRow>, _>(AssertSqlSafe(sql), arguments(values)?);
         let mut page = take_page(rows.persistent(PREPARED).fetch(&mut lent), query.size).await?;
         if query.include_total {
-            let (sql, values) = listing::statement(&listing::total(query), false);
+            let (sql, values) = part::statement(&listing::total(query), false);
             let total = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments(values)?);
             page.total = Some(total.persistent(PREPARED).fetch_one(&mut lent).await?);
         }
@@ -61,7 +62,7 @@ impl PostgresStore {
             .cloned()
             .collect();
         let mut lent = self.connections.lend(Use::Lists(query.organization_id)).await?;
-        let (sql, values) = listing::statement(&explained, false);
+        let (sql, values) = part::statement(&explained, false);
         let explained = sqlx::query_scalar_with(AssertSqlSafe(sql), arguments(values)?);
         Ok(explained.persistent(PREPARED).fetch_all(&mut lent).await?)
     }

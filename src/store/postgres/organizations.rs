@@ -9,7 +9,7 @@ use crate::{
         OrganizationStore, StoreError,
         failure::Failure,
         shared::{
-            administration,
+            queries,
             row::Table,
             rows::{event::FeedHeadRow, organization::OrganizationRow},
         },
@@ -32,11 +32,11 @@ impl OrganizationStore for PostgresStore {
         organization: OrganizationId,
         required: bool,
     ) -> Result<Organization, StoreError> {
-        administration::require_disposition(self, organization, required).await
+        queries::require_disposition(self, organization, required).await
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, StoreError> {
-        administration::organizations(self).await
+        queries::organizations(self).await
     }
 }
 

@@ -130,7 +130,7 @@ fn insert<T: Table>(name: &str, alias: &str, places: &mut Places, after: &str) -
     format!(
         "{name} AS (INSERT INTO {} ({}) SELECT {values} FROM {} JOIN head USING (organization_id){after})",
         T::TABLE,
-        T::names(""),
+        T::names(),
         places.unnest(alias, T::COLUMNS.iter())
     )
 }

@@ -45,7 +45,7 @@ impl StatusStore for PostgresStore {
         after: Option<&StatusKey>,
         size: PageSize,
     ) -> Result<Page<AlertStatus>, StoreError> {
-        shared::statuses::statuses(self, organization, origin, after, size).await
+        shared::queries::statuses(self, organization, origin, after, size).await
     }
 
     async fn missing_statuses(

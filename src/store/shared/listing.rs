@@ -5,49 +5,11 @@
 //! reads at most a page from there. The branches are merged, cut to a page of keys, and only then the alerts of those
 //! keys are read. All other filters are *residual*: they are checked on the way.
 
-use super::value::Value;
+use super::part::Part;
 use crate::domain::{
     AlertFilter, AlertQuery, Assignee, Disposition, EntityId, EntityType, OrganizationId, Person, Severity,
     SortOrder, StatusClass, StatusKey, TimeRange, Timestamp,
 };
-
-/// A piece of a statement: text of our own, or a value that is bound and never becomes text.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Part {
-    /// SQL.
-    Sql(&'static str),
-    /// Which index a branch is driven by, for a database that takes the hint.
-    Index(&'static str),
-    /// How many rows at most, as text, so that the database plans for it.
-    Limit(i64),
-    /// A value.
-    Value(Value<'static>),
-}
-
-impl Part {
-    /// A value that is bound.
-    pub fn value(value: impl Into<Value<'static>>) -> Self {
-        Self::Value(value.into())
-    }
-}
-
-/// The text of a statement and the values to bind, with hints for a database that takes them.
-pub fn statement(parts: &[Part], takes_hints: bool) -> (String, Vec<Value<'static>>) {
-    let (mut sql, mut values) = (String::new(), Vec::new());
-    for part in parts {
-        match part {
-            Part::Sql(text) => sql.push_str(text),
-            Part::Index(index) if takes_hints => sql.extend([" INDEXED BY ", index]),
-            Part::Index(_) => {}
-            Part::Limit(limit) => sql.push_str(&limit.to_string()),
-            Part::Value(value) => {
-                values.push(value.clone());
-                sql.extend(["$", &values.len().to_string()]);
-            }
-        }
-    }
-    (sql, values)
-}
 
 /// The statement that reads the page: `columns` of `alerts a`, one row more than the page holds if there are more.
 pub fn page(query: &AlertQuery, columns: &'static str) -> Vec<Part> {

@@ -1,6 +1,5 @@
-//! What both databases keep and ask in the same way: rows, statements, and how lists are read.
+//! Parts that both databases share: rows, statements, and how lists are read.
 
-pub mod administration;
 pub mod cell;
 pub mod database;
 pub mod decision_input;
@@ -9,9 +8,10 @@ pub mod idempotency;
 pub mod index;
 pub mod listing;
 pub mod page;
+pub mod part;
+pub mod queries;
 pub mod row;
 pub mod rows;
 pub mod sql;
 pub mod statements;
-pub mod statuses;
 pub mod value;

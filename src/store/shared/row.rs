@@ -107,10 +107,9 @@ pub trait Table: Sized + 'static {
     /// The columns, in the order in which they are read and written.
     const COLUMNS: &'static [Column<Self>];
 
-    /// The names of the columns, with `prefix` before each.
-    fn names(prefix: &str) -> String {
-        let names = Self::COLUMNS.iter().map(|column| format!("{prefix}{}", column.name));
-        names.collect::<Vec<_>>().join(", ")
+    /// The names of the columns.
+    fn names() -> String {
+        Self::COLUMNS.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
 
     /// The values of a row.
@@ -121,7 +120,7 @@ pub trait Table: Sized + 'static {
     /// The statement that inserts a row, which begins with `verb`.
     fn insert(verb: &str) -> String {
         let places: Vec<_> = (1..=Self::COLUMNS.len()).map(|place| format!("${place}")).collect();
-        format!("{verb} {} ({}) VALUES ({})", Self::TABLE, Self::names(""), places.join(", "))
+        format!("{verb} {} ({}) VALUES ({})", Self::TABLE, Self::names(), places.join(", "))
     }
 
     /// The statement that deletes the row that has all of these values.

@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::{SqliteStore, query, sql};
 use crate::{
     domain::{AnomalyId, OrganizationId},
-    store::{AdoptionLock, AdoptionStore, StoreError, shared::administration},
+    store::{AdoptionLock, AdoptionStore, StoreError, shared::queries},
 };
 
 #[async_trait]
@@ -15,7 +15,7 @@ impl AdoptionStore for SqliteStore {
         &self,
         after: Option<(OrganizationId, AnomalyId)>,
     ) -> Result<Vec<(OrganizationId, AnomalyId)>, StoreError> {
-        administration::alerts_to_adopt(self, after).await
+        queries::alerts_to_adopt(self, after).await
     }
 
     async fn waits_for_adoption(
@@ -23,7 +23,7 @@ impl AdoptionStore for SqliteStore {
         organization: OrganizationId,
         id: AnomalyId,
     ) -> Result<bool, StoreError> {
-        administration::waits_for_adoption(self, organization, id).await
+        queries::waits_for_adoption(self, organization, id).await
     }
 
     async fn record_adopted(&self, adopted: Vec<(OrganizationId, AnomalyId)>) -> Result<(), StoreError> {

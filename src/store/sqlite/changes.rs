@@ -14,10 +14,10 @@ use crate::{
         failure::Failure,
         queue::Load,
         shared::{
-            administration,
             decision_input::{DecisionInputRow, HeadRow, Reading},
             idempotency,
             index::IndexChanges,
+            queries,
             rows::{alert::AlertRow, event::EventRow},
         },
     },
@@ -45,7 +45,7 @@ impl AlertStore for SqliteStore {
         after: Option<AnomalyId>,
         size: PageSize,
     ) -> Result<Page<Alert>, StoreError> {
-        administration::alerts_after(self, organization, after, size).await
+        queries::alerts_after(self, organization, after, size).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     store::{
         KeyStore, StoreError,
         failure::Failure,
-        shared::{self, administration, rows::key::KeyRow},
+        shared::{self, queries, rows::key::KeyRow},
     },
 };
 
@@ -22,7 +22,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn keys(&self, organization: Option<OrganizationId>) -> Result<Vec<ApiKey>, StoreError> {
-        administration::keys(self, organization).await
+        queries::keys(self, organization).await
     }
 
     async fn keys_by_digest(&self, digests: &[KeyDigest]) -> Result<Vec<ApiKey>, StoreError> {
@@ -38,7 +38,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn revoke_key(&self, id: KeyId, at: Timestamp) -> Result<ApiKey, StoreError> {
-        administration::revoke_key(self, id, at).await
+        queries::revoke_key(self, id, at).await
     }
 
     async fn touch_keys(&self, used: &[(KeyId, Timestamp)]) -> Result<(), StoreError> {

@@ -8,7 +8,8 @@ use crate::{
     store::{
         StoreError,
         shared::{
-            listing::{self, Part},
+            listing,
+            part::{self, Part},
             rows::alert::{ALERT_COLUMNS, AlertRow},
             value::Value,
         },
@@ -55,5 +56,5 @@ impl SqliteStore {
 }
 
 fn statement(parts: &[Part]) -> (String, Vec<Value<'static>>) {
-    listing::statement(parts, true)
+    part::statement(parts, true)
 }

@@ -10,7 +10,7 @@ use crate::{
         OrganizationStore, StoreError,
         failure::Failure,
         shared::{
-            administration,
+            queries,
             rows::{event::FeedHeadRow, organization::OrganizationRow},
         },
     },
@@ -28,11 +28,11 @@ impl OrganizationStore for SqliteStore {
         organization: OrganizationId,
         required: bool,
     ) -> Result<Organization, StoreError> {
-        administration::require_disposition(self, organization, required).await
+        queries::require_disposition(self, organization, required).await
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, StoreError> {
-        administration::organizations(self).await
+        queries::organizations(self).await
     }
 }
 

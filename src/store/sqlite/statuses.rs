@@ -39,7 +39,7 @@ impl StatusStore for SqliteStore {
         after: Option<&StatusKey>,
         size: PageSize,
     ) -> Result<Page<AlertStatus>, StoreError> {
-        shared::statuses::statuses(self, organization, origin, after, size).await
+        shared::queries::statuses(self, organization, origin, after, size).await
     }
 
     async fn missing_statuses(

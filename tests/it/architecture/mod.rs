@@ -13,6 +13,10 @@ struct Rule {
     never: &'static [&'static str],
 }
 
+/// Names that use cases never use: drivers, transports, and whoever calls them.
+const USE_CASES: &[&str] =
+    &["sqlx", "rusqlite", "tonic", "axum", "prost", "crate::grpc", "crate::http", "crate::app", "crate::cli"];
+
 const RULES: &[Rule] = &[
     Rule {
         place: "src/telemetry.rs",
@@ -35,35 +39,9 @@ const RULES: &[Rule] = &[
             "crate::auth",
         ],
     },
-    Rule {
-        place: "src/service",
-        never: &[
-            "sqlx",
-            "rusqlite",
-            "tonic",
-            "axum",
-            "prost",
-            "crate::grpc",
-            "crate::http",
-            "crate::app",
-            "crate::cli",
-        ],
-    },
+    Rule { place: "src/service", never: USE_CASES },
     Rule { place: "src/service", never: &["crate::operator"] },
-    Rule {
-        place: "src/operator",
-        never: &[
-            "sqlx",
-            "rusqlite",
-            "tonic",
-            "axum",
-            "prost",
-            "crate::grpc",
-            "crate::http",
-            "crate::app",
-            "crate::cli",
-        ],
-    },
+    Rule { place: "src/operator", never: USE_CASES },
     Rule {
         place: "src/store",
         never: &[

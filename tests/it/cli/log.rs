@@ -72,6 +72,8 @@ async fn the_log_has_starts_stops_and_failures_but_no_probes() {
         (&"sqlite".into(), &env!("CARGO_PKG_VERSION").into())
     );
     assert!(with("message", "stopped").is_some());
+    assert!(with("message", "gRPC").unwrap()["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert!(with("message", "HTTP").unwrap()["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
     assert_eq!(with("reason", "ALERT_NOT_FOUND").unwrap()["code"], 404);
     let refused = with("reason", "AUTH_INVALID_API_KEY").unwrap();
     assert_eq!(

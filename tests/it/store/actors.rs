@@ -9,7 +9,11 @@ use super::on_every_store;
 use super::world::{Changes, World, key, text};
 use crate::cli::audit::verifier;
 
-on_every_store!(every_kind_of_author_is_kept_and_verified, an_author_of_another_kind_breaks_the_hash);
+on_every_store!(
+    every_kind_of_author_is_kept_and_verified,
+    an_author_of_another_kind_breaks_the_hash,
+    columns_that_fit_no_kind_are_refused
+);
 
 fn authors() -> [Actor; 6] {
     let id = Uuid::from_u128(7);
@@ -55,4 +59,33 @@ async fn an_author_of_another_kind_breaks_the_hash(world: &World) {
     let source = Actor::Source { id: SourceId::from_uuid(Uuid::nil()), name: text("retention") };
     let changed = redflag::domain::AlertEvent { actor: source, ..event.clone() };
     assert_ne!(changed.compute_hash(), event.compute_hash());
+}
+
+/// The check of migration 7, past the store.
+async fn columns_that_fit_no_kind_are_refused(world: &World) {
+    let alert = world.flag(world.alert()).await;
+    assert_eq!(alert.sequence, 1);
+    let insert = |place: i64, actor: &str| {
+        format!(
+            "INSERT INTO alert_events (organization_id, position, anomaly_id, sequence, event_id, type, key_id, key_name, \
+             changes, note, request_id, created_at, previous_hash, hash, actor_kind, actor_issuer, actor_subject, \
+             on_behalf_of) SELECT organization_id, {place}, anomaly_id, {place}, event_id, type, key_id, key_name, \
+             changes, note, request_id, created_at, previous_hash, hash, {actor} FROM alert_events WHERE position = 1"
+        )
+    };
+    for actor in [
+        "5, NULL, NULL, NULL",
+        "1, 'https://id', '00u1', NULL",
+        "2, NULL, '00u1', NULL",
+        "2, 'https://id', '00u1', 'ana'",
+        "3, NULL, NULL, 'ana'",
+        "4, 'https://id', NULL, NULL",
+    ] {
+        assert!(world.database.try_execute(&insert(2, actor)).await.is_err(), "{actor}");
+    }
+    for (place, actor) in
+        [(2, "1, NULL, NULL, 'ana'"), (3, "2, 'https://id', '00u1', NULL"), (4, "4, NULL, NULL, NULL")]
+    {
+        world.database.try_execute(&insert(place, actor)).await.unwrap();
+    }
 }

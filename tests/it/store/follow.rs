@@ -14,7 +14,7 @@ use redflag::{
     error::Reason,
     feed::{Feed, Follower, Hub},
     store::{
-        Commits, FeedStore, Store, StoreError,
+        CommitSink, Commits, FeedStore, Store, StoreError,
         connect::{self, Options},
         schema::OnOlderSchema,
     },
@@ -31,6 +31,7 @@ on_every_store!(
     a_position_beyond_the_feed_is_refused,
     a_slow_follower_reads_what_is_no_longer_kept,
     many_followers_share_the_reading_of_new_events,
+    no_event_is_kept_once_nobody_follows,
 );
 
 /// Longer than anything here takes on a busy machine.
@@ -114,6 +115,24 @@ async fn a_slow_follower_reads_what_is_no_longer_kept(world: &World) {
         flag(world, &store, 250).await;
     }
     assert_eq!(positions(&mut slow, 1_500).await, (1..=1_500).collect::<Vec<_>>());
+}
+
+async fn no_event_is_kept_once_nobody_follows(world: &World) {
+    let (store, hub) = instance(world).await;
+    assert!(!hub.is_wanted());
+    let feed = Feed::new(store as _, Arc::clone(&hub));
+    let followers = (
+        feed.follow(world.organization, None).await.unwrap(),
+        feed.follow(world.organization, None).await.unwrap(),
+    );
+    assert!(hub.is_wanted());
+    drop(followers);
+    let ended = async {
+        while hub.is_wanted() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, ended).await.expect("the tail ends with its last follower");
 }
 
 async fn many_followers_share_the_reading_of_new_events(world: &World) {

@@ -90,7 +90,7 @@ fn read_actor(row: &EventRow, cell: &Cell<'_>) -> Result<Actor, Inconsistent> {
     })
 }
 
-/// What the columns about an actor hold: the id, the name, the person a key acts for, and the identity of a person.
+/// The values of the columns about an actor: the id, the name, the person a key acts for, and the identity of a person.
 fn actor_columns(actor: &Actor) -> (Uuid, &str, Option<&Person>, Option<[&str; 2]>) {
     match actor {
         Actor::Key { id, name, on_behalf_of } => (id.uuid(), name.as_str(), on_behalf_of.as_ref(), None),

@@ -1,4 +1,4 @@
-//! Organizations, keys and adoption: what both databases read and change in the same way.
+//! Statements that both databases run in the same way, beside those of the feed.
 
 use uuid::Uuid;
 
@@ -8,12 +8,17 @@ use super::{
         Purpose::{Administration, Background, Change, List},
         Statement,
     },
-    rows::{adoption::AdoptionRow, alert::AlertRow, key::KeyRow, organization::OrganizationRow},
+    rows::{
+        adoption::AdoptionRow, alert::AlertRow, key::KeyRow, organization::OrganizationRow, status::StatusRow,
+    },
     sql,
     value::values,
 };
 use crate::{
-    domain::{Alert, AnomalyId, ApiKey, KeyId, Organization, OrganizationId, Page, PageSize, Timestamp},
+    domain::{
+        Alert, AlertStatus, AnomalyId, ApiKey, KeyId, Organization, OrganizationId, Page, PageSize,
+        StatusKey, StatusOrigin, Timestamp,
+    },
     store::StoreError,
 };
 
@@ -83,4 +88,20 @@ pub async fn waits_for_adoption(
 ) -> Result<bool, StoreError> {
     let statement = Statement { sql: sql::IS_TO_ADOPT, values: values![organization.uuid(), id.uuid()] };
     Ok(database.optional::<AdoptionRow>(Background, statement).await?.is_some())
+}
+
+/// Reads one page of statuses.
+pub async fn statuses(
+    database: &impl Database,
+    organization: OrganizationId,
+    origin: StatusOrigin,
+    after: Option<&StatusKey>,
+    size: PageSize,
+) -> Result<Page<AlertStatus>, StoreError> {
+    let after = after.map_or("", StatusKey::as_str);
+    let is_builtin = origin == StatusOrigin::Builtin;
+    let values = values![organization.uuid(), after, is_builtin, size.with_next()];
+    database
+        .page::<StatusRow>(List(organization), size, Statement { sql: sql::SELECT_STATUSES, values })
+        .await
 }
